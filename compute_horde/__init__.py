@@ -1,0 +1,1 @@
+"""The language every ComputeHorde party speaks."""

@@ -1,0 +1,114 @@
+"""Closed lists of words; each value is what goes over the wire and into databases."""
+
+from enum import StrEnum
+from typing import Self
+
+
+class Word(StrEnum):
+    """A word list whose unknown members read as `unknown`, since peers upgrade separately."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        return cls.__members__.get("UNKNOWN") if isinstance(value, str) else None  # type: ignore[return-value]
+
+
+class JobState(Word):
+    """Where a job stands. The one status list of every service, database and log."""
+
+    UNKNOWN = "unknown"
+    SENT = "sent"
+    RECEIVED = "received"
+    ACCEPTED = "accepted"
+    EXECUTOR_READY = "executor_ready"
+    STREAMING_READY = "streaming_ready"
+    VOLUMES_READY = "volumes_ready"
+    EXECUTION_DONE = "execution_done"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    HORDE_FAILED = "horde_failed"
+
+
+class Stage(Word):
+    """What an executor is busy with."""
+
+    UNKNOWN = "unknown"
+    EXECUTOR_STARTUP = "executor_startup"
+    VOLUME_DOWNLOAD = "volume_download"
+    STREAMING_STARTUP = "streaming_startup"
+    EXECUTION = "execution"
+    RESULT_UPLOAD = "result_upload"
+
+
+class Party(Word):
+    """Who speaks."""
+
+    UNKNOWN = "unknown"
+    SDK = "sdk"
+    FACILITATOR = "facilitator"
+    VALIDATOR = "validator"
+    MINER = "miner"
+    EXECUTOR = "executor"
+
+
+class FailureReason(Word):
+    """Why a job failed by its own fault."""
+
+    UNKNOWN = "unknown"
+    TIMEOUT = "timeout"
+    NONZERO_RETURN_CODE = "nonzero_return_code"
+    DOWNLOAD_FAILED = "download_failed"
+    UPLOAD_FAILED = "upload_failed"
+
+
+class HordeReason(Word):
+    """Why a job failed by the network's fault."""
+
+    UNKNOWN = "unknown"
+    GENERIC_ERROR = "generic_error"
+    UNHANDLED_EXCEPTION = "unhandled_exception"
+    UNHANDLED_TIMEOUT = "unhandled_timeout"
+    STREAMING_FAILED = "streaming_failed"
+    MINER_CONNECTION_FAILED = "miner_connection_failed"
+    INITIAL_RESPONSE_TIMED_OUT = "initial_response_timed_out"
+    EXECUTOR_READINESS_RESPONSE_TIMED_OUT = "executor_readiness_response_timed_out"
+    VOLUMES_TIMED_OUT = "volumes_timed_out"
+    STREAMING_JOB_READY_TIMED_OUT = "streaming_job_ready_timed_out"
+    EXECUTION_TIMED_OUT = "execution_timed_out"
+    FINAL_RESPONSE_TIMED_OUT = "final_response_timed_out"
+    EXECUTOR_SPINUP_FAILED = "executor_spinup_failed"
+    EXECUTOR_DISCONNECTED = "executor_disconnected"
+    SECURITY_CHECK_FAILED = "security_check_failed"
+
+
+class RejectionReason(Word):
+    """Why a job was declined before anything ran."""
+
+    UNKNOWN = "unknown"
+    BUSY = "busy"
+    INVALID_SIGNATURE = "invalid_signature"
+    INVALID_RECEIPT = "invalid_receipt"
+    NO_MINER_FOR_JOB = "no_miner_for_job"
+    VALIDATOR_BLACKLISTED = "validator_blacklisted"
+
+
+class ReceiptType(StrEnum):
+    """The three promises of payment."""
+
+    STARTED = "JobStartedReceipt"
+    ACCEPTED = "JobAcceptedReceipt"
+    FINISHED = "JobFinishedReceipt"
+
+
+class SignatureScope(StrEnum):
+    """What an SDK signature covers."""
+
+    SIGNED_FIELDS = "SignedFields"
+    FULL_REQUEST = "FullRequest"
+
+
+class GpuPreset(StrEnum):
+    """Which GPUs a job container sees."""
+
+    NVIDIA_ALL = "nvidia_all"
+    NONE = "none"
