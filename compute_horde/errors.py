@@ -1,16 +1,16 @@
 """The error tree; each branch says who is to blame.
 
-    ComputeHordeError
-    ├── ConfigurationError      the operator's mistake; the process refuses to start
-    ├── ProtocolError           the peer's mistake; close the line
-    │   └── BadSignature
-    ├── RejectionError          we decline; not a failure
-    ├── JobError                the user's image, data or command
-    ├── HordeError              the network: a lost peer, a deadline, a bug
-    └── OutsideError            an adapter's outside world; worth another try
-        ├── ChainError
-        ├── StorageError
-        └── ContainerError
+ComputeHordeError
+├── ConfigurationError      the operator's mistake; the process refuses to start
+├── ProtocolError           the peer's mistake; close the line
+│   └── BadSignature
+├── RejectionError          we decline; not a failure
+├── JobError                the user's image, data or command
+├── HordeError              the network: a lost peer, a deadline, a bug
+└── OutsideError            an adapter's outside world; worth another try
+    ├── ChainError
+    ├── StorageError
+    └── ContainerError
 """
 
 from typing import Any

@@ -37,7 +37,5 @@ PROMISES: dict[ExecutorClass, Promise] = {
     ExecutorClass.always_on__gpu_24gb: Promise("A", timedelta(seconds=3), gpu=True, vram_gb=24),
     ExecutorClass.always_on__llm__a6000: Promise("L", timedelta(seconds=30), gpu=True, vram_gb=48),
     ExecutorClass.always_on__test: Promise("T", timedelta(seconds=3)),
-    ExecutorClass.always_on__cpu__8c__16gb: Promise(
-        "C", timedelta(seconds=30), cores=8, ram_gb=16
-    ),
+    ExecutorClass.always_on__cpu__8c__16gb: Promise("C", timedelta(seconds=30), cores=8, ram_gb=16),
 }

@@ -9,7 +9,7 @@ class Word(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        return cls.__members__.get("UNKNOWN") if isinstance(value, str) else None  # type: ignore[return-value]
+        return cls.__members__.get("UNKNOWN") if isinstance(value, str) else None
 
 
 class JobState(Word):

@@ -1,0 +1,1 @@
+"""Doors to the outside world: chain, storage, websocket, wallet."""

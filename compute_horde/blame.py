@@ -1,0 +1,55 @@
+"""From an exception to the message that names the guilty: the only place."""
+
+from compute_horde.errors import HordeError, JobError
+from compute_horde.protocol.job import HordeFailed, JobFailed
+from compute_horde.vocabulary import FailureReason, HordeReason, Party, Stage
+
+TIMEOUT_TEXT = {
+    Stage.VOLUME_DOWNLOAD: "Download time exceeded",
+    Stage.STREAMING_STARTUP: "Streaming start time exceeded",
+    Stage.EXECUTION: "Job container timed out during execution",
+    Stage.RESULT_UPLOAD: "Upload time exceeded",
+}
+
+
+def failure(
+    error: BaseException, *, job_uuid: str, seen_by: Party, during: Stage
+) -> JobFailed | HordeFailed:
+    """What to say of a job that `error` ended.
+
+    A stage of the job that outlives its own limit is the job's fault; any other silence is the
+    network's. Details of unforeseen exceptions stay in our log, since they may hold secrets.
+    """
+    match error:
+        case JobError():
+            return _job_failed(error, job_uuid=job_uuid, during=during)
+        case TimeoutError() if during in TIMEOUT_TEXT:
+            late = JobError(FailureReason.TIMEOUT, TIMEOUT_TEXT[during])
+            return _job_failed(late, job_uuid=job_uuid, during=during)
+        case HordeError():
+            reason, detail, context = error.reason, str(error), error.context or {}
+        case TimeoutError():
+            reason, detail, context = HordeReason.UNHANDLED_TIMEOUT, f"{during} took too long", {}
+        case _:
+            reason, detail = HordeReason.UNHANDLED_EXCEPTION, "Unhandled exception"
+            context = {"exception_type": type(error).__name__}
+    return HordeFailed(
+        job_uuid=job_uuid,
+        reported_by=seen_by,
+        reason=reason,
+        message=detail,
+        context=context | {"stage": str(during)},
+    )
+
+
+def _job_failed(error: JobError, *, job_uuid: str, during: Stage) -> JobFailed:
+    return JobFailed(
+        job_uuid=job_uuid,
+        message=str(error),
+        reason=error.reason,
+        stage=during,
+        docker_process_exit_status=error.exit_status,
+        docker_process_stdout=error.stdout,
+        docker_process_stderr=error.stderr,
+        context=error.context,
+    )

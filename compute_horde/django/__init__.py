@@ -1,0 +1,1 @@
+"""The chassis the Django services share."""

@@ -1,0 +1,58 @@
+"""Database work from async code: a few threads, and patience while PostgreSQL restarts."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+log = logging.getLogger(__name__)
+
+THREADS = 4
+PATIENCE_SECONDS = 60.0
+FIRST_WAIT_SECONDS = 0.05
+LONGEST_WAIT_SECONDS = 2.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+
+
+async def in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `work` in a database thread; on a lost connection run it again for up to a minute.
+
+    `work` must be harmless to repeat: one transaction whose outcome a repeat recognises.
+    """
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + PATIENCE_SECONDS
+    wait = FIRST_WAIT_SECONDS
+    while True:
+        try:
+            return await loop.run_in_executor(_threads, lambda: _once(work, *args, **kwargs))
+        except (OperationalError, InterfaceError) as exc:
+            if loop.time() + wait > give_up:
+                raise
+            log.warning("database lost, trying again", extra={"problem": str(exc)[:200]})
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+
+
+def _once(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return work(*args, **kwargs)
+    except (OperationalError, InterfaceError):
+        connection.close()
+        raise
+
+
+def close_threads() -> None:
+    """End the database threads and their connections; the next use starts new ones."""
+    global _threads
+    closing = [_threads.submit(connection.close) for _ in range(THREADS)]
+    for done in closing:
+        done.result()
+    _threads.shutdown()
+    _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")

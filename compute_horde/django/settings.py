@@ -1,0 +1,79 @@
+"""What every Django service's settings have in common."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+ADMIN_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+
+def databases(url: str) -> dict[str, Any]:
+    """Django's DATABASES for a `postgresql://user:password@host:port/name` URL."""
+    parts = urlsplit(str(url))
+    return {
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": parts.path.lstrip("/"),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": parts.hostname or "",
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": None,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {"connect_timeout": 5},
+        }
+    }
+
+
+def templates() -> list[dict[str, Any]]:
+    """What the admin needs to draw its pages."""
+    processors = [
+        "django.template.context_processors.request",
+        "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages",
+    ]
+    return [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "APP_DIRS": True,
+            "OPTIONS": {"context_processors": processors},
+        }
+    ]
+
+
+def static_root(service: str) -> Path:
+    """Where the service's admin files are collected in an image."""
+    return Path("/var/lib/compute_horde") / service / "static"
+
+
+def logging_config(*, debug: bool = False) -> dict[str, Any]:
+    """One line per event on standard error: time, level, logger, text and the fields given."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"fields": {"()": "compute_horde.django.logs.FieldFormatter"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "fields"}},
+        "root": {"handlers": ["stderr"], "level": "DEBUG" if debug else "INFO"},
+        "loggers": {
+            "websockets": {"level": "WARNING"},
+            "asyncio": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,82 @@
+"""The life of a job, told once. Every service moves its job only through this module."""
+
+from compute_horde.errors import ProtocolError
+from compute_horde.protocol import job
+from compute_horde.protocol.message import JobMessage
+from compute_horde.vocabulary import JobState as S
+
+BREAKS = frozenset({S.FAILED, S.HORDE_FAILED})
+
+MAY_FOLLOW: dict[S, frozenset[S]] = {
+    S.SENT: frozenset({S.RECEIVED, S.REJECTED, S.HORDE_FAILED}),
+    S.RECEIVED: frozenset({S.ACCEPTED, S.REJECTED, S.HORDE_FAILED}),
+    S.ACCEPTED: frozenset({S.EXECUTOR_READY}) | BREAKS,
+    S.EXECUTOR_READY: frozenset({S.VOLUMES_READY}) | BREAKS,
+    S.VOLUMES_READY: frozenset({S.STREAMING_READY, S.EXECUTION_DONE}) | BREAKS,
+    S.STREAMING_READY: frozenset({S.EXECUTION_DONE}) | BREAKS,
+    S.EXECUTION_DONE: frozenset({S.COMPLETED}) | BREAKS,
+}
+FINAL = frozenset(S) - MAY_FOLLOW.keys() - {S.UNKNOWN}
+
+CLAIMS: dict[type[JobMessage], S] = {
+    job.JobAccepted: S.ACCEPTED,
+    job.JobDeclined: S.REJECTED,
+    job.ExecutorReady: S.EXECUTOR_READY,
+    job.VolumesReady: S.VOLUMES_READY,
+    job.StreamingReady: S.STREAMING_READY,
+    job.ExecutionDone: S.EXECUTION_DONE,
+    job.JobFinished: S.COMPLETED,
+    job.JobFailed: S.FAILED,
+    job.HordeFailed: S.HORDE_FAILED,
+}
+
+
+class IllegalTransition(ProtocolError):
+    """A claim that does not fit the job's present state."""
+
+    def __init__(self, state: S, claimed: S) -> None:
+        super().__init__(f"{claimed} cannot follow {state}")
+        self.state, self.claimed = state, claimed
+
+
+def _reach() -> dict[S, frozenset[S]]:
+    """Every state that some legal road leads to, from each state."""
+    reach: dict[S, frozenset[S]] = {state: frozenset() for state in FINAL}
+    for state in reversed(MAY_FOLLOW):
+        reach[state] = MAY_FOLLOW[state].union(
+            *(reach.get(n, frozenset()) for n in MAY_FOLLOW[state])
+        )
+    return reach
+
+
+REACH = _reach()
+
+
+def move(state: S, claimed: S) -> S:
+    """`claimed`, or `IllegalTransition` when it may not follow `state`."""
+    if claimed not in MAY_FOLLOW.get(state, ()):
+        raise IllegalTransition(state, claimed)
+    return claimed
+
+
+def advance(state: S, message: JobMessage) -> S:
+    """The state after `message` is heard."""
+    return move(state, CLAIMS[type(message)])
+
+
+def is_repeat(state: S, claimed: S) -> bool:
+    """Whether `claimed` was already true: a peer said it again, and nothing changes."""
+    return claimed == state or state in REACH.get(claimed, frozenset())
+
+
+def catch_up(state: S, reported: S) -> S:
+    """The state after a report that may skip others or come late.
+
+    Reports cross a network without order: a skip is taken, a late one leaves the state as it is.
+    A second, different ending raises `IllegalTransition`.
+    """
+    if reported in REACH.get(state, frozenset()):
+        return reported
+    if reported in FINAL and reported != state:
+        raise IllegalTransition(state, reported)
+    return state

@@ -1,0 +1,40 @@
+"""What a miner offers."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.message import JobMessage, Message
+
+
+class Manifest(Message):
+    """miner -> validator: executors offered per class, in total; sent after every login."""
+
+    message_type: Literal["V0ExecutorManifestRequest"] = "V0ExecutorManifestRequest"
+    manifest: dict[ExecutorClass, Annotated[int, Field(ge=0)]]
+
+
+class MainHotkey(Message):
+    """validator -> miner with null asks, miner -> validator answers."""
+
+    message_type: Literal["V0MainHotkeyMessage"] = "V0MainHotkeyMessage"
+    main_hotkey: str | None = None
+
+
+class MachineSpecs(JobMessage):
+    """executor -> miner -> validator: the hardware, just before the result."""
+
+    message_type: Literal["V0MachineSpecsRequest"] = "V0MachineSpecsRequest"
+    job_uuid: str
+    specs: dict[str, Any]
+
+
+class SpecsReported(Message):
+    """validator -> facilitator: a miner's hardware."""
+
+    message_type: Literal["V0MachineSpecsUpdate"] = "V0MachineSpecsUpdate"
+    miner_hotkey: str
+    validator_hotkey: str
+    specs: dict[str, Any]
+    batch_id: str

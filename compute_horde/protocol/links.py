@@ -1,0 +1,88 @@
+"""Who may say what to whom: the protocol on one page."""
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag, TypeAdapter
+
+from compute_horde.protocol import capacity, handshake, job, legacy, receipt, status
+from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES, Link
+
+_by_type = Field(discriminator="message_type")
+
+Progress = (
+    job.ExecutorReady
+    | job.VolumesReady
+    | job.StreamingReady
+    | job.ExecutionDone
+    | capacity.MachineSpecs
+    | job.JobFinished
+    | job.JobFailed
+    | job.HordeFailed
+)
+Verdict = job.JobAccepted | job.JobDeclined
+Obsolete = legacy.ExecutorFailed | legacy.StreamingNotReady
+
+ToFacilitator = (
+    handshake.FacilitatorLogin
+    | handshake.Heartbeat
+    | status.StatusReported
+    | capacity.SpecsReported
+)
+ToMiner = (
+    handshake.ValidatorAuth
+    | job.JobOffered
+    | job.JobPayload
+    | receipt.AcceptedReceiptIssued
+    | receipt.FinishedReceiptIssued
+    | capacity.MainHotkey
+    | handshake.GenericError
+)
+FromMiner = (
+    capacity.Manifest
+    | Verdict
+    | Progress
+    | capacity.MainHotkey
+    | handshake.Unauthorized
+    | handshake.GenericError
+    | Obsolete
+)
+ToExecutor = job.JobOffered | job.JobPayload | handshake.GenericError
+FromExecutor = Progress | handshake.GenericError
+FromFacilitator = handshake.Response | job.JobRequested | job.CheatReported
+
+
+def _facilitator_tag(value: Any) -> str:
+    """`Response` alone has no wire tag."""
+    if isinstance(value, dict):
+        return str(value.get("message_type", "Response"))
+    return str(getattr(value, "message_type", "Response"))
+
+
+VALIDATOR_TO_FACILITATOR: Link[ToFacilitator] = Link(
+    "validator -> facilitator",
+    TypeAdapter(Annotated[ToFacilitator, _by_type]),
+)
+FACILITATOR_TO_VALIDATOR: Link[FromFacilitator] = Link(
+    "facilitator -> validator",
+    TypeAdapter(
+        Annotated[
+            Annotated[handshake.Response, Tag("Response")]
+            | Annotated[job.JobRequested, Tag("V2JobRequest")]
+            | Annotated[job.CheatReported, Tag("V0JobCheated")],
+            Discriminator(_facilitator_tag),
+        ]
+    ),
+    FACILITATOR_FRAME_BYTES,
+)
+VALIDATOR_TO_MINER: Link[ToMiner] = Link(
+    "validator -> miner", TypeAdapter(Annotated[ToMiner, _by_type])
+)
+MINER_TO_VALIDATOR: Link[FromMiner] = Link(
+    "miner -> validator", TypeAdapter(Annotated[FromMiner, _by_type]), modern=legacy.modern
+)
+MINER_TO_EXECUTOR: Link[ToExecutor] = Link(
+    "miner -> executor", TypeAdapter(Annotated[ToExecutor, _by_type])
+)
+EXECUTOR_TO_MINER: Link[FromExecutor] = Link(
+    "executor -> miner", TypeAdapter(Annotated[FromExecutor, _by_type])
+)

@@ -1,0 +1,64 @@
+"""What every message is, and the only way in and out of a frame."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from compute_horde.errors import ProtocolError
+
+MAX_FRAME_BYTES = 50 * 2**20
+FACILITATOR_FRAME_BYTES = 2**20
+SHOWN_ERRORS = 3
+
+M = TypeVar("M", bound="Message")
+
+
+class Message(BaseModel):
+    """An immutable fact. Unknown fields are ignored, since peers upgrade separately."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    def encode(self) -> str:
+        """One text frame: compact JSON with every field present."""
+        return self.model_dump_json()
+
+
+class JobMessage(Message):
+    """A fact about one job."""
+
+    if TYPE_CHECKING:
+        job_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Generic[M]):
+    """One direction between two parties: the messages it may carry and the longest frame."""
+
+    name: str
+    adapter: TypeAdapter[M]
+    max_bytes: int = MAX_FRAME_BYTES
+    modern: Callable[[M], Any] | None = None
+
+    def decode(self, raw: str | bytes) -> M:
+        """The message in a frame; anything else raises `ProtocolError`."""
+        if len(raw) > self.max_bytes:
+            raise ProtocolError(f"frame of over {self.max_bytes} bytes on {self.name}")
+        try:
+            message = self.adapter.validate_json(raw)
+        except ValidationError as exc:
+            raise ProtocolError(f"Malformed message on {self.name}: {_told(exc)}") from None
+        except (UnicodeError, RecursionError) as exc:
+            raise ProtocolError(f"Malformed message on {self.name}: {type(exc).__name__}") from None
+        return self.modern(message) if self.modern else message
+
+
+def _told(exc: ValidationError) -> str:
+    """The first problems, without echoing what the peer sent."""
+    problems: list[dict[str, Any]] = [dict(e) for e in exc.errors(include_input=False)]
+    told = [
+        f"{'.'.join(map(str, p['loc']))[:100]}: {p['msg'][:200]}" for p in problems[:SHOWN_ERRORS]
+    ]
+    more = len(problems) - len(told)
+    return "; ".join(told) + (f" (and {more} more)" if more else "")

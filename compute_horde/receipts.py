@@ -1,0 +1,123 @@
+"""Receipts: what validators promise to pay, what miners counter-sign (protocol §7)."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from compute_horde import signing
+from compute_horde.errors import BadSignature
+from compute_horde.hardware import ExecutorClass
+
+MAX_TTL_SECONDS = 30 * 24 * 3600
+MAX_DURATION_US = 365 * 24 * 3600 * 1_000_000
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SCORE = r"^[0-9]+(\.[0-9]+)?$"
+
+
+def _canonical(uuid: str) -> str:
+    if not _UUID.fullmatch(uuid):
+        raise ValueError("a job uuid is lower-case and hyphenated")
+    return uuid
+
+
+def _plausible(moment: datetime) -> datetime:
+    if not 2000 <= moment.year < 2100:
+        raise ValueError("the year must lie in [2000, 2100)")
+    return moment
+
+
+JobUuid = Annotated[str, AfterValidator(_canonical)]
+Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
+Ttl = Annotated[int, Field(ge=0, le=MAX_TTL_SECONDS)]
+BlockNumber = Annotated[int, Field(ge=0, le=2**32)]
+
+
+class _Payload(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    job_uuid: JobUuid
+    miner_hotkey: str
+    validator_hotkey: str
+    timestamp: Moment
+
+    def blob(self) -> bytes:
+        """The bytes both parties sign."""
+        return signing.spaced_json(self.model_dump(mode="json"))
+
+
+class JobStartedReceipt(_Payload):
+    """An executor is asked for; valid for `ttl` seconds."""
+
+    receipt_type: Literal["JobStartedReceipt"] = "JobStartedReceipt"
+    executor_class: ExecutorClass
+    is_organic: bool
+    ttl: Ttl
+
+
+class JobAcceptedReceipt(_Payload):
+    """The miner accepted; the executor is taken for up to `ttl` seconds."""
+
+    receipt_type: Literal["JobAcceptedReceipt"] = "JobAcceptedReceipt"
+    time_accepted: Moment
+    ttl: Ttl
+
+
+class JobFinishedReceipt(_Payload):
+    """What the job is worth; `score_str` is 0 when it failed."""
+
+    receipt_type: Literal["JobFinishedReceipt"] = "JobFinishedReceipt"
+    time_started: Moment
+    time_took_us: int = Field(ge=0, le=MAX_DURATION_US)
+    score_str: str = Field(max_length=256, pattern=_SCORE)
+    block_numbers: list[BlockNumber] = Field(default=[], max_length=10_000)
+
+
+ReceiptPayload = Annotated[
+    JobStartedReceipt | JobAcceptedReceipt | JobFinishedReceipt,
+    Field(discriminator="receipt_type"),
+]
+
+
+class Receipt(BaseModel):
+    """A payload with both signatures."""
+
+    model_config = ConfigDict(frozen=True)
+
+    payload: ReceiptPayload
+    validator_signature: str
+    miner_signature: str
+
+    def verify(self) -> None:
+        """Raise `BadSignature` unless both parties signed this payload."""
+        blob = self.payload.blob()
+        signing.verify_hex(self.payload.validator_hotkey, blob, self.validator_signature)
+        signing.verify_hex(self.payload.miner_hotkey, blob, self.miner_signature)
+
+
+def counter_sign(
+    payload: JobStartedReceipt | JobAcceptedReceipt | JobFinishedReceipt,
+    validator_signature: str,
+    miner: signing.Signer,
+) -> Receipt:
+    """The miner's half: `BadSignature` unless the validator signed and this miner is named."""
+    if payload.miner_hotkey != miner.ss58_address:
+        raise BadSignature(f"the receipt names another miner, {payload.miner_hotkey}")
+    blob = payload.blob()
+    signing.verify_hex(payload.validator_hotkey, blob, validator_signature)
+    return Receipt(
+        payload=payload,
+        validator_signature=validator_signature,
+        miner_signature=signing.signed_hex(miner, blob),
+    )
+
+
+def valid_at(payload: JobStartedReceipt | JobAcceptedReceipt, now: datetime) -> bool:
+    """Whether the receipt holds its executor at `now` (protocol §7.3)."""
+    return payload.timestamp <= now <= payload.timestamp + timedelta(seconds=payload.ttl)
+
+
+def as_json(receipt: Receipt) -> dict[str, Any]:
+    """The receipt as a page line's object."""
+    return receipt.model_dump(mode="json")

@@ -1,0 +1,133 @@
+"""Every canonical byte form, sign and verify (protocol §2)."""
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any, Protocol
+
+from bittensor_core import Keypair
+from pydantic import BaseModel, ConfigDict, Field
+
+from compute_horde.errors import BadSignature
+from compute_horde.vocabulary import SignatureScope
+
+SIGNATURE_BYTES = 64
+
+
+class Signer(Protocol):
+    """Anything with an SS58 address that signs bytes with sr25519: a hotkey."""
+
+    @property
+    def ss58_address(self) -> str: ...
+
+    def sign(self, data: bytes) -> bytes: ...
+
+
+class RequestSignature(BaseModel):
+    """An SDK user's signature over a request; travels with the job to the validator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    signature_type: str = ""
+    signatory: str = ""
+    timestamp_ns: int = Field(0, ge=0, lt=2**64)
+    signature: str
+    signature_scope: SignatureScope = SignatureScope.SIGNED_FIELDS
+
+
+def colon_text(*fields: object) -> bytes:
+    """C1: fields joined by colons."""
+    return ":".join(map(str, fields)).encode()
+
+
+def spaced_json(value: Any) -> bytes:
+    """C2: sorted keys, `, ` and `: ` between, ASCII only."""
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def compact_json(value: Any) -> bytes:
+    """C3: sorted keys, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def request_digest(payload: Any, timestamp_ns: int) -> bytes:
+    """C4: BLAKE2b-512 over the time and the payload.
+
+    `payload` is what the two signature scopes sign: a JSON text (encoded a second time), an
+    object (its C2 form) or raw bytes.
+    """
+    body = payload if isinstance(payload, bytes) else spaced_json(payload)
+    stamp = timestamp_ns.to_bytes(8, "big")
+    return hashlib.blake2b(stamp + body, digest_size=64).digest()
+
+
+def validator_signed_text(message: dict[str, Any]) -> bytes:
+    """What `validator_signature` covers: C3 of the whole message but that key."""
+    return compact_json({k: v for k, v in message.items() if k != "validator_signature"})
+
+
+def signed_hex(signer: Signer, blob: bytes) -> str:
+    """`0x` and 128 hex digits."""
+    return "0x" + bytes(signer.sign(blob)).hex()
+
+
+def verify_hex(ss58: str, blob: bytes, signature: str) -> None:
+    """Raise `BadSignature` unless `signature` (`0x` hex) is by `ss58` over `blob`."""
+    if not signature.startswith("0x"):
+        raise BadSignature("a signature in text must start with 0x")
+    try:
+        raw = bytes.fromhex(signature[2:])
+    except ValueError as exc:
+        raise BadSignature("the signature is not hexadecimal") from exc
+    verify(ss58, blob, raw)
+
+
+def verify(ss58: str, blob: bytes, signature: bytes) -> None:
+    """Raise `BadSignature` unless `signature` (64 bytes) is by `ss58` over `blob`."""
+    if len(signature) != SIGNATURE_BYTES:
+        raise BadSignature("a signature has 64 bytes")
+    try:
+        good = Keypair(ss58_address=ss58).verify(blob, signature)
+    except (ValueError, TypeError, RuntimeError) as exc:
+        raise BadSignature("not an SS58 address") from exc
+    if not good:
+        raise BadSignature(f"the signature is not by {ss58} over these bytes")
+
+
+def public_key(ss58: str) -> bytes:
+    """The 32 raw bytes behind an SS58 address; `BadSignature` when it is none."""
+    try:
+        return bytes(Keypair(ss58_address=ss58).public_key)
+    except (ValueError, TypeError, RuntimeError) as exc:
+        raise BadSignature("not an SS58 address") from exc
+
+
+def sign_request(
+    signer: Signer, payload: Any, *, timestamp_ns: int, scope: SignatureScope
+) -> RequestSignature:
+    """Sign `payload` (see `request_digest`) as an SDK user does."""
+    raw = bytes(signer.sign(request_digest(payload, timestamp_ns)))
+    return RequestSignature(
+        signature_type="bittensor",
+        signatory=signer.ss58_address,
+        timestamp_ns=timestamp_ns,
+        signature=base64.b64encode(raw).decode(),
+        signature_scope=scope,
+    )
+
+
+def verify_request(signature: RequestSignature, payload: Any) -> None:
+    """Raise `BadSignature` unless the signatory signed `payload` (see `request_digest`)."""
+    if signature.signature_type != "bittensor":
+        raise BadSignature(f"unknown signature type {signature.signature_type!r}")
+    try:
+        raw = base64.b64decode(signature.signature, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise BadSignature("the signature is not base64") from exc
+    verify(signature.signatory, request_digest(payload, signature.timestamp_ns), raw)
+
+
+def cheat_report_payloads(report: dict[str, Any]) -> tuple[Any, Any]:
+    """The two forms a cheat report may be signed in: the SDK's text, the library's object."""
+    return spaced_json(report).decode(), report
