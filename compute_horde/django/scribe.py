@@ -49,7 +49,7 @@ class Scribe(Generic[Key, Fact]):
     async def _attempt(self, key: Key, facts: list[Fact]) -> None:
         try:
             await self._write(key, facts)
-        except Exception:  # noqa: BLE001 - the edge of a background task; logged in full
+        except Exception:
             log.exception(
                 "facts could not be written", extra={"key": str(key), "facts": len(facts)}
             )
