@@ -4,15 +4,20 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from typing import Any, Protocol
 
 from bittensor_core import Keypair
 from pydantic import BaseModel, ConfigDict, Field
 
-from compute_horde.errors import BadSignature
+from compute_horde import frames
+from compute_horde.errors import BadSignature, ProtocolError
 from compute_horde.vocabulary import SignatureScope
 
 SIGNATURE_BYTES = 64
+# Reading base 58 takes time quadratic in its length.
+MAX_SS58_CHARACTERS = 64
+_HEX = re.compile(r"0x[0-9a-fA-F]{128}")
 
 
 class Signer(Protocol):
@@ -74,33 +79,57 @@ def signed_hex(signer: Signer, blob: bytes) -> str:
 
 def verify_hex(ss58: str, blob: bytes, signature: str) -> None:
     """Raise `BadSignature` unless `signature` (`0x` hex) is by `ss58` over `blob`."""
-    if not signature.startswith("0x"):
-        raise BadSignature("a signature in text must start with 0x")
-    try:
-        raw = bytes.fromhex(signature[2:])
-    except ValueError as exc:
-        raise BadSignature("the signature is not hexadecimal") from exc
-    verify(ss58, blob, raw)
+    if not _HEX.fullmatch(signature):
+        raise BadSignature("a signature in text is 0x and 128 hexadecimal digits")
+    verify(ss58, blob, bytes.fromhex(signature[2:]))
 
 
 def verify(ss58: str, blob: bytes, signature: bytes) -> None:
-    """Raise `BadSignature` unless `signature` (64 bytes) is by `ss58` over `blob`."""
+    """Raise `BadSignature` unless `signature` (64 bytes) is by `ss58` over `blob`.
+
+    One over the blob between `<Bytes>` and `</Bytes>`, as browsers' wallets sign, counts too.
+    """
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature("a signature has 64 bytes")
-    try:
-        good = Keypair(ss58_address=ss58).verify(blob, signature)
-    except (ValueError, TypeError, RuntimeError) as exc:
-        raise BadSignature("not an SS58 address") from exc
-    if not good:
+    if not _key(ss58).verify(blob, signature):
         raise BadSignature(f"the signature is not by {ss58} over these bytes")
 
 
 def public_key(ss58: str) -> bytes:
     """The 32 raw bytes behind an SS58 address; `BadSignature` when it is none."""
+    return bytes(_key(ss58).public_key)
+
+
+def _key(ss58: str) -> Keypair:
+    if len(ss58) > MAX_SS58_CHARACTERS:
+        raise BadSignature("not an SS58 address")
     try:
-        return bytes(Keypair(ss58_address=ss58).public_key)
+        return Keypair(ss58_address=ss58)
     except (ValueError, TypeError, RuntimeError) as exc:
         raise BadSignature("not an SS58 address") from exc
+
+
+def verify_validator_frame(raw: str | bytes, hotkey: str) -> bool:
+    """Whether a frame is signed by the validator `hotkey` (protocol §2.5).
+
+    False when it carries no signature, `BadSignature` when it carries a wrong one,
+    `ProtocolError` when it is no JSON object. The frame itself is read, since the signature
+    also covers keys that our messages do not know.
+    """
+    message = frames.parsed(raw)
+    if not isinstance(message, dict):
+        raise ProtocolError("a frame is a JSON object")
+    signature = message.get("validator_signature")
+    if signature is None:
+        return False
+    if not isinstance(signature, str):
+        raise BadSignature("validator_signature is not text")
+    try:
+        text = validator_signed_text(message)
+    except RecursionError as exc:
+        raise ProtocolError("the frame is nested too deeply") from exc
+    verify_hex(hotkey, text, signature)
+    return True
 
 
 def sign_request(

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from compute_horde import frames
 from compute_horde.errors import ProtocolError
+from compute_horde.frames import MAX_FRAME_BYTES
 
-MAX_FRAME_BYTES = 50 * 2**20
 FACILITATOR_FRAME_BYTES = 2**20
 SHOWN_ERRORS = 3
+# Describing an error takes far more memory than the value it is about.
+LISTED_ERRORS = 100
 
 M = TypeVar("M", bound="Message")
 
@@ -43,20 +46,21 @@ class Link(Generic[M]):
 
     def decode(self, raw: str | bytes) -> M:
         """The message in a frame; anything else raises `ProtocolError`."""
-        if len(raw) > self.max_bytes:
-            raise ProtocolError(f"frame of over {self.max_bytes} bytes on {self.name}")
         try:
-            message = self.adapter.validate_json(raw)
+            data = frames.checked(raw, max_bytes=self.max_bytes)
+            message = self.adapter.validate_json(data)
         except ValidationError as exc:
             raise ProtocolError(f"Malformed message on {self.name}: {_told(exc)}") from None
-        except (UnicodeError, RecursionError) as exc:
-            raise ProtocolError(f"Malformed message on {self.name}: {type(exc).__name__}") from None
+        except (ProtocolError, UnicodeError, RecursionError) as exc:
+            raise ProtocolError(f"Malformed message on {self.name}: {exc}") from None
         return self.modern(message) if self.modern else message
 
 
 def _told(exc: ValidationError) -> str:
     """The first problems, without echoing what the peer sent."""
-    problems: list[dict[str, Any]] = [dict(e) for e in exc.errors(include_input=False)]
+    if exc.error_count() > LISTED_ERRORS:
+        return f"{exc.error_count()} problems"
+    problems = exc.errors(include_input=False, include_url=False, include_context=False)
     told = [
         f"{'.'.join(map(str, p['loc']))[:100]}: {p['msg'][:200]}" for p in problems[:SHOWN_ERRORS]
     ]
