@@ -1,0 +1,1 @@
+"""The whole network on one machine, from wheels and our own supervisor."""

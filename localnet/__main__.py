@@ -1,0 +1,5 @@
+"""`python -m localnet`: the whole network on this machine."""
+
+from localnet.cli import app
+
+app(prog_name="python -m localnet")

@@ -1,0 +1,113 @@
+"""Bringing a network up and down from the outside."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+from localnet import docker_engine, images, leftovers, postgres, state
+from localnet.daemon import BROKEN, UP
+from localnet.home import Home, write_whole
+from localnet.network import ROOT, Network, env_lines
+
+_DOWN_WITHIN_SECONDS = 60
+_TAIL_LINES = 15
+
+Tell = Callable[[str], None]
+
+
+class NotUpError(Exception):
+    """The network could not be brought up."""
+
+
+def up(home: Home, *, miners: int, only: Sequence[str], tell: Tell) -> None:
+    """Start everything and return when all of it is ready."""
+    try:
+        lock = state.lock(home)
+    except BlockingIOError:
+        tell("already up")
+        return
+    with lock:
+        for name in leftovers.sweep(home):
+            tell(f"ended a leftover {name}")
+        for name in home.release_busy_ports():
+            tell(f"the port of {name} was taken, another one is used now")
+        network = prepare(home, miners=miners, only=only, tell=tell)
+        _supervise(network, only, lock.fileno(), tell)
+
+
+def down(home: Home) -> bool:
+    """Stop everything. False if there was nothing to stop."""
+    running = state.supervisor(home)
+    if running:
+        running.terminate()
+        try:
+            running.wait(_DOWN_WITHIN_SECONDS)
+        except psutil.TimeoutExpired:
+            running.kill()
+    return bool(leftovers.sweep(home)) or running is not None
+
+
+def prepare(home: Home, *, miners: int, only: Sequence[str], tell: Tell) -> Network:
+    """Everything that is made once, before the processes start."""
+    postgres.prepare(home)
+    own_docker = False
+    if not only or any(name.startswith("miner") for name in only):
+        tell("looking for a Docker engine")
+        own_docker = docker_engine.prepare()
+        busybox = images.prepare()
+        if not own_docker:
+            images.build(busybox)
+    network = Network(home, miners, own_docker)
+    lines = [f"{name}={value}\n" for name, value in env_lines(network).items()]
+    write_whole(home.env_file, "".join(lines), mode=0o600)
+    return network
+
+
+def _supervise(network: Network, only: Sequence[str], lock: int, tell: Tell) -> None:
+    reading, writing = os.pipe()
+    with network.home.log("supervisor").open("ab") as output, os.fdopen(reading) as report:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "localnet", *_arguments(network, only, writing)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(writing, lock),
+            start_new_session=True,
+            cwd=ROOT,
+        )
+        os.close(writing)
+        try:
+            _follow(network.home, report, tell)
+        except BaseException:
+            child.terminate()
+            child.wait(_DOWN_WITHIN_SECONDS)
+            raise
+
+
+def _follow(home: Home, report: Sequence[str], tell: Tell) -> None:
+    for line in map(str.strip, report):
+        if line == UP:
+            return
+        if line.startswith(BROKEN):
+            _, name, why = line.split(" ", 2)
+            raise NotUpError(f"{why}\n{_tail(home.log(name))}\nthe whole log: {home.log(name)}")
+        tell(line)
+    raise NotUpError(f"the supervisor died\n{_tail(home.log('supervisor'))}")
+
+
+def _arguments(network: Network, only: Sequence[str], report: int) -> list[str]:
+    return [
+        *("supervise", "--home", str(network.home.path), "--miners", str(network.miners)),
+        *("--report", str(report)),
+        *(["--own-docker"] if network.own_docker else []),
+        *(word for name in only for word in ("--only", name)),
+    ]
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(f"  | {line}" for line in lines[-_TAIL_LINES:])
