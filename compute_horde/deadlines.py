@@ -54,8 +54,8 @@ class Budget:
     def deadline(self, state: S, *, now: datetime, previous: datetime | None) -> datetime:
         """When `state`, entered at `now`, must be over.
 
-        The first three states count from `now`; later ones from the previous deadline, so that
-        unused time carries over.
+        Up to `EXECUTOR_READY` a state counts from `now`; later ones from the previous deadline,
+        so that unused time carries over.
         """
         start = now if state in FRESH or previous is None else previous
         return start + self.allowed_in(state)

@@ -7,7 +7,7 @@ from typing import Any
 from compute_horde.errors import ProtocolError
 
 MAX_FRAME_BYTES = 50 * 2**20
-MAX_VALUES = 200_000
+MAX_VALUES = 50_000
 
 _PIECE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{,]', re.DOTALL)
 

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any, Protocol
 
-from bittensor_core import Keypair
+from bittensor_core import Keypair, ss58_encode
 from pydantic import BaseModel, ConfigDict, Field
 
 from compute_horde import frames
@@ -98,6 +98,11 @@ def verify(ss58: str, blob: bytes, signature: bytes) -> None:
 def public_key(ss58: str) -> bytes:
     """The 32 raw bytes behind an SS58 address; `BadSignature` when it is none."""
     return bytes(_key(ss58).public_key)
+
+
+def address(key: bytes) -> str:
+    """The SS58 address of 32 raw public-key bytes."""
+    return str(ss58_encode(key))
 
 
 def _key(ss58: str) -> Keypair:

@@ -50,7 +50,7 @@ class Line(Generic[Heard]):
         """
         while True:
             try:
-                frame = await self._socket.recv(decode=None)
+                frame = await self._socket.recv(decode=False)
             except ConnectionClosed as exc:
                 raise _lost(exc) from exc
             if frame != b"PING":

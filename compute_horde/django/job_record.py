@@ -54,12 +54,15 @@ class JobRecord(models.Model):
 
     @classmethod
     def report(cls, uuid: str, state: JobState, message: Message) -> tuple[Self, list[Any]]:
-        """Like `hear`, for a reported state that may have skipped others or come late."""
+        """Like `hear`, for a reported state that may have skipped others or come late.
+
+        A word of a newer peer, read as `unknown`, changes nothing.
+        """
         with transaction.atomic():
             job = cls._default_manager.select_for_update().get(pk=uuid)
             after = lifecycle.catch_up(job.job_state, state)
             known = state == job.job_state or job.events.filter(state=state).exists()
-            if known:
+            if known or state is JobState.UNKNOWN:
                 return job, []
             job.state = after
             return job, job._write([(state, message)], {})

@@ -11,6 +11,7 @@ from psycopg import sql
 
 log = logging.getLogger(__name__)
 
+CONNECT_SECONDS = 5
 RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 3.0
 
@@ -49,4 +50,6 @@ async def notices(*channels: str) -> AsyncIterator[Notice]:
 async def _connect() -> psycopg.AsyncConnection:
     options = connection.get_connection_params()
     wanted = {k: options[k] for k in ("dbname", "user", "password", "host", "port") if k in options}
-    return await psycopg.AsyncConnection.connect(**wanted, autocommit=True)
+    return await psycopg.AsyncConnection.connect(
+        **wanted, autocommit=True, connect_timeout=CONNECT_SECONDS
+    )

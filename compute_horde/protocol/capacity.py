@@ -1,18 +1,17 @@
 """What a miner offers."""
 
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from compute_horde.hardware import ExecutorClass
-from compute_horde.protocol.message import JobMessage, Message
+from compute_horde.protocol.message import Count, JobMessage, Message
+from compute_horde.receipts import JobUuid
 
 
 class Manifest(Message):
     """miner -> validator: executors offered per class, in total; sent after every login."""
 
     message_type: Literal["V0ExecutorManifestRequest"] = "V0ExecutorManifestRequest"
-    manifest: dict[ExecutorClass, Annotated[int, Field(ge=0)]]
+    manifest: dict[ExecutorClass, Count]
 
 
 class MainHotkey(Message):
@@ -26,7 +25,7 @@ class MachineSpecs(JobMessage):
     """executor -> miner -> validator: the hardware, just before the result."""
 
     message_type: Literal["V0MachineSpecsRequest"] = "V0MachineSpecsRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     specs: dict[str, Any]
 
 

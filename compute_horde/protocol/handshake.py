@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from compute_horde import signing
 from compute_horde.errors import BadSignature
@@ -26,7 +26,7 @@ class ValidatorAuth(Message):
     message_type: Literal["ValidatorAuthForMiner"] = "ValidatorAuthForMiner"
     validator_hotkey: str
     miner_hotkey: str
-    timestamp: int
+    timestamp: int = Field(ge=0, lt=2**63)
     signature: str
 
     def blob(self) -> bytes:
@@ -87,6 +87,13 @@ class FacilitatorLogin(Message):
         if len(raw) != 32:
             raise BadSignature("public_key has 32 bytes")
         return raw
+
+    def verify(self) -> str:
+        """The validator's SS58 address; `BadSignature` unless it signed its own key."""
+        key = self.key()
+        hotkey = signing.address(key)
+        signing.verify_hex(hotkey, key, self.signature)
+        return hotkey
 
 
 class Heartbeat(Message):

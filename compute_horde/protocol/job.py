@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from compute_horde import signing
 from compute_horde.errors import BadSignature
 from compute_horde.hardware import ExecutorClass
-from compute_horde.protocol.message import JobMessage, Message
+from compute_horde.protocol.message import ExitStatus, JobMessage, Message, Port, Seconds
 from compute_horde.receipts import JobStartedReceipt, JobUuid, Receipt
 from compute_horde.signing import RequestSignature
 from compute_horde.uploads import MultiUpload, Upload
@@ -23,7 +23,6 @@ from compute_horde.vocabulary import (
 from compute_horde.volumes import MultiVolume, Volume
 
 Context = dict[str, Any]
-Seconds = int
 
 # Until 2027-06-30: reports of a job failure once used these keys.
 OLD_MESSAGE = AliasChoices("message", "error_detail")
@@ -56,10 +55,10 @@ class JobRequested(Message):
     output_upload: Upload | None = None
     artifacts_dir: str | None = None
     on_trusted_miner: bool = False
-    download_time_limit: Seconds = Field(ge=0)
-    execution_time_limit: Seconds = Field(ge=0)
-    upload_time_limit: Seconds = Field(ge=0)
-    streaming_start_time_limit: Seconds = Field(ge=0)
+    download_time_limit: Seconds
+    execution_time_limit: Seconds
+    upload_time_limit: Seconds
+    streaming_start_time_limit: Seconds
     streaming_details: StreamingDetails | None = None
 
     def signed_text(self) -> str:
@@ -109,8 +108,8 @@ class CheatReported(Message):
     signature: RequestSignature | None = None
     type: Literal["job.cheated"] = "job.cheated"
     message_type: Literal["V0JobCheated"] = "V0JobCheated"
-    job_uuid: str
-    trusted_job_uuid: str
+    job_uuid: JobUuid
+    trusted_job_uuid: JobUuid
     details: Any = None
 
     def verify(self) -> str:
@@ -156,7 +155,7 @@ class JobOffered(_ValidatorSigned):
 
     validator_signature: str | None = None
     message_type: Literal["V0InitialJobRequest"] = "V0InitialJobRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     executor_class: ExecutorClass
     docker_image: str | None = None
     timeout_seconds: Seconds | None = None
@@ -171,14 +170,14 @@ class JobAccepted(JobMessage):
     """miner -> validator: an executor is reserved."""
 
     message_type: Literal["V0AcceptJobRequest"] = "V0AcceptJobRequest"
-    job_uuid: str
+    job_uuid: JobUuid
 
 
 class JobDeclined(JobMessage):
     """miner -> validator: not this job; `receipts` excuse a busy miner."""
 
     message_type: Literal["V0DeclineJobRequest"] = "V0DeclineJobRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     message: str = ""
     reason: RejectionReason = RejectionReason.UNKNOWN
     receipts: list[Receipt] = []
@@ -189,7 +188,7 @@ class ExecutorReady(JobMessage):
     """executor -> miner -> validator: checks passed, send the full job."""
 
     message_type: Literal["V0ExecutorReadyRequest"] = "V0ExecutorReadyRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     executor_token: str | None = None
 
 
@@ -198,7 +197,7 @@ class JobPayload(_ValidatorSigned):
 
     validator_signature: str | None = None
     message_type: Literal["V0JobRequest"] = "V0JobRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     executor_class: ExecutorClass
     docker_image: str
     raw_script: str | None = None
@@ -214,18 +213,18 @@ class VolumesReady(JobMessage):
     """executor -> miner -> validator: the inputs are in place."""
 
     message_type: Literal["V0VolumesReadyRequest"] = "V0VolumesReadyRequest"
-    job_uuid: str
+    job_uuid: JobUuid
 
 
 class StreamingReady(JobMessage):
     """executor -> miner -> validator: the job serves; the miner adds `ip` and its signature."""
 
     message_type: Literal["V0StreamingJobReadyRequest"] = "V0StreamingJobReadyRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     executor_token: str | None = None
     public_key: str
     ip: str | None = None
-    port: int
+    port: Port
     miner_signature: str | None = None
 
     def blob(self) -> bytes:
@@ -237,14 +236,14 @@ class ExecutionDone(JobMessage):
     """executor -> miner -> validator: the container exited with 0."""
 
     message_type: Literal["V0ExecutionDoneRequest"] = "V0ExecutionDoneRequest"
-    job_uuid: str
+    job_uuid: JobUuid
 
 
 class JobFinished(JobMessage):
     """executor -> miner -> validator: the result."""
 
     message_type: Literal["V0JobFinishedRequest"] = "V0JobFinishedRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     docker_process_stdout: str
     docker_process_stderr: str
     artifacts: dict[str, str] | None = None
@@ -255,11 +254,11 @@ class JobFailed(JobMessage):
     """The user's image, data or command is to blame."""
 
     message_type: Literal["V0JobFailedRequest"] = "V0JobFailedRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     message: str = Field("", validation_alias=OLD_MESSAGE)
     reason: FailureReason = Field(FailureReason.UNKNOWN, validation_alias=OLD_REASON)
     stage: Stage = Stage.UNKNOWN
-    docker_process_exit_status: int | None = None
+    docker_process_exit_status: ExitStatus | None = None
     docker_process_stdout: str | None = None
     docker_process_stderr: str | None = None
     context: Context | None = None
@@ -269,7 +268,7 @@ class HordeFailed(JobMessage):
     """The network is to blame: a timeout, a lost peer, a bug."""
 
     message_type: Literal["V0HordeFailedRequest"] = "V0HordeFailedRequest"
-    job_uuid: str
+    job_uuid: JobUuid
     reported_by: Party
     message: str
     reason: HordeReason

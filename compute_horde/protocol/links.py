@@ -47,7 +47,7 @@ FromMiner = (
     | Obsolete
 )
 ToExecutor = job.JobOffered | job.JobPayload | handshake.GenericError
-FromExecutor = Progress | handshake.GenericError
+FromExecutor = Progress | handshake.GenericError | Obsolete
 FromFacilitator = handshake.Response | job.JobRequested | job.CheatReported
 
 
@@ -78,11 +78,13 @@ VALIDATOR_TO_MINER: Link[ToMiner] = Link(
     "validator -> miner", TypeAdapter(Annotated[ToMiner, _by_type])
 )
 MINER_TO_VALIDATOR: Link[FromMiner] = Link(
-    "miner -> validator", TypeAdapter(Annotated[FromMiner, _by_type]), modern=legacy.modern
+    "miner -> validator", TypeAdapter(Annotated[FromMiner, _by_type]), modern=legacy.from_miner
 )
 MINER_TO_EXECUTOR: Link[ToExecutor] = Link(
     "miner -> executor", TypeAdapter(Annotated[ToExecutor, _by_type])
 )
 EXECUTOR_TO_MINER: Link[FromExecutor] = Link(
-    "executor -> miner", TypeAdapter(Annotated[FromExecutor, _by_type])
+    "executor -> miner",
+    TypeAdapter(Annotated[FromExecutor, _by_type]),
+    modern=legacy.from_executor,
 )

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from compute_horde import frames
 from compute_horde.errors import ProtocolError
@@ -16,6 +16,12 @@ SHOWN_ERRORS = 3
 LISTED_ERRORS = 100
 
 M = TypeVar("M", bound="Message")
+
+# Every number fits a database column and a `timedelta`.
+ExitStatus = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Seconds = Annotated[int, Field(ge=0, lt=2**31)]
+Port = Annotated[int, Field(ge=0, lt=2**16)]
 
 
 class Message(BaseModel):

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from compute_horde.protocol.message import Message
+from compute_horde.protocol.message import ExitStatus, Message, Port
+from compute_horde.receipts import JobUuid
 from compute_horde.vocabulary import (
     FailureReason,
     HordeReason,
@@ -48,7 +49,7 @@ class FailureDetails(_Details):
     stage: Stage
     message: str
     context: Context | None = None
-    docker_process_exit_status: int | None = None
+    docker_process_exit_status: ExitStatus | None = None
     docker_process_stdout: str | None = None
     docker_process_stderr: str | None = None
 
@@ -67,7 +68,7 @@ class StreamingServer(_Details):
 
     streaming_server_cert: str | None = None
     streaming_server_address: str | None = None
-    streaming_server_port: int | None = None
+    streaming_server_port: Port | None = None
 
 
 class StatusMetadata(_Details):
@@ -86,6 +87,6 @@ class StatusReported(Message):
     """validator -> facilitator: answered by one `Response`, in order."""
 
     message_type: Literal["V0JobStatusUpdate"] = "V0JobStatusUpdate"
-    uuid: str
+    uuid: JobUuid
     status: JobState
     metadata: StatusMetadata | None = None
