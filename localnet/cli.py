@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from compute_horde.django.logs import FieldFormatter
 from localnet import control, daemon, demo, state
 from localnet.apt import AptError
 from localnet.docker_engine import NoDockerError
 from localnet.home import Home
 from localnet.images import NoImageError
+from localnet.keeper import die_with_parent
 from localnet.network import ROOT, Network, processes
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -99,13 +102,16 @@ def supervise(
     only: OnlyOption = None,
     *,
     own_docker: Annotated[bool, typer.Option("--own-docker")] = False,
+    attached: Annotated[bool, typer.Option("--attached")] = False,
 ) -> None:
     """What `up` leaves running."""
     output = logging.StreamHandler()
-    output.setFormatter(daemon.Sayer("%(asctime)s %(levelname)s %(message)s"))
+    output.setFormatter(FieldFormatter())
     logging.basicConfig(handlers=[output], level=logging.INFO)
     place = Home.at(home)
     daemon.claim(place)
+    if attached:
+        die_with_parent(signal.SIGTERM, os.getppid())
     table = processes(Network(place, miners, own_docker), only or [])
     with os.fdopen(report, "w") as pipe:
         asyncio.run(daemon.supervise(place, table, pipe))

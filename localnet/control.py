@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import psutil
@@ -23,8 +23,13 @@ class NotUpError(Exception):
     """The network could not be brought up."""
 
 
-def up(home: Home, *, miners: int, only: Sequence[str], tell: Tell) -> None:
-    """Start everything and return when all of it is ready."""
+def up(
+    home: Home, *, miners: int = 1, only: Sequence[str] = (), tell: Tell, attached: bool = False
+) -> None:
+    """Start everything and return when all of it is ready.
+
+    What is attached ends with the process that brought it up.
+    """
     try:
         lock = state.lock(home)
     except BlockingIOError:
@@ -36,7 +41,8 @@ def up(home: Home, *, miners: int, only: Sequence[str], tell: Tell) -> None:
         for name in home.release_busy_ports():
             tell(f"the port of {name} was taken, another one is used now")
         network = prepare(home, miners=miners, only=only, tell=tell)
-        _supervise(network, only, lock.fileno(), tell)
+        arguments = [*_arguments(network, only), *(["--attached"] if attached else [])]
+        _supervise(home, arguments, lock.fileno(), tell)
 
 
 def down(home: Home) -> bool:
@@ -67,11 +73,11 @@ def prepare(home: Home, *, miners: int, only: Sequence[str], tell: Tell) -> Netw
     return network
 
 
-def _supervise(network: Network, only: Sequence[str], lock: int, tell: Tell) -> None:
+def _supervise(home: Home, arguments: Sequence[str], lock: int, tell: Tell) -> None:
     reading, writing = os.pipe()
-    with network.home.log("supervisor").open("ab") as output, os.fdopen(reading) as report:
+    with home.log("supervisor").open("ab") as output, os.fdopen(reading) as report:
         child = subprocess.Popen(
-            [sys.executable, "-m", "localnet", *_arguments(network, only, writing)],
+            [sys.executable, "-m", "localnet", "supervise", "--report", str(writing), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -81,14 +87,14 @@ def _supervise(network: Network, only: Sequence[str], lock: int, tell: Tell) -> 
         )
         os.close(writing)
         try:
-            _follow(network.home, report, tell)
+            _follow(home, report, tell)
         except BaseException:
             child.terminate()
             child.wait(_DOWN_WITHIN_SECONDS)
             raise
 
 
-def _follow(home: Home, report: Sequence[str], tell: Tell) -> None:
+def _follow(home: Home, report: Iterable[str], tell: Tell) -> None:
     for line in map(str.strip, report):
         if line == UP:
             return
@@ -99,10 +105,9 @@ def _follow(home: Home, report: Sequence[str], tell: Tell) -> None:
     raise NotUpError(f"the supervisor died\n{_tail(home.log('supervisor'))}")
 
 
-def _arguments(network: Network, only: Sequence[str], report: int) -> list[str]:
+def _arguments(network: Network, only: Sequence[str]) -> list[str]:
     return [
-        *("supervise", "--home", str(network.home.path), "--miners", str(network.miners)),
-        *("--report", str(report)),
+        *("--home", str(network.home.path), "--miners", str(network.miners)),
         *(["--own-docker"] if network.own_docker else []),
         *(word for name in only for word in ("--only", name)),
     ]

@@ -19,8 +19,6 @@ log = logging.getLogger(__name__)
 UP = "up"
 BROKEN = "broken"
 
-_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-
 
 async def supervise(home: Home, processes: Sequence[Process], report: TextIO) -> None:
     """Start all, tell how it went, keep them running until SIGTERM or SIGINT."""
@@ -59,15 +57,6 @@ def _tell(report: TextIO, line: str) -> None:
     with suppress(BrokenPipeError, ValueError):
         report.write(line + "\n")
         report.flush()
-
-
-class Sayer(logging.Formatter):
-    """One line per event, with what it is about."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        about = {name: value for name, value in vars(record).items() if name not in _PLAIN}
-        words = " ".join(f"{name}={value}" for name, value in about.items() if value != "")
-        return f"{super().format(record)} {words}"
 
 
 def claim(home: Home) -> None:

@@ -72,13 +72,15 @@ class Home:
         if name not in kept:
             kept[name] = choose()
             self._write(kind, kept)
-        return kept[name]
+        found: Kept = kept[name]
+        return found
 
     def _read(self, kind: str) -> dict[str, Any]:
         try:
-            return json.loads((self.path / f"{kind}.json").read_text())
+            kept: dict[str, Any] = json.loads((self.path / f"{kind}.json").read_text())
         except FileNotFoundError:
             return {}
+        return kept
 
     def _write(self, kind: str, kept: dict[str, Any]) -> None:
         write_whole(self.path / f"{kind}.json", json.dumps(kept, indent=1), mode=0o600)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
@@ -46,6 +47,13 @@ class Process:
     stop_signal: Signals = SIGTERM
     ready_within_seconds: float = 120
     stop_within_seconds: float = 10
+
+
+def die_with_parent(signal: Signals, parent: int) -> None:
+    """Have the kernel send us `signal` when the process `parent` ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal))
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal)
 
 
 class NeverReadyError(Exception):
@@ -158,14 +166,7 @@ class Keeper:
         self._move(State.DONE)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        process, parent = self.process, os.getpid()
-
-        def die_with_parent() -> None:
-            _libc.prctl(_PR_SET_PDEATHSIG, int(process.stop_signal))
-            if os.getppid() != parent:
-                os._exit(1)
-
-        as_user = {} if process.user is None else {"user": process.user, "extra_groups": []}
+        process = self.process
         with self.log_file.open("ab") as output:
             return await asyncio.create_subprocess_exec(
                 *process.command,
@@ -175,8 +176,9 @@ class Keeper:
                 env=dict(process.env),
                 cwd=process.folder,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
-                **as_user,
+                preexec_fn=partial(die_with_parent, process.stop_signal, os.getpid()),
+                user=process.user,
+                extra_groups=None if process.user is None else [],
             )
 
     def _bury(self, child: asyncio.subprocess.Process) -> None:

@@ -49,7 +49,11 @@ def _noted(home: Home) -> Iterator[psutil.Process]:
     for entry in state["processes"]:
         try:
             process = psutil.Process(entry["pid"]) if entry["pid"] else None
-            if process and process.create_time() == entry["created"]:
+            if process and process.create_time() == entry["created"] and _lives(process):
                 yield process
         except psutil.NoSuchProcess:
             continue
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.status() != psutil.STATUS_ZOMBIE

@@ -190,7 +190,7 @@ def _around(network: Network) -> dict[str, str]:
     }
 
 
-def _told(network: Network, service: str) -> Mapping[str, str]:
+def _told(network: Network, service: str) -> dict[str, str]:
     module = service.split("-")[0]
     web = "validator-web" if module == "validator" else service
     told = {

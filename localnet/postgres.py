@@ -180,9 +180,14 @@ def _as_user(user: int, command: list[str | Path]) -> bool:
 
 
 def _run(place: Place, command: list[str | Path]) -> None:
-    as_user = {} if place.user is None else {"user": place.user, "extra_groups": []}
     done = subprocess.run(
-        command, cwd=place.data, capture_output=True, text=True, check=False, **as_user
+        command,
+        user=place.user,
+        extra_groups=None if place.user is None else [],
+        cwd=place.data,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"initdb failed: {done.stderr.strip()}")

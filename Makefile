@@ -1,0 +1,35 @@
+PY := .venv/bin/python
+SHELL_SCRIPTS := .ci/run .ci/setup $(wildcard *.sh)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint up down bench
+
+help: ## this page
+	@echo "ComputeHorde on one machine. Needs Python >= 3.11, git, make; fetches the rest itself."
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: .venv/.ready ## start the whole network, run one job through it, show it, stop
+	@$(PY) -m localnet demo
+
+test: .venv/.ready ## lint, then every test, the network's included
+	@$(PY) -m tests.run
+
+lint: .venv/.ready ## ruff, mypy, import contracts, shellcheck
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@.venv/bin/shellcheck $(SHELL_SCRIPTS)
+
+up: .venv/.ready ## start the network and leave it running
+	@$(PY) -m localnet up
+
+down: .venv/.ready ## stop it
+	@$(PY) -m localnet down
+
+bench: .venv/.ready ## measure what a job costs beyond bare docker
+	@$(PY) -m benchmarks.job_latency
+
+.venv/.ready: pyproject.toml uv.lock
+	@.ci/setup
