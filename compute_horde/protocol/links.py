@@ -1,5 +1,6 @@
 """Who may say what to whom: the protocol on one page."""
 
+from types import UnionType
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter
@@ -87,4 +88,14 @@ EXECUTOR_TO_MINER: Link[FromExecutor] = Link(
     "executor -> miner",
     TypeAdapter(Annotated[FromExecutor, _by_type]),
     modern=legacy.from_executor,
+)
+
+# Each link with the union of what it carries, for those who list the protocol.
+SPOKEN: tuple[tuple[Link[Any], UnionType], ...] = (
+    (VALIDATOR_TO_FACILITATOR, ToFacilitator),
+    (FACILITATOR_TO_VALIDATOR, FromFacilitator),
+    (VALIDATOR_TO_MINER, ToMiner),
+    (MINER_TO_VALIDATOR, FromMiner),
+    (MINER_TO_EXECUTOR, ToExecutor),
+    (EXECUTOR_TO_MINER, FromExecutor),
 )

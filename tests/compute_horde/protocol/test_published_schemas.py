@@ -1,0 +1,60 @@
+"""Our messages require and default what the published ones do."""
+
+import pytest
+
+from compute_horde.protocol import capacity, handshake, job, status
+from compute_horde.receipts import Receipt
+from tests.compute_horde.vectors import VECTORS
+
+OURS = {
+    "V2JobRequest": job.JobRequested,
+    "V0JobCheated": job.CheatReported,
+    "Response": handshake.Response,
+    "JobStatusUpdate": status.StatusReported,
+    "V0AuthenticationRequest": handshake.FacilitatorLogin,
+    "V0MachineSpecsUpdate": capacity.SpecsReported,
+    "V0InitialJobRequest": job.JobOffered,
+    "V0JobRequest": job.JobPayload,
+    "V0DeclineJobRequest": job.JobDeclined,
+    "V0JobFailedRequest": job.JobFailed,
+    "V0HordeFailedRequest": job.HordeFailed,
+    "V0JobFinishedRequest": job.JobFinished,
+    "V0StreamingJobReadyRequest": job.StreamingReady,
+    "Receipt": Receipt,
+}
+# A published facilitator leaves null `details` out, so ours must not require them (protocol §4.7).
+MAY_BE_ABSENT = {"V0JobCheated": {"details"}}
+# Published schemas do not show the default of a mutable field.
+HIDDEN_DEFAULTS = {"V0JobRequest": {"env"}, "V0DeclineJobRequest": {"receipts"}}
+
+
+def test_every_published_schema_is_compared():
+    assert OURS.keys() == VECTORS["json_schemas"].keys()
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_the_same_keys_in_the_same_order(name):
+    assert list(OURS[name].model_fields) == list(VECTORS["json_schemas"][name]["properties"])
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_the_same_keys_are_required(name):
+    required = {key for key, field in OURS[name].model_fields.items() if field.is_required()}
+    published = set(VECTORS["json_schemas"][name]["required"])
+    assert required == published - MAY_BE_ABSENT.get(name, set())
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_the_same_defaults(name):
+    published = {
+        key: field["default"]
+        for key, field in VECTORS["json_schemas"][name]["properties"].items()
+        if "default" in field
+    }
+    ignored = HIDDEN_DEFAULTS.get(name, set()) | MAY_BE_ABSENT.get(name, set())
+    ours = {
+        key: field.default
+        for key, field in OURS[name].model_fields.items()
+        if not field.is_required() and key not in ignored
+    }
+    assert ours == published

@@ -1,0 +1,22 @@
+"""What each executor class promises is the published table."""
+
+from datetime import timedelta
+
+from compute_horde.hardware import PROMISES, ExecutorClass, Promise
+
+PUBLISHED = {
+    "spin_up-4min.gpu-24gb": Promise("S", timedelta(seconds=240), gpu=True, vram_gb=24),
+    "always_on.gpu-24gb": Promise("A", timedelta(seconds=3), gpu=True, vram_gb=24),
+    "always_on.llm.a6000": Promise("L", timedelta(seconds=30), gpu=True, vram_gb=48),
+    "always_on.test": Promise("T", timedelta(seconds=3)),
+    "always_on.cpu.8c.16gb": Promise("C", timedelta(seconds=30), cores=8, ram_gb=16),
+}
+
+
+def test_every_class_has_its_published_promise():
+    assert {kind.value: promise for kind, promise in PROMISES.items()} == PUBLISHED
+    assert PROMISES.keys() == set(ExecutorClass)
+
+
+def test_no_two_classes_share_a_letter():
+    assert len({promise.code for promise in PROMISES.values()}) == len(PROMISES)
