@@ -1,0 +1,1 @@
+"""A chain on this machine that the unmodified Bittensor SDK talks to."""
