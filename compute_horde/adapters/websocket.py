@@ -22,7 +22,7 @@ Heard = TypeVar("Heard", bound=Message)
 
 
 class LineLost(OutsideError):
-    """The websocket closed or never opened; `code` is the close code when there is one."""
+    """The websocket closed or never opened; `code` is the close code: theirs, else ours."""
 
     def __init__(self, detail: str, code: int | None = None) -> None:
         super().__init__(detail)
@@ -70,7 +70,8 @@ class Line(Generic[Heard]):
 
 
 def _lost(exc: ConnectionClosed) -> LineLost:
-    code = exc.rcvd.code if exc.rcvd else None
+    goodbye = exc.rcvd or exc.sent
+    code = goodbye.code if goodbye else None
     return LineLost(f"the connection closed ({code or 'no goodbye'})", code)
 
 
@@ -84,23 +85,24 @@ async def line_to(
 ) -> AsyncIterator[Line[Heard]]:
     """Open a websocket to `url` and close it at the end; `LineLost` when it does not open."""
     options: dict[str, Any] = {"compression": None, "proxy": None}
-    connection = connect(
-        url,
-        additional_headers=headers,
-        max_size=incoming.max_bytes,
-        open_timeout=open_seconds,
-        ping_interval=PING_SECONDS,
-        ping_timeout=PING_TIMEOUT_SECONDS,
-        close_timeout=2,
-        **options,
-    )
     try:
+        connection = connect(
+            url,
+            additional_headers=headers,
+            max_size=incoming.max_bytes,
+            open_timeout=open_seconds,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_TIMEOUT_SECONDS,
+            close_timeout=2,
+            **options,
+        )
         socket = await connection.__aenter__()
     except (
         OSError,
         TimeoutError,
         InvalidHandshake,
         InvalidURI,
+        ValueError,
         asyncio.IncompleteReadError,
     ) as exc:
         raise LineLost(f"could not connect to {url}: {exc or type(exc).__name__}") from exc

@@ -1,0 +1,241 @@
+"""The client's end of the line, against a real server."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from compute_horde.adapters.websocket import Line, LineLost, line_to
+from compute_horde.errors import OutsideError, ProtocolError
+from compute_horde.protocol import links
+from compute_horde.protocol.handshake import GenericError
+from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES
+
+HELLO = GenericError(details="hello")
+Behaviour = Callable[[ServerConnection], Awaitable[None]]
+
+
+@asynccontextmanager
+async def peer(behaviour: Behaviour, **options: object) -> AsyncIterator[str]:
+    """A server that treats each connection so; its address."""
+    async with serve(behaviour, "127.0.0.1", 0, **options) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/"
+
+
+def saying(*frames: str | bytes, code: int = 1000) -> Behaviour:
+    async def behaviour(connection: ServerConnection) -> None:
+        for frame in frames:
+            await connection.send(frame)
+        await connection.close(code)
+
+    return behaviour
+
+
+async def test_a_message_crosses_in_both_directions():
+    async def echo(connection: ServerConnection) -> None:
+        async for frame in connection:
+            assert isinstance(frame, str)
+            await connection.send(frame)
+
+    async with peer(echo) as url, line_to(url, links.MINER_TO_VALIDATOR) as line:
+        for text in ("hello", "ż" * 100_000):
+            await line.say(GenericError(details=text))
+            assert await line.hear() == GenericError(details=text)
+
+
+@pytest.mark.parametrize("form", [str, str.encode], ids=["text", "binary"])
+async def test_the_keep_alive_of_old_peers_is_not_heard(form):
+    async with (
+        peer(saying(form("PING"), HELLO.encode(), form("PING"))) as url,
+        line_to(url, links.MINER_TO_VALIDATOR) as line,
+    ):
+        assert await line.hear() == HELLO
+        with pytest.raises(LineLost):
+            await line.hear()
+
+
+@pytest.mark.parametrize(
+    "frame", ["nonsense", b"\xff\xff", "{}", '{"message_type":"V9"}', ""], ids=repr
+)
+async def test_a_bad_frame_is_told_and_the_next_one_heard(frame):
+    async with (
+        peer(saying(frame, HELLO.encode())) as url,
+        line_to(url, links.MINER_TO_VALIDATOR) as line,
+    ):
+        with pytest.raises(ProtocolError):
+            await line.hear()
+        assert await line.hear() == HELLO
+
+
+async def test_bad_frames_are_skipped_with_a_note_while_listening(caplog):
+    heard = []
+    async with (
+        peer(saying("nonsense", HELLO.encode(), "PING", "{}", HELLO.encode())) as url,
+        line_to(url, links.MINER_TO_VALIDATOR) as line,
+    ):
+        with suppress(LineLost):
+            async for message in line.listen():
+                heard.append(message)
+    assert heard == [HELLO, HELLO]
+    assert [
+        record.getMessage() for record in caplog.records if record.name.startswith("compute")
+    ] == ["bad frame skipped"] * 2
+
+
+async def test_an_oversized_frame_closes_the_line_and_says_why():
+    seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def shout(connection: ServerConnection) -> None:
+        await connection.send("x" * (FACILITATOR_FRAME_BYTES + 1))
+        await connection.wait_closed()
+        seen.set_result(connection.close_code)
+
+    async with peer(shout) as url, line_to(url, links.FACILITATOR_TO_VALIDATOR) as line:
+        with pytest.raises(LineLost) as lost:
+            await line.hear()
+        assert await seen == 1009
+        assert lost.value.code == 1009
+
+
+async def test_a_frame_of_exactly_the_limit_is_read():
+    padding = FACILITATOR_FRAME_BYTES - len('{"status":"success"}')
+    frame = '{"status":"success"}' + " " * padding
+    async with peer(saying(frame)) as url, line_to(url, links.FACILITATOR_TO_VALIDATOR) as line:
+        assert (await line.hear()).status == "success"
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 3000, 3001])
+async def test_the_close_code_of_the_peer_is_kept(code):
+    async with peer(saying(code=code)) as url, line_to(url, links.FACILITATOR_TO_VALIDATOR) as line:
+        with pytest.raises(LineLost, match=str(code)) as lost:
+            await line.hear()
+        assert lost.value.code == code
+        with pytest.raises(LineLost) as lost:
+            await line.say(HELLO)
+        assert lost.value.code == code
+
+
+async def test_a_peer_that_vanishes_leaves_no_code():
+    async def vanish(connection: ServerConnection) -> None:
+        connection.transport.abort()
+
+    async with peer(vanish) as url, line_to(url, links.MINER_TO_VALIDATOR) as line:
+        with pytest.raises(LineLost, match="no goodbye") as lost:
+            await line.hear()
+        assert lost.value.code is None
+
+
+async def test_what_was_said_before_the_close_is_still_heard():
+    async with (
+        peer(saying(*[HELLO.encode()] * 20)) as url,
+        line_to(url, links.MINER_TO_VALIDATOR) as line,
+    ):
+        await asyncio.sleep(0.05)
+        for _ in range(20):
+            assert await line.hear() == HELLO
+
+
+async def test_headers_are_sent_and_no_compression_is_offered():
+    seen: asyncio.Future[Request] = asyncio.get_running_loop().create_future()
+
+    async def note(connection: ServerConnection) -> None:
+        seen.set_result(connection.request)
+
+    async with (
+        peer(note) as url,
+        line_to(url, links.FACILITATOR_TO_VALIDATOR, headers={"X-Validator-Version": "7"}),
+    ):
+        request = await seen
+    assert request.headers["X-Validator-Version"] == "7"
+    assert "Sec-WebSocket-Extensions" not in request.headers
+
+
+async def test_nobody_listening_is_a_lost_line():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        await refuses(f"ws://127.0.0.1:{closed.getsockname()[1]}/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://127.0.0.1/",
+        "ws://",
+        "ws://127.0.0.1:99999/",
+        "ws://127.0.0.1:x/",
+        "ws://[::1/",
+        "ws://nowhere.invalid/",
+        "ws://a..b/",
+        "ws://" + "a" * 70 + "/",
+    ],
+)
+async def test_an_address_that_leads_nowhere_is_a_lost_line(url):
+    await refuses(url)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 503])
+async def test_a_refused_handshake_is_a_lost_line(status):
+    def refuse(connection: ServerConnection, _: Request) -> Response:
+        return connection.respond(status, "no\n")
+
+    async with peer(saying(), process_request=refuse) as url:
+        await refuses(url)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\xff" * 99999]
+)
+async def test_a_peer_that_is_no_websocket_is_a_lost_line(answer):
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        await refuses(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+
+
+async def test_a_peer_that_never_answers_is_given_up():
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        await refuses(f"ws://127.0.0.1:{mute.getsockname()[1]}/", open_seconds=0.1)
+
+
+async def test_an_error_of_ours_closes_the_line_and_goes_on():
+    gone: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def wait(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        gone.set_result(connection.close_code)
+
+    async with peer(wait) as url:
+        with pytest.raises(ZeroDivisionError):
+            await divide(url)
+        assert await gone in {1000, 1011}
+
+
+async def test_a_line_may_be_closed_twice():
+    async with peer(saying()) as url, line_to(url, links.MINER_TO_VALIDATOR) as line:
+        await line.close()
+        await line.close()
+
+
+async def divide(url: str) -> None:
+    async with line_to(url, links.MINER_TO_VALIDATOR) as line:
+        assert isinstance(line, Line)
+        _ = 1 / 0
+
+
+async def refuses(url: str, open_seconds: float = 5) -> None:
+    with pytest.raises(LineLost, match="could not connect") as lost:
+        async with line_to(url, links.MINER_TO_VALIDATOR, open_seconds=open_seconds):
+            pytest.fail("the line opened")
+    assert lost.value.code is None
+    assert isinstance(lost.value, OutsideError)
