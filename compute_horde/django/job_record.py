@@ -53,19 +53,30 @@ class JobRecord(models.Model):
             return job, job._write(fresh, fields)
 
     @classmethod
-    def report(cls, uuid: str, state: JobState, message: Message) -> tuple[Self, list[Any]]:
-        """Like `hear`, for a reported state that may have skipped others or come late.
+    def report(
+        cls, uuid: str, *told: tuple[JobState, Message], **owner: Any
+    ) -> tuple[Self, list[Any]]:
+        """Like `hear`, for reported states that may have skipped others or come late.
 
-        A word of a newer peer, read as `unknown`, changes nothing.
+        The new events are of the reports that were taken: a repeat, a second ending and a word of
+        a newer peer, read as `unknown`, are left out. `owner` are columns the row must have.
         """
         with transaction.atomic():
-            job = cls._default_manager.select_for_update().get(pk=uuid)
-            after = lifecycle.catch_up(job.job_state, state)
-            known = state == job.job_state or job.events.filter(state=state).exists()
-            if known or state is JobState.UNKNOWN:
-                return job, []
-            job.state = after
-            return job, job._write([(state, message)], {})
+            job = cls._default_manager.select_for_update().get(pk=uuid, **owner)
+            known = set(job.events.values_list("state", flat=True)) | {JobState.UNKNOWN}
+            taken = [one for one in told if job._catch_up(one[0], known)]
+            return job, job._write(taken, {})
+
+    def _catch_up(self, state: JobState, known: set[str]) -> bool:
+        """Take a report of `state`, unless it is among the `known` ones or contradicts."""
+        if state in known:
+            return False
+        try:
+            self.state = lifecycle.catch_up(self.job_state, state)
+        except lifecycle.IllegalTransition:
+            return False
+        known.add(state)
+        return True
 
     def _step(self, message: JobMessage) -> tuple[JobState, Message] | None:
         claimed = lifecycle.CLAIMS.get(type(message))
