@@ -1,0 +1,315 @@
+"""The adapter of the chain's port on the Bittensor SDK; the only door to `bittensor`.
+
+Importing this module costs a second and 60 MB, so only processes that talk to the chain do.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import bittensor
+
+from compute_horde.adapters.chain_port import (
+    Chain,
+    ChainRefused,
+    ChainUnreachable,
+    Hyperparameters,
+    Metagraph,
+    Neuron,
+    NotPermitted,
+    NotRegistered,
+    RateLimited,
+    WeightsSet,
+)
+from compute_horde.adapters.wallet import Wallet
+from compute_horde.errors import ChainError, ConfigurationError
+
+__all__ = [
+    "BittensorChain",
+    "Chain",
+    "ChainRefused",
+    "ChainUnreachable",
+    "Hyperparameters",
+    "Metagraph",
+    "Neuron",
+    "NotPermitted",
+    "NotRegistered",
+    "RateLimited",
+    "WeightsSet",
+    "connect",
+]
+
+READ_SECONDS = 30
+WRITE_SECONDS = 180
+CLOSE_SECONDS = 5
+COMMITMENT_BYTES = 128
+RESUBMISSIONS = 2
+NO_ADDRESS = "0.0.0.0"
+
+Answer = TypeVar("Answer")
+
+
+class BittensorChain:
+    """A chain reached through the Bittensor SDK. Open it with `connect`."""
+
+    def __init__(
+        self, loop: "_Loop", client: bittensor.Client, netuid: int, wallet: Wallet | None
+    ) -> None:
+        self._loop = loop
+        self._client = client
+        self._netuid = netuid
+        self._wallet = wallet
+
+    def head(self) -> int:
+        """See `Chain`."""
+        return int(self._loop.read(self._client.block()))
+
+    def finalized_head(self) -> int:
+        """See `Chain`."""
+        return int(self._loop.read(self._client.finalized_block()))
+
+    def block_hash(self, block: int) -> str:
+        """See `Chain`."""
+        return str(self._loop.read(self._client.block_info(block)).hash)
+
+    def metagraph(self, block: int | None = None) -> Metagraph:
+        """See `Chain`."""
+        return self._loop.read(self._read_metagraph(block))
+
+    def hyperparameters(self) -> Hyperparameters:
+        """See `Chain`."""
+        return self._loop.read(self._read_hyperparameters())
+
+    def serve_axon(self, ip: str, port: int) -> None:
+        """See `Chain`."""
+        axon = bittensor.ServeAxon(netuid=self._netuid, ip=ip, port=port)
+        self._loop.write(self._execute(axon))
+
+    def set_weights(self, weights: Mapping[int, Decimal | float]) -> WeightsSet:
+        """See `Chain`."""
+        row = {uid: float(weight) for uid, weight in weights.items()}
+        result = self._loop.write(self._set_weights(row))
+        number, _, _ = str(result.extrinsic_id).partition("-")
+        return WeightsSet(int(number), result.data.get("reveal_round"))
+
+    def weights(self, uid: int) -> dict[int, int]:
+        """See `Chain`."""
+        item = bittensor.storage.SubtensorModule.Weights
+        row = self._loop.read(self._client.query(item, [self._netuid, uid]))
+        return {int(target): int(weight) for target, weight in row or ()}
+
+    def set_commitment(self, text: str) -> None:
+        """See `Chain`."""
+        content = text.encode()
+        if len(content) > COMMITMENT_BYTES:
+            raise ChainRefused(
+                f"a commitment holds at most {COMMITMENT_BYTES} bytes, not {len(content)}",
+                bittensor.ErrorCode.INVALID_ARGUMENT.value,
+            )
+        info = {"fields": [{f"Raw{len(content)}": "0x" + content.hex()}]}
+        call = bittensor.calls.Commitments.set_commitment(netuid=self._netuid, info=info)
+        self._loop.write(self._submit(call))
+
+    def commitment(self, hotkey: str) -> str | None:
+        """See `Chain`."""
+        asked = self._client.read("commitment", netuid=self._netuid, hotkey_ss58=hotkey)
+        found = self._loop.read(asked)
+        return None if found is None else str(found.data)
+
+    def commitments(self) -> dict[str, str]:
+        """See `Chain`."""
+        found = self._loop.read(self._client.subnets.commitments(self._netuid))
+        return {str(hotkey): str(one.data) for hotkey, one in found.items()}
+
+    async def _read_metagraph(self, block: int | None) -> Metagraph:
+        snapshot = await self._client.at(block)
+        columns = await snapshot.read("metagraph", netuid=self._netuid)
+        return _metagraph(self._existing(columns))
+
+    async def _read_hyperparameters(self) -> Hyperparameters:
+        values = await self._client.read("subnet_hyperparameters", netuid=self._netuid)
+        known = self._existing(values)
+        return Hyperparameters(**{name: known[name] for name in Hyperparameters.__slots__})
+
+    def _existing(self, answer: dict[str, Any] | None) -> dict[str, Any]:
+        if answer is None:
+            missing = bittensor.ErrorCode.SUBNET_NOT_EXISTS.value
+            raise ChainRefused(f"there is no subnet {self._netuid}", missing)
+        return answer
+
+    async def _set_weights(self, row: dict[int, float]) -> Any:
+        return await self._execute(bittensor.SetWeights(netuid=self._netuid, weights=row))
+
+    async def _execute(self, intent: Any) -> Any:
+        result = await self._client.execute(intent, self._signer(), retries=RESUBMISSIONS)
+        return result.raise_for_failure()
+
+    async def _submit(self, call: Any) -> Any:
+        result = await self._client.submit_call(call, self._signer(), signer="hotkey")
+        return result.raise_for_failure()
+
+    def _signer(self) -> Any:
+        if self._wallet is None:
+            raise ConfigurationError("writing to the chain needs a wallet; none was given")
+        return self._wallet.hotkey
+
+
+@contextlib.contextmanager
+def connect(
+    url: str,
+    netuid: int,
+    wallet: Wallet | None = None,
+    *,
+    timeout_seconds: float = READ_SECONDS,
+    write_seconds: float = WRITE_SECONDS,
+) -> Iterator[BittensorChain]:
+    """Connect to the node at `url` (or a network's name); only a wallet makes writing possible.
+
+    The connection belongs to this process: after a fork, connect anew.
+    """
+    loop = _Loop(timeout_seconds, write_seconds)
+    try:
+        client = loop.read(_opened(url))
+        try:
+            yield BittensorChain(loop, client, netuid, wallet)
+        finally:
+            loop.farewell(client)
+    finally:
+        loop.stop()
+
+
+async def _opened(url: str) -> bittensor.Client:
+    return await bittensor.Subtensor(url)
+
+
+class _Loop:
+    """Runs the SDK's coroutines on a thread of its own and waits for them, never for ever.
+
+    A thread, so that the connection stays alive between calls and callers may be threads of a
+    program that has a loop of its own.
+    """
+
+    def __init__(self, read_seconds: float, write_seconds: float) -> None:
+        self._read_seconds = read_seconds
+        self._write_seconds = write_seconds
+        self._process = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="bittensor", daemon=True
+        )
+        self._thread.start()
+
+    def read(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        """Wait for an answer as long as a reader may."""
+        return self._wait(question, self._read_seconds)
+
+    def write(self, call: Coroutine[Any, Any, Answer]) -> Answer:
+        """Wait until a call is final, as long as a writer may."""
+        return self._wait(call, self._write_seconds)
+
+    def farewell(self, client: bittensor.Client) -> None:
+        """Close the connection; a node that does not answer is left without a word."""
+        with contextlib.suppress(ChainError):
+            self._wait(client.close(), CLOSE_SECONDS)
+
+    def stop(self) -> None:
+        """End the thread."""
+        if self._process == os.getpid():
+            with contextlib.suppress(TimeoutError):
+                ending = asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop)
+                ending.result(CLOSE_SECONDS)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(CLOSE_SECONDS)
+            if not self._thread.is_alive():
+                self._loop.close()
+
+    def _wait(self, coroutine: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
+        if self._process != os.getpid():
+            # The thread did not survive the fork: waiting for it would never end.
+            coroutine.close()
+            raise ChainUnreachable("connected before this process was forked; connect again")
+        waiting = asyncio.run_coroutine_threadsafe(_bounded(coroutine, seconds), self._loop)
+        return waiting.result()
+
+
+async def _end_tasks() -> None:
+    """Cancel whatever the SDK left running."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+
+
+async def _bounded(coroutine: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
+    """The coroutine's answer within `seconds`; every failure of the SDK as a `ChainError`."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await coroutine
+    except TimeoutError as exc:
+        detail = f"no answer from the chain within {seconds:g} seconds; it may still come true"
+        raise ChainUnreachable(detail) from exc
+    except (bittensor.RpcConnectionError, OSError) as exc:
+        raise ChainUnreachable(f"the chain cannot be reached: {exc}") from exc
+    except bittensor.ChainError as exc:
+        raise _refusal(exc) from exc
+    except (bittensor.BittensorError, ValueError, TypeError, LookupError, AttributeError) as exc:
+        invalid = bittensor.ErrorCode.INVALID_ARGUMENT.value
+        raise ChainRefused(f"{type(exc).__name__}: {exc}", invalid) from exc
+
+
+REFUSALS: dict[bittensor.ErrorCode, type[ChainRefused]] = {
+    bittensor.ErrorCode.RATE_LIMITED: RateLimited,
+    bittensor.ErrorCode.NOT_REGISTERED: NotRegistered,
+    bittensor.ErrorCode.NOT_AUTHORIZED: NotPermitted,
+    # The chain counts too little stake to set weights among the missing balances.
+    bittensor.ErrorCode.INSUFFICIENT_BALANCE: NotPermitted,
+}
+
+
+def _refusal(error: bittensor.ChainError) -> ChainRefused:
+    kind = REFUSALS.get(error.code, ChainRefused)
+    return kind(f"{error.name or error.code.value}: {error}", error.code.value, error.name)
+
+
+def _metagraph(columns: dict[str, Any]) -> Metagraph:
+    """The SDK's columns as neurons."""
+    rows = zip(
+        columns["hotkeys"],
+        columns["coldkeys"],
+        columns["total_stake"],
+        columns["validator_permit"],
+        columns["axons"],
+        columns["last_update"],
+        strict=True,
+    )
+    neurons = tuple(
+        Neuron(
+            uid=uid,
+            hotkey=str(hotkey),
+            coldkey=str(coldkey),
+            total_stake_rao=int(stake),
+            validator_permit=bool(permit),
+            ip=_ip(axon),
+            port=int(axon["port"]) if axon["ip"] else 0,
+            last_update=int(last_update),
+        )
+        for uid, (hotkey, coldkey, stake, permit, axon, last_update) in enumerate(rows)
+    )
+    return Metagraph(int(columns["block"]), neurons)
+
+
+def _ip(axon: dict[str, Any]) -> str:
+    number = int(axon["ip"])
+    if not number:
+        return NO_ADDRESS
+    kind = ipaddress.IPv6Address if int(axon["ip_type"]) == 6 else ipaddress.IPv4Address
+    try:
+        return str(kind(number))
+    except ValueError:
+        # Anybody may publish nonsense; one neuron's must not hide all others.
+        return NO_ADDRESS
