@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import bittensor
+from bittensor_core import Keypair
 
 from compute_horde.adapters.chain_port import (
     Chain,
@@ -26,7 +27,6 @@ from compute_horde.adapters.chain_port import (
     RateLimited,
     WeightsSet,
 )
-from compute_horde.adapters.wallet import Wallet
 from compute_horde.errors import ChainError, ConfigurationError
 
 __all__ = [
@@ -58,12 +58,12 @@ class BittensorChain:
     """A chain reached through the Bittensor SDK. Open it with `connect`."""
 
     def __init__(
-        self, loop: "_Loop", client: bittensor.Client, netuid: int, wallet: Wallet | None
+        self, loop: "_Loop", client: bittensor.Client, netuid: int, hotkey: Keypair | None
     ) -> None:
         self._loop = loop
         self._client = client
         self._netuid = netuid
-        self._wallet = wallet
+        self._hotkey = hotkey
 
     def head(self) -> int:
         """See `Chain`."""
@@ -154,21 +154,21 @@ class BittensorChain:
         return result.raise_for_failure()
 
     def _signer(self) -> Any:
-        if self._wallet is None:
-            raise ConfigurationError("writing to the chain needs a wallet; none was given")
-        return self._wallet.hotkey
+        if self._hotkey is None:
+            raise ConfigurationError("writing to the chain needs a hotkey; none was given")
+        return self._hotkey
 
 
 @contextlib.contextmanager
 def connect(
     url: str,
     netuid: int,
-    wallet: Wallet | None = None,
+    hotkey: Keypair | None = None,
     *,
     timeout_seconds: float = READ_SECONDS,
     write_seconds: float = WRITE_SECONDS,
 ) -> Iterator[BittensorChain]:
-    """Connect to the node at `url` (or a network's name); only a wallet makes writing possible.
+    """Connect to the node at `url` (or a network's name); writing needs a hotkey.
 
     The connection belongs to this process: after a fork, connect anew.
     """
@@ -176,7 +176,7 @@ def connect(
     try:
         client = loop.read(_opened(url))
         try:
-            yield BittensorChain(loop, client, netuid, wallet)
+            yield BittensorChain(loop, client, netuid, hotkey)
         finally:
             loop.farewell(client)
     finally:

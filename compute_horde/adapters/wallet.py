@@ -1,7 +1,6 @@
 """Bittensor hotkeys on disk, read and written as `bt.Wallet` does, without importing bittensor."""
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from bittensor_core import (
@@ -19,28 +18,9 @@ SECRET_MODE = 0o600
 FOLDER_MODE = 0o700
 
 
-@dataclass(frozen=True, slots=True)
-class Wallet:
-    """The part of a Bittensor wallet that signs for a neuron: its hotkey."""
-
-    name: str
-    hotkey_name: str
-    hotkey: Keypair = field(repr=False)
-
-    @property
-    def address(self) -> str:
-        """The hotkey's ss58 address."""
-        return str(self.hotkey.ss58_address)
-
-
 def hotkey_path(name: str, hotkey_name: str, wallets: Path = WALLETS) -> Path:
     """Where a wallet keeps one of its hotkeys."""
     return wallets.expanduser() / name / "hotkeys" / hotkey_name
-
-
-def load_wallet(name: str, hotkey_name: str, wallets: Path = WALLETS) -> Wallet:
-    """The wallet with its hotkey, or `ConfigurationError`."""
-    return Wallet(name, hotkey_name, load_hotkey(hotkey_path(name, hotkey_name, wallets)))
 
 
 def load_hotkey(path: Path) -> Keypair:

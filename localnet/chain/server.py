@@ -89,6 +89,7 @@ class Server:
         ) as server:
             address = server.sockets[0].getsockname()
             log.info("chain is ready", extra={"host": address[0], "port": address[1]})
+            print(f"ws://{address[0]}:{address[1]}", flush=True)
             ticking = asyncio.create_task(self._tick(node))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -56,7 +56,7 @@ def step(ledger: Ledger, netuid: int) -> None:
 
 def next_epoch(ledger: Ledger, netuid: int) -> int | None:
     """The block of the next epoch; None where epochs never run."""
-    tempo = ledger.get("Tempo", netuid)
+    tempo = int(ledger.get("Tempo", netuid))
     if not tempo:
         return None
     return ledger.number + tempo - (ledger.number + netuid + 1) % (tempo + 1)
