@@ -1,0 +1,1 @@
+"""All parties together: real processes, sockets, databases, chain and containers."""
