@@ -35,8 +35,9 @@ def databases(url: str) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            "CONN_MAX_AGE": None,
-            "CONN_HEALTH_CHECKS": True,
+            # Django under ASGI serves each request on a thread of its own, whose connection must
+            # end with it. The threads of `database` keep theirs: no request ends on them.
+            "CONN_MAX_AGE": 0,
             "OPTIONS": {"connect_timeout": 5},
         }
     }
