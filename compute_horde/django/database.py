@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
@@ -51,8 +52,14 @@ def _once(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def close_threads() -> None:
     """End the database threads and their connections; the next use starts new ones."""
     global _threads
-    closing = [_threads.submit(connection.close) for _ in range(THREADS)]
-    for done in closing:
-        done.result()
+    everyone = Barrier(THREADS)
+
+    def leave() -> None:
+        # A thread that is quick must not leave in the name of the others.
+        everyone.wait()
+        connection.close()
+
+    for left in [_threads.submit(leave) for _ in range(THREADS)]:
+        left.result()
     _threads.shutdown()
     _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")

@@ -1,0 +1,1 @@
+"""An app with a job table, as every service has one."""
