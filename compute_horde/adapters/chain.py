@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import os
 import threading
+import weakref
 from collections.abc import Coroutine, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -75,7 +76,7 @@ class BittensorChain:
 
     def block_hash(self, block: int) -> str:
         """See `Chain`."""
-        return str(self._loop.read(self._client.block_info(block)).hash)
+        return self._loop.read(self._read_block_hash(block))
 
     def metagraph(self, block: int | None = None) -> Metagraph:
         """See `Chain`."""
@@ -125,6 +126,13 @@ class BittensorChain:
         """See `Chain`."""
         found = self._loop.read(self._client.subnets.commitments(self._netuid))
         return {str(hotkey): str(one.data) for hotkey, one in found.items()}
+
+    async def _read_block_hash(self, block: int) -> str:
+        found = await self._client.block_info(block)
+        if found is None:
+            not_found = bittensor.ErrorCode.NOT_FOUND.value
+            raise ChainRefused(f"there is no block {block}", not_found)
+        return str(found.hash)
 
     async def _read_metagraph(self, block: int | None) -> Metagraph:
         snapshot = await self._client.at(block)
@@ -187,6 +195,30 @@ async def _opened(url: str) -> bittensor.Client:
     return await bittensor.Subtensor(url)
 
 
+class _SocketsKnown(asyncio.SelectorEventLoop):
+    """Knows its sockets: a client given up while it connects leaves its own open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
+
+    async def create_connection(self, *args: Any, **options: Any) -> Any:
+        """As ever, but remembered."""
+        transport, protocol = await super().create_connection(*args, **options)
+        self._opened.add(transport)
+        return transport, protocol
+
+    async def end_all(self) -> None:
+        """Cancel the tasks and close the sockets that are left."""
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for transport in self._opened:
+            transport.close()
+        await asyncio.sleep(0)
+
+
 class _Loop:
     """Runs the SDK's coroutines on a thread of its own and waits for them, never for ever.
 
@@ -198,7 +230,7 @@ class _Loop:
         self._read_seconds = read_seconds
         self._write_seconds = write_seconds
         self._process = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        self._loop = _SocketsKnown()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="bittensor", daemon=True
         )
@@ -221,7 +253,7 @@ class _Loop:
         """End the thread."""
         if self._process == os.getpid():
             with contextlib.suppress(TimeoutError):
-                ending = asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop)
+                ending = asyncio.run_coroutine_threadsafe(self._loop.end_all(), self._loop)
                 ending.result(CLOSE_SECONDS)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(CLOSE_SECONDS)
@@ -235,14 +267,6 @@ class _Loop:
             raise ChainUnreachable("connected before this process was forked; connect again")
         waiting = asyncio.run_coroutine_threadsafe(_bounded(coroutine, seconds), self._loop)
         return waiting.result()
-
-
-async def _end_tasks() -> None:
-    """Cancel whatever the SDK left running."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def _bounded(coroutine: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
