@@ -1,0 +1,1 @@
+"""Executors: started ahead, reserved, watched and cleaned up after."""

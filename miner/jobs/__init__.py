@@ -1,0 +1,1 @@
+"""Jobs from acceptance to receipt: what is heard, recorded and passed on."""

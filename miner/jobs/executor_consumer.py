@@ -1,0 +1,59 @@
+"""The miner's end of an executor's websocket."""
+
+from typing import Any
+
+from compute_horde.django.consumer import MessageConsumer
+from compute_horde.errors import HordeError, ProtocolError
+from compute_horde.protocol.handshake import GenericError
+from compute_horde.protocol.links import EXECUTOR_TO_MINER, Progress
+from compute_horde.vocabulary import HordeReason
+from miner.assembly import Miner
+from miner.executors.pool import Executor
+from miner.jobs.actions import Tenancy
+
+
+class ExecutorConsumer(MessageConsumer):
+    """Every fact moves the executor's job and travels on to the validator."""
+
+    incoming = EXECUTOR_TO_MINER
+
+    def __init__(self, miner: Miner, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._miner = miner
+        self._executor: Executor | None = None
+
+    async def connect(self) -> None:
+        """A token is good for one connection."""
+        token = self.scope["url_route"]["kwargs"]["token"]
+        await self.accept()
+        peer = self.scope.get("client")
+        self._executor = self._miner.pool.connected(token, self, peer[0] if peer else None)
+        if self._executor is None:
+            await self.say(GenericError(details=f"No job waiting for token {token}"))
+            await self.close()
+
+    async def handle(self, message: Progress | GenericError) -> None:
+        """Pass a fact on; a complaint of the executor ends its job."""
+        if self._executor is None or self._executor.leaving:
+            return
+        tenancy = self._executor.tenant
+        if not isinstance(tenancy, Tenancy):
+            raise ProtocolError("an executor without a job has nothing to say")
+        if isinstance(message, GenericError):
+            raise ProtocolError(f"the executor complains: {message.details}")
+        if message.job_uuid != tenancy.job.uuid:
+            raise ProtocolError("an executor may speak only of its own job")
+        await self._miner.floor.hear(tenancy.job, message)
+
+    async def complain(self, problem: ProtocolError) -> None:
+        """An executor that cannot be understood has no job any more."""
+        await super().complain(problem)
+        tenancy = self._executor.tenant if self._executor else None
+        if isinstance(tenancy, Tenancy):
+            text = f"Executor {self._executor.id} broke the protocol: {problem}"
+            await self._miner.floor.end(tenancy.job, HordeError(HordeReason.GENERIC_ERROR, text))
+
+    async def disconnect(self, code: int) -> None:
+        """Its job, if it has one still, is lost."""
+        if self._executor:
+            self._miner.pool.disconnected(self._executor, code)

@@ -1,0 +1,49 @@
+"""Accepted jobs and what was said of them."""
+
+from django.db import models
+
+from compute_horde.django import job_record
+from compute_horde.hardware import ExecutorClass
+from miner.validators.models import SS58_LENGTH
+
+CLASSES = [(one.value, one.value) for one in ExecutorClass]
+
+
+class Job(job_record.JobRecord):
+    """A job this miner accepted; its row is written before the validator is told so."""
+
+    validator_hotkey = models.CharField(max_length=SS58_LENGTH)
+    executor_class = models.CharField(max_length=64, choices=CLASSES)
+    executor_token = models.CharField(max_length=64, help_text="SHA-256 of the one-time token")
+    offer_digest = models.CharField(max_length=64, help_text="tells a repeated offer from another")
+    docker_image = models.TextField(blank=True)
+    offered = models.TextField(help_text="the offer without contents, addresses and secrets")
+    payload = models.TextField(blank=True, help_text="the full job, likewise")
+    exit_status = models.IntegerField(null=True)
+    stdout = models.TextField(blank=True)
+    stderr = models.TextField(blank=True)
+    error_type = models.CharField(max_length=64, blank=True)
+    error_detail = models.TextField(blank=True)
+    time_took = models.DurationField(null=True)
+
+    class Meta:
+        db_table = "miner_acceptedjob"
+        verbose_name = "accepted job"
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["validator_hotkey", "state_since"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=[state for state, _ in job_record.STATES]),
+                name="acceptedjob_state_is_a_word_of_ours",
+            ),
+            models.UniqueConstraint(fields=["executor_token"], name="one_job_per_executor"),
+        ]
+
+
+class JobEvent(job_record.JobEvent):
+    """One fact said of an accepted job."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="events")
+
+    class Meta(job_record.JobEvent.Meta):
+        db_table = "miner_jobevent"

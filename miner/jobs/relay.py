@@ -1,0 +1,44 @@
+"""Who hears what is said of a job: the open sockets of its validator."""
+
+from typing import Protocol
+
+from compute_horde.protocol.message import Message
+
+
+class Ear(Protocol):
+    """A validator's open socket, authenticated."""
+
+    def tell(self, text: str) -> None: ...
+
+    async def say(self, message: Message) -> None: ...
+
+
+class Relay:
+    """Every validator's sockets, oldest first."""
+
+    def __init__(self) -> None:
+        self._ears: dict[str, list[Ear]] = {}
+
+    def join(self, validator: str, ear: Ear) -> None:
+        """From now on this socket is told about jobs of `validator`."""
+        self._ears.setdefault(validator, []).append(ear)
+
+    def leave(self, validator: str, ear: Ear) -> None:
+        """The socket closed."""
+        ears = self._ears.get(validator, [])
+        if ear in ears:
+            ears.remove(ear)
+        if not ears:
+            self._ears.pop(validator, None)
+
+    def tell(self, validator: str, spoken_on: Ear | None, message: Message) -> None:
+        """Tell the socket on which the validator last spoke of the job, and all opened since.
+
+        The first may be dead without our knowing, and a validator may open one socket per job;
+        hearing a fact twice is harmless. When the first is closed, all of them are told.
+        """
+        ears = self._ears.get(validator, [])
+        since = ears.index(spoken_on) if spoken_on in ears else 0
+        text = message.encode()
+        for ear in ears[since:]:
+            ear.tell(text)

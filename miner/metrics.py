@@ -1,0 +1,42 @@
+"""Numbers for Prometheus, read when asked for."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from miner.assembly import Miner
+
+
+class _Present(Collector):
+    """What one miner is busy with now."""
+
+    def __init__(self, miner: Miner) -> None:
+        self._miner = miner
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Executors by class and state, jobs going on, crashes in a row."""
+        executors = GaugeMetricFamily(
+            "miner_executors", "executors by state", labels=["executor_class", "state"]
+        )
+        pool = self._miner.pool
+        states = Counter((str(one.executor_class), one.state) for one in pool.executors)
+        for (executor_class, state), count in states.items():
+            executors.add_metric([executor_class, state], count)
+        crashes = GaugeMetricFamily(
+            "miner_executor_crashes_in_a_row", "failed starts", labels=["executor_class"]
+        )
+        for executor_class, slots in pool.slots.items():
+            crashes.add_metric([str(executor_class)], slots.failures)
+        jobs = GaugeMetricFamily("miner_jobs_going_on", "accepted and not over")
+        jobs.add_metric([], len(self._miner.floor))
+        return [executors, crashes, jobs]
+
+
+def exposition(miner: Miner) -> bytes:
+    """The text Prometheus reads."""
+    registry = CollectorRegistry()
+    registry.register(_Present(miner))
+    return generate_latest(registry)

@@ -1,0 +1,1 @@
+"""Receipts: counter-signed, stored and published."""

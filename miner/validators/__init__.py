@@ -1,0 +1,1 @@
+"""Validators: who may speak, who is refused."""
