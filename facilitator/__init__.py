@@ -1,0 +1,1 @@
+"""The gateway: HTTP API for users, websocket for validators, accounts."""

@@ -1,0 +1,156 @@
+"""The HTTP API of users (protocol §3): translates requests, decides nothing."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from ninja import Header, NinjaAPI, Query, Router
+from ninja.errors import ValidationError
+from ninja.parser import Parser
+from pydantic import BaseModel
+
+from compute_horde import frames
+from facilitator import actions, events, login, orders
+from facilitator.login import Bearer
+from facilitator.patience import promptly
+from facilitator.refusal import Refusal
+from facilitator.rules import CheatBody, JobBody
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 10
+MAX_PAGE_SIZE = 256
+MAX_PAGE = 10**6
+EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+SIGNED = "The body is signed in the `X-CH-*` headers by the hotkey that logged in."
+
+
+class BoundedParser(Parser):
+    """JSON bodies, as long as reading them costs no more than they are worth."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        return frames.parsed(request.body)
+
+
+api = NinjaAPI(
+    title="ComputeHorde facilitator",
+    version="1",
+    docs_url="/api/docs",
+    openapi_url="/api/openapi.json",
+    parser=BoundedParser(),
+)
+router = Router(auth=Bearer(), tags=["jobs"])
+api.add_router("/auth", login.router)
+api.add_router("/api/v1", router)
+
+
+@router.post("/job-docker/", summary="Run a container", description=SIGNED)
+async def create_job(request: HttpRequest, body: JobBody) -> HttpResponse:
+    status, job = await orders.submit(request, body, request.auth)
+    return JsonResponse(job, status=status)
+
+
+@router.get("/jobs/{job_uuid}/", summary="One job")
+async def read_job(request: HttpRequest, job_uuid: str) -> HttpResponse:
+    job = await promptly(actions.own_job, _uuid(job_uuid), request.auth)
+    if job is None:
+        raise _not_found()
+    return JsonResponse(job)
+
+
+@router.get("/jobs/{job_uuid}/events", summary="A job's statuses as they come")
+async def job_events(
+    request: HttpRequest,
+    job_uuid: str,
+    last_event_id: str = Header("0", alias="Last-Event-ID"),
+) -> StreamingHttpResponse:
+    after = int(last_event_id) if last_event_id.isdecimal() else 0
+    stream = events.stream(_uuid(job_uuid), request.auth, after)
+    opening = await anext(stream)
+
+    async def chunks() -> Any:
+        yield opening
+        async for chunk in stream:
+            yield chunk
+
+    return StreamingHttpResponse(chunks(), content_type="text/event-stream", headers=EVENT_HEADERS)
+
+
+class Filters(BaseModel):
+    """Which of the caller's jobs to list."""
+
+    page: int = 1
+    page_size: int = PAGE_SIZE
+    uuid: list[UUID] = []
+    tag: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many jobs a page holds."""
+        return min(self.page_size, MAX_PAGE_SIZE) if self.page_size > 0 else PAGE_SIZE
+
+
+@router.get("/jobs/", summary="Own jobs, newest first")
+async def list_jobs(request: HttpRequest, wanted: Query[Filters]) -> HttpResponse:
+    page, size = wanted.page, wanted.size
+    if not 1 <= page < MAX_PAGE:
+        raise _no_page()
+    uuids = [str(one) for one in wanted.uuid]
+    count, jobs = await promptly(
+        actions.own_jobs, request.auth, uuids, wanted.tag, first=(page - 1) * size, size=size
+    )
+    if page > 1 and not jobs:
+        raise _no_page()
+    return JsonResponse(
+        {
+            "count": count,
+            "next": _page_url(request, page + 1) if page * size < count else None,
+            "previous": _page_url(request, page - 1) if page > 1 else None,
+            "results": jobs,
+        }
+    )
+
+
+@router.post("/cheated-job/", summary="Report a wrong answer", description=SIGNED)
+async def report_cheat(request: HttpRequest, body: CheatBody) -> HttpResponse:
+    await orders.report_cheat(request, body, request.auth)
+    return JsonResponse({"message": "Job reported as cheated"}, status=201)
+
+
+@api.exception_handler(Refusal)
+def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    return JsonResponse(refusal.body, status=refusal.status, headers=refusal.headers, safe=False)
+
+
+@api.exception_handler(ValidationError)
+def refuse_fields(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """What is wrong, field by field: `{"executor_class": ["…"]}`."""
+    fields: dict[str, list[str]] = {}
+    for problem in error.errors:
+        # The first two names are ours: where we looked, and for what argument.
+        where = ".".join(str(name) for name in problem["loc"][2:]) or str(problem["loc"][-1])
+        fields.setdefault(where, []).append(problem["msg"])
+    return JsonResponse(fields, status=400)
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError as exc:
+        raise _not_found() from exc
+
+
+def _no_page() -> Refusal:
+    return Refusal(404, {"detail": "Invalid page."})
+
+
+def _not_found() -> Refusal:
+    return Refusal(404, {"detail": "Not found."})
+
+
+def _page_url(request: HttpRequest, page: int) -> str:
+    query = request.GET.copy()
+    query["page"] = str(page)
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")

@@ -1,0 +1,107 @@
+"""From a user's signed request to a stored job that a validator was told."""
+
+import hashlib
+import time
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+
+from compute_horde import signing
+from compute_horde.errors import BadSignature
+from compute_horde.protocol.job import CheatReported, JobRequested
+from compute_horde.signing import RequestSignature
+from facilitator import actions, rules, switchboard
+from facilitator.actions import Order
+from facilitator.metrics import JOBS
+from facilitator.models import Job
+from facilitator.patience import answered, in_time, promptly
+from facilitator.refusal import Refusal
+from facilitator.rules import CheatBody, JobBody
+from facilitator.switchboard import switchboard as board
+
+MAX_KEY_CHARACTERS = 255
+
+
+async def submit(request: HttpRequest, body: JobBody, hotkey: str) -> tuple[int, dict[str, Any]]:
+    """The HTTP status and the job that this request made, now or the first time it came."""
+    order = _order(request, body, hotkey)
+    made = order.idempotency_key and await promptly(actions.earlier, order)
+    is_new = False
+    if not made:
+        made, is_new = await answered(_place(order))
+    JOBS.labels("new" if is_new else "repeated").inc()
+    return 201 if is_new else 200, await promptly(actions.look, made)
+
+
+async def report_cheat(request: HttpRequest, body: CheatBody, hotkey: str) -> None:
+    """Store a claim and tell the validator of the job, now or when it connects."""
+    message = body.message(_signature(request))
+    _check(message, hotkey)
+    validator = await promptly(actions.report_cheat, hotkey, message)
+    await switchboard.adopt(validator)
+
+
+async def _place(order: Order) -> tuple[Job, bool]:
+    """Store the job for one live connection of its validator, then say it there."""
+    channel = board.pick(order.validator)
+    if channel is None:
+        raise actions.no_validator()
+    job, is_new = await in_time(actions.create, order, channel.name)
+    if is_new:
+        await switchboard.hand(order.validator, channel.name, order.frame)
+    return job, is_new
+
+
+def _order(request: HttpRequest, body: JobBody, hotkey: str) -> Order:
+    signature = _signature(request)
+    message = body.request(str(uuid4()), signature)
+    _check(message, hotkey)
+    frame = message.encode()
+    if text := rules.oversize(frame):
+        raise Refusal(413, {"error": "Job too large", "details": text})
+    return Order(
+        hotkey=hotkey,
+        validator=body.target_validator_hotkey,
+        request=message,
+        frame=frame,
+        tag=body.tag,
+        digest=signing.request_digest(message.signed_text(), signature.timestamp_ns).hex(),
+        body_hash=hashlib.sha256(request.body).hexdigest(),
+        idempotency_key=_idempotency_key(request),
+        overdue_at=rules.overdue_at(
+            message, now=timezone.now(), spare_seconds=settings.OVERDUE_SECONDS
+        ),
+    )
+
+
+def _signature(request: HttpRequest) -> RequestSignature:
+    signature = rules.signature_in(request.headers)
+    if signature is None:
+        details = "the X-CH-* headers must carry a signature of this request"
+        raise Refusal(400, {"error": "Signature not found", "details": details})
+    return signature
+
+
+def _check(message: JobRequested | CheatReported, hotkey: str) -> None:
+    try:
+        rules.check_signature(
+            message,
+            by=hotkey,
+            now_ns=time.time_ns(),
+            max_age_seconds=settings.MAX_SIGNATURE_AGE_SECONDS,
+            max_ahead_seconds=settings.MAX_SIGNATURE_AHEAD_SECONDS,
+        )
+    except BadSignature as exc:
+        refusal = {"error": "Invalid signature provided", "details": str(exc)}
+        raise Refusal(400, refusal) from exc
+
+
+def _idempotency_key(request: HttpRequest) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
+        details = f"1 to {MAX_KEY_CHARACTERS} printable characters"
+        raise Refusal(400, {"error": "Idempotency-Key malformed", "details": details})
+    return key
