@@ -1,17 +1,17 @@
 """Bringing a network up and down from the outside."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from signal import SIGTERM
 
 import psutil
 
 from localnet import docker_engine, images, leftovers, postgres, state
 from localnet.daemon import BROKEN, UP
 from localnet.home import Home, write_whole
-from localnet.network import ROOT, Network, env_lines
+from localnet.network import Network, env_lines
 
 _DOWN_WITHIN_SECONDS = 60
 _TAIL_LINES = 15
@@ -64,9 +64,9 @@ def prepare(home: Home, *, miners: int, only: Sequence[str], tell: Tell) -> Netw
     if not only or any(name.startswith("miner") for name in only):
         tell("looking for a Docker engine")
         own_docker = docker_engine.prepare()
-        busybox = images.prepare()
+        images.static_busybox()
         if not own_docker:
-            images.build(busybox)
+            images.build()
     network = Network(home, miners, own_docker)
     lines = [f"{name}={value}\n" for name, value in env_lines(network).items()]
     write_whole(home.env_file, "".join(lines), mode=0o600)
@@ -75,23 +75,32 @@ def prepare(home: Home, *, miners: int, only: Sequence[str], tell: Tell) -> Netw
 
 def _supervise(home: Home, arguments: Sequence[str], lock: int, tell: Tell) -> None:
     reading, writing = os.pipe()
-    with home.log("supervisor").open("ab") as output, os.fdopen(reading) as report:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "localnet", "supervise", "--report", str(writing), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(writing, lock),
-            start_new_session=True,
-            cwd=ROOT,
-        )
+    with os.fdopen(reading) as report:
+        pid = _spawn(["--report", str(writing), *arguments], home.log("supervisor"), writing, lock)
         os.close(writing)
         try:
             _follow(home, report, tell)
         except BaseException:
-            child.terminate()
-            child.wait(_DOWN_WITHIN_SECONDS)
+            os.kill(pid, SIGTERM)
+            os.waitpid(pid, 0)
             raise
+
+
+def _spawn(arguments: Sequence[str], log: Path, *inherited: int) -> int:
+    """Start a process that is meant to outlive this one."""
+    for descriptor in inherited:
+        os.set_inheritable(descriptor, True)
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "localnet", "supervise", *arguments],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
 
 
 def _follow(home: Home, report: Iterable[str], tell: Tell) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -12,6 +14,7 @@ from localnet import apt
 from localnet.keeper import Process
 
 _DEFAULT = "unix:///var/run/docker.sock"
+_TIMEOUT_SECONDS = 120
 _CGROUPS = Path("/sys/fs/cgroup")
 _PACKAGES = ("docker.io", "iptables", "ca-certificates")
 
@@ -23,18 +26,30 @@ class NoDockerError(Exception):
 def client() -> httpx.Client:
     """An HTTP client that talks to the engine."""
     address = os.environ.get("DOCKER_HOST", _DEFAULT)
-    if address.startswith("unix://"):
-        transport = httpx.HTTPTransport(uds=address.removeprefix("unix://"))
-        return httpx.Client(transport=transport, base_url="http://docker", timeout=120)
-    return httpx.Client(base_url=address.replace("tcp://", "http://", 1), timeout=120)
+    if not address.startswith("unix://"):
+        url = address.replace("tcp://", "http://", 1)
+        return httpx.Client(base_url=url, timeout=_TIMEOUT_SECONDS, trust_env=False)
+    transport = httpx.HTTPTransport(uds=address.removeprefix("unix://"))
+    return httpx.Client(
+        transport=transport, base_url="http://docker", timeout=_TIMEOUT_SECONDS, trust_env=False
+    )
 
 
 def answers() -> bool:
     try:
+        _knock()
         with client() as engine:
             return engine.get("/_ping", timeout=5).is_success
-    except httpx.HTTPError:
+    except (httpx.HTTPError, OSError):
         return False
+
+
+def _knock() -> None:
+    """Whoever finds nobody behind the socket's path need not write a letter."""
+    address = os.environ.get("DOCKER_HOST", _DEFAULT)
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(address.removeprefix("unix://"))
 
 
 async def _answers() -> bool:
@@ -57,8 +72,11 @@ def prepare() -> bool:
     return True
 
 
-def process(env: dict[str, str]) -> Process:
-    return Process("docker", ["dockerd"], env=env, ready=_answers, stop_within_seconds=20)
+def process(env: dict[str, str], furnish: Callable[[], None]) -> Process:
+    """An engine of our own, which ends with the network."""
+    return Process(
+        "docker", ["dockerd"], env=env, ready=_answers, furnish=furnish, stop_within_seconds=20
+    )
 
 
 def _remedy_without_root() -> str:

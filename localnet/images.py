@@ -21,15 +21,16 @@ class NoImageError(Exception):
     """An image could not be made."""
 
 
-def prepare() -> Path:
-    """The path of a static busybox. It may install one: call it before supervising."""
+def static_busybox() -> Path:
+    """The path of a static busybox. It may fetch one: call it before supervising."""
     if found := next((path for path in (_INSTALLED, _KEPT) if _is_static(path)), None):
         return found
     return _downloaded()
 
 
-def build(busybox: Path) -> None:
+def build() -> None:
     """Make the images that are not there yet."""
+    busybox = static_busybox()
     with docker_engine.client() as engine:
         for name, changes in {
             BUSYBOX: ['CMD ["sh"]', "ENV PATH=/bin"],

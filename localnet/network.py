@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localnet import docker_engine, postgres, probes, valkey
+from localnet import docker_engine, ground, images, postgres, probes, valkey
 from localnet.home import Home
 from localnet.identities import Identity, identity
 from localnet.keeper import Process
@@ -138,13 +138,20 @@ def _chain(network: Network) -> Process:
         *("-m", "localnet.chain", "--port", str(port), "--state", str(state)),
         *("--netuid", str(NETUID), "--tempo", str(TEMPO), "--block-seconds", str(BLOCK_SECONDS)),
     ]
+    url = network.url("chain", "ws")
+    miners = tuple(map(network.identity, network.miner_names))
     return Process(
-        "chain", [sys.executable, *command], _around(network), probes.tcp(port), folder=ROOT
+        "chain",
+        [sys.executable, *command],
+        _around(network),
+        probes.tcp(port),
+        furnish=lambda: ground.furnish(url, network.identity("validator"), miners),
+        folder=ROOT,
     )
 
 
 def _docker(network: Network) -> Process:
-    return docker_engine.process(_around(network))
+    return docker_engine.process(_around(network), furnish=images.build)
 
 
 def _service(network: Network, service: str, needs: tuple[str, ...]) -> list[Process]:
@@ -220,6 +227,12 @@ def _validator_told(network: Network, service: str) -> dict[str, str]:
         "CHAIN_URL": network.url("chain", "ws"),
         "NETUID": str(NETUID),
         "ALLOWED_SIGNERS": network.identity("user").hotkey,
+        # The only class there is here must be worth something.
+        "CLASS_WEIGHTS": '{"always_on.test": 1}',
+        # A block takes a second here, not twelve.
+        "REFRESH_SECONDS": "2",
+        "MANIFEST_SECONDS": "5",
+        "TICK_SECONDS": "1",
     }
 
 
@@ -230,7 +243,8 @@ def _miner_told(network: Network, service: str) -> dict[str, str]:
         "NETUID": str(NETUID),
         "EXECUTOR_MANAGER": "local",
         "EXECUTORS": '{"always_on.test": 4}',
-        "WORK_FOLDER": str(network.home.path / f"{service}-work"),
+        "EXTERNAL_IP": "127.0.0.1",
+        "WORK_DIR": str(network.home.path / f"{service}-work"),
     }
 
 

@@ -17,8 +17,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if settings and "FACILITATOR_DATABASE_URL" not in os.environ:
         from localnet import testing
 
-        running = _stack.enter_context(testing.running(testing.SERVERS))
-        os.environ.update(testing.settings_env(running.home))
+        home = _stack.enter_context(testing.running(testing.SERVERS))
+        os.environ.update(testing.settings_env(home))
     return (yield)
 
 

@@ -29,6 +29,7 @@ SUITES = (
         "pure",
         ("test_shape.py", "compute_horde", "executor", "compute_horde_sdk", "localnet"),
     ),
+    Suite("chassis", ("chassis",), "tests.chassis.settings"),
     Suite("facilitator", ("facilitator",), "facilitator.settings"),
     Suite("validator", ("validator",), "validator.settings"),
     Suite("miner", ("miner",), "miner.settings"),
@@ -49,8 +50,8 @@ class Outcome:
 
 def main(names: Sequence[str]) -> int:
     total = Outcome(failed=_lint()) if not names else Outcome()
-    with testing.running(testing.SERVERS) as servers:
-        env = os.environ | testing.settings_env(servers.home)
+    with testing.running(testing.SERVERS) as home:
+        env = os.environ | testing.settings_env(home)
         for suite in SUITES:
             if not names or suite.name in names:
                 total += run(suite, env)

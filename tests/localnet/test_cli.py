@@ -1,0 +1,58 @@
+"""The commands as a user types them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from localnet import control, postgres
+from localnet.home import Home
+from localnet.network import ROOT
+
+
+@pytest.fixture
+def localnet(tmp_path):
+    """Runs a command on a home of its own."""
+    place = tmp_path / "home"
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "localnet", *words, "--home", str(place)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    yield run
+    control.down(Home.at(place))
+    postgres.remove(Home.at(place))
+
+
+def test_up_status_env_down(localnet):
+    assert (localnet("status").returncode, localnet("env").returncode) == (1, 1)
+    up = localnet("up", "--only", "valkey")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert "valkey ready" in up.stdout
+    assert "python -m localnet down" in up.stdout
+
+    status = localnet("status")
+    assert status.returncode == 0
+    assert status.stdout.split()[:6] == ["process", "pid", "state", "restarts", "uptime", "log"]
+    assert "ready" in status.stdout
+
+    lines = dict(line.split("=", 1) for line in localnet("env").stdout.splitlines())
+    assert lines["REDIS_URL"].startswith("redis://127.0.0.1:")
+
+    assert localnet("down").stdout.strip() == "down"
+    assert localnet("down").stdout.strip() == "nothing was up"
+    stopped = localnet("status")
+    assert stopped.returncode == 1
+    assert "not up" in stopped.stdout
+
+
+def test_an_unknown_process_is_refused(localnet):
+    up = localnet("up", "--only", "redis")
+    assert up.returncode == 1
+    assert "there are" in up.stdout
+    assert "Traceback" not in up.stdout + up.stderr

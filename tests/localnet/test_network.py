@@ -1,0 +1,77 @@
+"""The table of processes."""
+
+import pytest
+
+from localnet.home import Home
+from localnet.network import Network, env_lines, processes, service_env
+
+ASKED = {
+    *("FACILITATOR_URL", "CHAIN_URL", "NETUID", "VALIDATOR_HOTKEY", "MINER_HOTKEY"),
+    *("MINER_ADDRESS", "MINER_PORT", "USER_HOTKEY_FILE", "VALIDATOR_HOTKEY_FILE", "REDIS_URL"),
+    *("FACILITATOR_DATABASE_URL", "VALIDATOR_DATABASE_URL", "MINER_DATABASE_URL"),
+    *("FACILITATOR_ADMIN_URL", "VALIDATOR_ADMIN_URL", "MINER_ADMIN_URL"),
+    *("FACILITATOR_ADMIN_USER", "VALIDATOR_ADMIN_USER", "MINER_ADMIN_USER"),
+    *("FACILITATOR_ADMIN_PASSWORD", "VALIDATOR_ADMIN_PASSWORD", "MINER_ADMIN_PASSWORD"),
+}
+
+
+@pytest.fixture
+def network(tmp_path):
+    return Network(Home.at(tmp_path))
+
+
+def names(table):
+    return [process.name for process in table]
+
+
+def test_every_need_is_in_the_table(network):
+    table = processes(network)
+    assert len(set(names(table))) == len(table)
+    for process in table:
+        assert set(process.after) <= set(names(table)), process.name
+
+
+def test_nothing_needs_itself_not_even_through_others(network):
+    waiting = {process.name: set(process.after) for process in processes(network)}
+    while waiting:
+        able = {name for name, needs in waiting.items() if not needs & waiting.keys()}
+        assert able, f"a circle among {sorted(waiting)}"
+        waiting = {name: needs for name, needs in waiting.items() if name not in able}
+
+
+def test_a_named_process_comes_with_what_it_needs_and_nothing_else(network):
+    assert names(processes(network, ["facilitator"])) == [
+        "postgres",
+        "facilitator-migrate",
+        "facilitator-seed",
+        "facilitator",
+    ]
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(network):
+    with pytest.raises(KeyError, match="valkey"):
+        processes(network, ["redis"])
+
+
+def test_the_env_file_has_all_that_a_stranger_needs(network):
+    lines = env_lines(network)
+    assert set(lines) >= ASKED
+    assert all(lines.values())
+
+
+def test_services_are_told_what_is_theirs_only(network):
+    told = service_env(network, "miner")
+    assert told["MINER_NETUID"] == "12"
+    assert told["MINER_DATABASE_URL"].endswith("/miner")
+    assert told["MINER_HOTKEY_FILE"] == str(network.identity("miner").hotkey_file)
+    assert "VALIDATOR_SECRET_KEY" not in told
+    assert "FACILITATOR_ADMIN_PASSWORD" not in told
+
+
+def test_each_further_miner_has_its_own_key_port_and_database(tmp_path):
+    network = Network(Home.at(tmp_path), miners=2)
+    first, second = service_env(network, "miner"), service_env(network, "miner-2")
+    for name in ("MINER_HOTKEY_FILE", "MINER_PORT", "MINER_DATABASE_URL", "MINER_WORK_DIR"):
+        assert first[name] != second[name]
+    assert {"miner-2", "miner-2-keep", "miner-2-seed"} <= set(names(processes(network)))
+    assert second["MINER_DATABASE_URL"].endswith("/miner_2")

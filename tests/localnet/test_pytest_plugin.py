@@ -1,0 +1,38 @@
+"""A pytest run with Django settings finds its servers."""
+
+import subprocess
+import sys
+
+from localnet.network import ROOT
+
+TEST = """
+import os
+import pytest
+from django.db import connection
+
+@pytest.mark.django_db
+def test_there_is_a_database():
+    connection.ensure_connection()
+    assert os.environ["VALIDATOR_REDIS_URL"]
+"""
+SETTINGS = """
+import os
+from compute_horde.django.settings import databases
+DATABASES = databases(os.environ["FACILITATOR_DATABASE_URL"])
+INSTALLED_APPS = []
+"""
+
+
+def test_servers_are_started_for_tests_with_settings(tmp_path):
+    (tmp_path / "some_settings.py").write_text(SETTINGS)
+    (tmp_path / "test_database.py").write_text(TEST)
+    command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml"]
+    done = subprocess.run(
+        [*command, "--rootdir", tmp_path, "--ds", "some_settings", tmp_path],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
