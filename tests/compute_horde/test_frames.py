@@ -1,7 +1,7 @@
 """A frame is measured before it is read."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compute_horde import frames
@@ -22,7 +22,6 @@ def held(value: object) -> int:
 
 
 @given(values)
-@settings(deadline=None)
 def test_no_more_values_are_let_through_than_were_counted(value):
     text = frames.json.dumps(value).encode()
     assert frames.parsed(text) == value
@@ -32,7 +31,6 @@ def test_no_more_values_are_let_through_than_were_counted(value):
 
 
 @given(values)
-@settings(deadline=None)
 def test_many_values_are_counted_as_over_the_limit(value):
     if held(value) > 40:
         assert frames._over(frames.json.dumps(value).encode(), 39)

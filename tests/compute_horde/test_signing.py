@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from compute_horde import signing
 from compute_horde.errors import BadSignature, ProtocolError
 from compute_horde.signing import RequestSignature
+from compute_horde.vocabulary import SignatureScope
 from tests.compute_horde.vectors import MINER, USER, VALIDATOR, VECTORS
 
 SIGNED = VECTORS["validator_signed_message_vectors"]
@@ -129,6 +130,30 @@ def test_a_login_at_the_facilitator_api_is_by_its_user():
     signing.verify_hex(vector["hotkey"], blob, "0x" + vector["signature"])
 
 
+HEADERS = [
+    request for request in VECTORS["sdk_http_requests"] if "x-ch-signature" in request["headers"]
+]
+TEXTS = {
+    vector["signature_b64"]: vector["signed_fields_json"]
+    for vector in VECTORS["job_request_signature_vectors"].values()
+}
+
+
+@pytest.mark.parametrize("request_", HEADERS, ids=lambda request: request["path"])
+def test_the_headers_of_a_published_request_are_by_its_user(request_):
+    told = request_["headers"]
+    signature = RequestSignature(
+        signature_type=told["x-ch-signature-type"],
+        signatory=told["x-ch-signatory"],
+        timestamp_ns=told["x-ch-timestamp-ns"],
+        signature=told["x-ch-signature"],
+        signature_scope=told["x-ch-signature-scope"],
+    )
+    whole = signing.spaced_json(request_["body"]).decode()
+    full = signature.signature_scope is SignatureScope.FULL_REQUEST
+    signing.verify_request(signature, whole if full else TEXTS[signature.signature])
+
+
 def test_the_header_of_the_stats_collector_is_by_its_validator():
     vector = VECTORS["stats_collector_vector"]
     stamp = int(vector["headers"]["Validator-Signing-Timestamp"])
@@ -148,14 +173,14 @@ def test_an_address_and_its_key_name_each_other():
 
 
 @given(st.sampled_from([ALICE, USER.ss58_address]) | hostile_text, hostile_text)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_hostile_signature_in_text_is_a_bad_signature(hotkey, signature):
     with pytest.raises(BadSignature):
         signing.verify_hex(hotkey, b"never signed", signature)
 
 
 @given(hostile_text, hostile_text, hostile_text)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_hostile_request_signature_is_a_bad_signature(kind, signatory, signature):
     hostile = RequestSignature.model_construct(
         signature_type=kind if kind < "m" else "bittensor",

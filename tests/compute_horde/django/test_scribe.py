@@ -1,6 +1,7 @@
 """Facts of one job are written in order, in batches, and one job's trouble is its own."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -128,13 +129,15 @@ async def test_a_key_can_be_heard_of_again_after_all_was_written():
 async def test_facts_that_may_wait_wait_for_company():
     book = Book()
     book.go_on.set()
-    scribe = Scribe(book.write, linger_seconds=0.05)
+    scribe = Scribe(book.write, linger_seconds=0.2)
+    begun = time.monotonic()
     for fact in (1, 2, 3):
         scribe.hear("a", fact)
-        await asyncio.sleep(0.005)
-    assert book.written == []
-    await asyncio.sleep(0.1)
+        await asyncio.sleep(0)
+    while not book.written:
+        await asyncio.sleep(0.01)
     assert book.written == [("a", [1, 2, 3])]
+    assert time.monotonic() - begun >= 0.2
 
 
 async def test_nobody_who_waits_or_closes_waits_for_company():

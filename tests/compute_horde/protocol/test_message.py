@@ -77,21 +77,21 @@ def spoiled(draw: st.DrawFn) -> str:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_noise_is_refused(frame):
     for link in LINKS:
         heard(link, frame)
 
 
 @given(spoiled())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_spoiled_message_is_refused_or_understood(frame):
     for link in LINKS:
         heard(link, frame)
 
 
 @given(st.sampled_from(GOLDEN), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_message_with_spoiled_bytes_is_refused_or_understood(golden, data):
     frame = bytearray(golden.encode())
     for _ in range(data.draw(st.integers(1, 4))):
