@@ -1,0 +1,9 @@
+"""The admin site as an ASGI application."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.settings")  # noqa: TID251
+
+application = get_asgi_application()

@@ -1,0 +1,108 @@
+"""The line to the facilitator: jobs come in, statuses go out."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+from compute_horde.adapters.websocket import Line, LineLost, line_to
+from compute_horde.errors import ProtocolError
+from compute_horde.protocol.handshake import FacilitatorLogin, Heartbeat, Response
+from compute_horde.protocol.job import CheatReported, JobRequested
+from compute_horde.protocol.links import FACILITATOR_TO_VALIDATOR, FromFacilitator
+from compute_horde.protocol.status import StatusReported
+from compute_horde.signing import Signer
+from validator.jobs.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 60.0
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 5.0
+LOGIN_SECONDS = 15.0
+VERSION_HEADERS = {"X-Validator-Version": "0.1.0", "X-Validator-Runner-Version": "unknown"}
+
+
+class FacilitatorLine:
+    """Keeps us logged in at the facilitator."""
+
+    def __init__(
+        self,
+        url: str,
+        validator: Signer,
+        outbox: Outbox,
+        *,
+        heard: Callable[[JobRequested | CheatReported], None],
+        acknowledged: Callable[[StatusReported], None],
+    ) -> None:
+        self._url = url
+        self._validator = validator
+        self._outbox = outbox
+        self._heard = heard
+        self._acknowledged = acknowledged
+        self._wait = FIRST_WAIT_SECONDS
+
+    async def run(self) -> None:
+        """Connect for ever."""
+        while True:
+            try:
+                await self._converse()
+            except LineLost as exc:
+                log.warning("facilitator lost", extra={"problem": str(exc), "wait": self._wait})
+            await asyncio.sleep(self._wait)
+            self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
+
+    async def _converse(self) -> None:
+        async with line_to(self._url, FACILITATOR_TO_VALIDATOR, headers=VERSION_HEADERS) as line:
+            await self._log_in(line)
+            self._wait = FIRST_WAIT_SECONDS
+            log.info("facilitator line open", extra={"unacknowledged": len(self._outbox)})
+            self._outbox.reopen()
+            async with _beside(self._heartbeat(line)), _beside(self._speak(line)):
+                async for message in line.listen():
+                    self._hear(message)
+
+    async def _log_in(self, line: Line[FromFacilitator]) -> None:
+        await line.say(FacilitatorLogin.signed(self._validator))
+        try:
+            answer = await asyncio.wait_for(line.hear(), LOGIN_SECONDS)
+        except (TimeoutError, ProtocolError) as exc:
+            raise LineLost(f"no answer to our login: {exc or 'too late'}") from exc
+        if not isinstance(answer, Response) or answer.status != "success":
+            raise LineLost(f"the facilitator refused our login: {answer.encode()[:500]}")
+
+    def _hear(self, message: FromFacilitator) -> None:
+        if not isinstance(message, Response):
+            self._heard(message)
+            return
+        report = self._outbox.answered()
+        if message.status == "error":
+            log.warning(
+                "facilitator refused a status",
+                extra={"report": report and f"{report.uuid} {report.status}",
+                       "errors": [problem.type for problem in message.errors]},
+            )  # fmt: skip
+        if report is not None:
+            self._acknowledged(report)
+
+    async def _speak(self, line: Line[FromFacilitator]) -> None:
+        while True:
+            await line.say(await self._outbox.next())
+
+    async def _heartbeat(self, line: Line[FromFacilitator]) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await line.say(Heartbeat())
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do `work` while the block runs; that the line is lost is the block's news to tell."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, LineLost):
+            await task

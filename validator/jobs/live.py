@@ -1,0 +1,97 @@
+"""A job in the listener's hands."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from compute_horde.blame import failure
+from compute_horde.errors import HordeError, RejectionError
+from compute_horde.protocol.job import HordeFailed, JobDeclined, JobFailed, JobRequested
+from compute_horde.signing import RequestSignature
+from compute_horde.vocabulary import JobState, Party, Stage
+from validator.jobs.conversation import Issued
+from validator.jobs.ledger import Fact, Move
+from validator.jobs.models import Job
+from validator.jobs.rules import Wish
+
+
+@dataclass
+class LiveJob:
+    """What the conductor knows of a job; ahead of its row by what the scribe still holds."""
+
+    request: JobRequested
+    kind: Job.Kind
+    wanted_miner: str = ""
+    state: JobState = JobState.RECEIVED
+    miner: str = ""
+    deadline: datetime | None = None
+    accepted_at: datetime | None = None
+    shunned: set[str] = field(default_factory=set)
+    last_decline: JobDeclined | None = None
+    closing: Issued | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> "LiveJob":
+        """As its row remembers it."""
+        return cls(
+            job.request,
+            Job.Kind(job.kind),
+            job.wanted_miner,
+            job.job_state,
+            job.miner,
+            job.deadline,
+            job.accepted_at,
+        )
+
+    @property
+    def uuid(self) -> str:
+        """The job's name everywhere."""
+        return self.request.uuid
+
+    @property
+    def wish(self) -> Wish:
+        """What it wants of a miner now."""
+        return Wish(
+            self.uuid, self.request.executor_class, self.wanted_miner, frozenset(self.shunned)
+        )
+
+    def ending(self, problem: RejectionError | HordeError) -> Fact:
+        """Our own verdict on a job that no miner has, or that we lost."""
+        if isinstance(problem, RejectionError):
+            declined = JobDeclined(job_uuid=self.uuid, reason=problem.reason, message=str(problem))
+            return Fact(JobState.REJECTED, declined, Party.VALIDATOR)
+        return Fact(JobState.HORDE_FAILED, self.failed(problem), Party.VALIDATOR)
+
+    def failed(self, error: Exception) -> HordeFailed | JobFailed:
+        """What to say of an error of ours."""
+        return failure(
+            error, job_uuid=self.uuid, seen_by=Party.VALIDATOR, during=Stage.EXECUTOR_STARTUP
+        )
+
+    def row(self, digest: str | None) -> Job:
+        """The row of a new job."""
+        signature: RequestSignature | None = self.request.signature
+        return Job(
+            uuid=self.uuid,
+            kind=self.kind,
+            executor_class=self.request.executor_class,
+            docker_image=self.request.docker_image[:512].replace("\0", ""),
+            spec=self.request.encode(),
+            signatory=(signature.signatory if signature else "")[:64].replace("\0", ""),
+            request_digest=digest,
+            wanted_miner=self.wanted_miner,
+        )
+
+    def move(self, *facts: Fact, receipts: tuple[Issued, ...] = ()) -> Move:
+        """A write that leaves the job where the last fact took it."""
+        before = self.state
+        self.state = facts[-1].state if facts else before
+        return Move(
+            self.uuid,
+            before,
+            self.state,
+            self.miner,
+            self.deadline,
+            self.accepted_at,
+            facts,
+            receipts,
+        )

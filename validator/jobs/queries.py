@@ -1,0 +1,61 @@
+"""What the listener reads; each harmless to repeat."""
+
+from collections.abc import Collection
+
+from compute_horde.lifecycle import FINAL
+from compute_horde.protocol.links import MINER_TO_VALIDATOR
+from compute_horde.protocol.receipt import FinishedReceiptIssued
+from compute_horde.protocol.status import StatusReported
+from compute_horde.receipts import JobFinishedReceipt
+from compute_horde.vocabulary import JobState, Party, ReceiptType
+from validator.jobs import reports
+from validator.jobs.models import AllowedSigner, Job, JobEvent
+from validator.receipts.models import IssuedReceipt
+
+CONDUCTED = (Job.Kind.ORGANIC, Job.Kind.ADMIN)
+
+
+def allowed_signers() -> set[str]:
+    """Whose jobs we take."""
+    return set(AllowedSigner.objects.values_list("hotkey", flat=True))
+
+
+def unfinished(known: Collection[str]) -> list[Job]:
+    """Jobs that somebody must conduct and nobody here does."""
+    rows = Job.objects.filter(kind__in=CONDUCTED).exclude(state__in=FINAL)
+    return list(rows.exclude(pk__in=known).order_by("created_at"))
+
+
+def job(uuid: str) -> Job | None:
+    """A job by name."""
+    return Job.objects.filter(pk=uuid).first()
+
+
+def statuses(uuid: str) -> list[StatusReported]:
+    """All that the facilitator should know of a job so far."""
+    return [
+        reports.status(uuid, JobState.RECEIVED, None, Party.VALIDATOR),
+        *(_status(event) for event in JobEvent.objects.filter(job_id=uuid)),
+    ]
+
+
+def untold() -> list[str]:
+    """Users' jobs whose end the facilitator did not acknowledge, oldest first."""
+    rows = Job.objects.filter(kind=Job.Kind.ORGANIC, told=False).order_by("created_at")
+    return [str(uuid) for uuid in rows.values_list("pk", flat=True)]
+
+
+def finished_receipt(uuid: str, miner: str) -> FinishedReceiptIssued | None:
+    """The end of a job as its miner was, or should have been, told."""
+    row = IssuedReceipt.objects.filter(
+        job_uuid=uuid, miner_hotkey=miner, receipt_type=ReceiptType.FINISHED
+    ).first()
+    if row is None:
+        return None
+    payload = JobFinishedReceipt.model_validate_json(row.payload)
+    return FinishedReceiptIssued(payload=payload, signature=row.signature)
+
+
+def _status(event: JobEvent) -> StatusReported:
+    message = MINER_TO_VALIDATOR.decode(event.body)
+    return reports.status(str(event.job_id), JobState(event.state), message, Party(event.said_by))

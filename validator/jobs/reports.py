@@ -1,0 +1,106 @@
+"""What the facilitator is told of a job: facts turned into statuses (protocol §4.5)."""
+
+from compute_horde.protocol.job import (
+    HordeFailed,
+    JobDeclined,
+    JobFailed,
+    JobFinished,
+    StreamingReady,
+)
+from compute_horde.protocol.message import Message
+from compute_horde.protocol.status import (
+    FailureDetails,
+    HordeFailureDetails,
+    JobResult,
+    RejectionDetails,
+    StatusMetadata,
+    StatusReported,
+    StreamingServer,
+)
+from compute_horde.vocabulary import JobState, Party
+
+FRAME_BYTES = 16 * 2**20
+# What remains when a result does not fit: enough to see what happened.
+KEPT_CHARACTERS = 2**20
+DROPPED = (
+    "\n[validator] The artifacts were dropped: with them the result is larger than the facilitator"
+    " takes. Ask for an output upload instead.\n"
+)
+CUT = "\n[validator] The output was cut: it is larger than the facilitator takes.\n"
+
+
+def status(
+    job_uuid: str, state: JobState, message: Message | None, said_by: Party
+) -> StatusReported:
+    """The status for a state that `message` led to, small enough to be sent."""
+    report = _status(job_uuid, state, message, said_by)
+    if not isinstance(message, JobFinished | JobFailed) or _fits(report):
+        return report
+    if isinstance(message, JobFinished) and message.artifacts:
+        message = message.model_copy(
+            update={
+                "artifacts": None,
+                "docker_process_stderr": message.docker_process_stderr + DROPPED,
+            }
+        )
+        report = _status(job_uuid, state, message, said_by)
+    return report if _fits(report) else _status(job_uuid, state, _cut(message), said_by)
+
+
+def _fits(report: StatusReported) -> bool:
+    return len(report.encode().encode("utf-8", "surrogatepass")) <= FRAME_BYTES
+
+
+def _cut(message: JobFinished | JobFailed) -> Message:
+    streams = {
+        name: (getattr(message, name) or "")[:KEPT_CHARACTERS] + CUT
+        for name in ("docker_process_stdout", "docker_process_stderr")
+    }
+    return message.model_copy(update=streams | {"upload_results": None, "context": None})
+
+
+def _status(
+    job_uuid: str, state: JobState, message: Message | None, said_by: Party
+) -> StatusReported:
+    metadata = _metadata(message, said_by)
+    return StatusReported(uuid=job_uuid, status=state, metadata=metadata)
+
+
+def _metadata(message: Message | None, said_by: Party) -> StatusMetadata | None:
+    match message:
+        case JobFinished():
+            return StatusMetadata(miner_response=_result(message))
+        case JobDeclined():
+            details = RejectionDetails(
+                rejected_by=said_by,
+                reason=message.reason,
+                message=message.message,
+                context=message.context,
+            )
+            return StatusMetadata(job_rejection_details=details)
+        case JobFailed():
+            details = FailureDetails(**message.model_dump(exclude={"message_type", "job_uuid"}))
+            return StatusMetadata(job_failure_details=details)
+        case HordeFailed():
+            failure = HordeFailureDetails(
+                **message.model_dump(exclude={"message_type", "job_uuid"})
+            )
+            return StatusMetadata(horde_failure_details=failure)
+        case StreamingReady():
+            server = StreamingServer(
+                streaming_server_cert=message.public_key,
+                streaming_server_address=message.ip,
+                streaming_server_port=message.port,
+            )
+            return StatusMetadata(streaming_details=server)
+        case _:
+            return None
+
+
+def _result(message: JobFinished) -> JobResult:
+    return JobResult(
+        docker_process_stdout=message.docker_process_stdout,
+        docker_process_stderr=message.docker_process_stderr,
+        artifacts=message.artifacts,
+        upload_results=message.upload_results,
+    )

@@ -1,0 +1,1 @@
+"""Which miners there are and what they offer."""

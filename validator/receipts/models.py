@@ -1,0 +1,31 @@
+"""Receipts as this validator issued them."""
+
+from django.db import models
+
+from compute_horde.vocabulary import ReceiptType
+
+TYPES = [(one.value, one.value) for one in ReceiptType]
+
+
+class IssuedReceipt(models.Model):
+    """One promise: exactly what was signed and sent to the miner."""
+
+    id = models.BigAutoField(primary_key=True)
+    job_uuid = models.UUIDField()
+    receipt_type = models.CharField(max_length=32, choices=TYPES)
+    miner_hotkey = models.CharField(max_length=64, db_index=True)
+    score = models.DecimalField(max_digits=24, decimal_places=6, null=True)
+    payload = models.TextField()
+    signature = models.CharField(max_length=130)
+    issued_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job_uuid", "receipt_type", "miner_hotkey"], name="one_receipt_of_each_type"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.receipt_type} of {self.job_uuid}"

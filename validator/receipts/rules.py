@@ -1,0 +1,89 @@
+"""What each receipt says (protocol §5.4, §7)."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from compute_horde.deadlines import Budget
+from compute_horde.protocol.job import JobRequested
+from compute_horde.receipts import (
+    MAX_DURATION_US,
+    MAX_TTL_SECONDS,
+    JobAcceptedReceipt,
+    JobFinishedReceipt,
+    JobStartedReceipt,
+)
+
+NOTHING = Decimal(0)
+
+
+def price(job: JobRequested) -> Decimal:
+    """What a user's job is worth when it was done: the executor seconds it could have taken."""
+    if job.on_trusted_miner:
+        return NOTHING
+    return Decimal(job.download_time_limit + job.execution_time_limit + job.upload_time_limit)
+
+
+def score_text(score: Decimal) -> str:
+    """A score as receipts spell it: plain decimals, six of them."""
+    return f"{score:.6f}"
+
+
+def started(
+    job: JobRequested,
+    *,
+    miner: str,
+    validator: str,
+    now: datetime,
+    budget: Budget,
+    is_organic: bool,
+) -> JobStartedReceipt:
+    """An executor is asked for."""
+    return JobStartedReceipt(
+        job_uuid=job.uuid,
+        miner_hotkey=miner,
+        validator_hotkey=validator,
+        timestamp=now,
+        executor_class=job.executor_class,
+        is_organic=is_organic,
+        ttl=_seconds(budget.reservation),
+    )
+
+
+def accepted(
+    job_uuid: str, *, miner: str, validator: str, now: datetime, budget: Budget
+) -> JobAcceptedReceipt:
+    """The executor is ours for the rest of the job."""
+    return JobAcceptedReceipt(
+        job_uuid=job_uuid,
+        miner_hotkey=miner,
+        validator_hotkey=validator,
+        timestamp=now,
+        time_accepted=now,
+        ttl=_seconds(budget.total()),
+    )
+
+
+def finished(
+    job_uuid: str,
+    *,
+    miner: str,
+    validator: str,
+    now: datetime,
+    began: datetime,
+    score: Decimal,
+) -> JobFinishedReceipt:
+    """What the job was worth."""
+    took = max(now - began, timedelta(0)) // timedelta(microseconds=1)
+    return JobFinishedReceipt(
+        job_uuid=job_uuid,
+        miner_hotkey=miner,
+        validator_hotkey=validator,
+        timestamp=now,
+        time_started=began,
+        time_took_us=min(took, MAX_DURATION_US),
+        score_str=score_text(score),
+    )
+
+
+def _seconds(span: timedelta) -> int:
+    return min(int(span.total_seconds()), MAX_TTL_SECONDS)

@@ -1,0 +1,29 @@
+"""Django's view of `config`. No environment access here; no logic."""
+
+from compute_horde.django import settings as shared
+from validator.config import config
+
+SECRET_KEY = config.secret_key.get_secret_value()
+DEBUG = config.debug
+ALLOWED_HOSTS = config.allowed_hosts
+CSRF_TRUSTED_ORIGINS = config.trusted_origins
+ROOT_URLCONF = "validator.urls"
+INSTALLED_APPS = [
+    *shared.ADMIN_APPS,
+    "validator.network",
+    "validator.jobs",
+    "validator.receipts",
+    "validator.synthetic",
+    "validator.weights",
+]
+MIDDLEWARE = shared.MIDDLEWARE
+TEMPLATES = shared.templates()
+DATABASES = shared.databases(config.database_url.get_secret_value())
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGGING = shared.logging_config(debug=config.debug)
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "static/"
+STATIC_ROOT = shared.static_root("validator")
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = config.debug

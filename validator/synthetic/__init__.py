@@ -1,0 +1,1 @@
+"""Puzzles for every declared executor, once per cycle."""

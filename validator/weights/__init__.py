@@ -1,0 +1,1 @@
+"""Weights on the chain, once per cycle."""

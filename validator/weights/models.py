@@ -1,0 +1,30 @@
+"""What was set on the chain, cycle by cycle."""
+
+from django.db import models
+
+
+class WeightsSet(models.Model):
+    """The weights of one cycle. A second row for a cycle cannot exist."""
+
+    class State(models.TextChoices):
+        TRYING = "trying"
+        PUBLISHED = "published"
+        EMPTY = "empty"
+        FAILED = "failed"
+
+    cycle_start = models.BigIntegerField(unique=True, help_text="the cycle in which it was set")
+    earned_in = models.BigIntegerField(help_text="start of the cycle that is paid")
+    state = models.CharField(max_length=16, choices=State, default=State.TRYING)
+    weights = models.JSONField(default=dict, help_text="hotkey: exact share")
+    block = models.BigIntegerField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    outcome = models.TextField(blank=True)
+    tried_at = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-cycle_start"]
+        verbose_name_plural = "weights set"
+
+    def __str__(self) -> str:
+        return f"weights of cycle {self.cycle_start}: {self.state}"
