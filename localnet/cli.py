@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from compute_horde.django.logs import FieldFormatter
 from localnet import control, daemon, demo, state
@@ -30,6 +30,7 @@ MinersOption = Annotated[int, typer.Option(min=1, help="How many miners.")]
 OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this process and its needs.")]
 
 _HOME = ROOT / ".localnet"
+_COLUMNS = ("process", "pid", "state", "restarts", "uptime", "log")
 _REFUSALS = (control.NotUpError, NoDockerError, NoImageError, AptError, KeyError)
 
 
@@ -40,7 +41,7 @@ def up(home: HomeOption = _HOME, miners: MinersOption = 1, only: OnlyOption = No
     try:
         control.up(place, miners=miners, only=only or [], tell=console.print)
     except _REFUSALS as error:
-        console.print(f"[red]not up:[/] {error}")
+        console.print(f"[red]not up:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
     console.print(
         f"\nup. Addresses and keys: {place.env_file}\n"
@@ -59,18 +60,22 @@ def status(home: HomeOption = _HOME) -> None:
     """Show every process. Exit code 1 when the network is not up."""
     place = Home.at(home)
     is_up = state.supervisor(place) is not None
-    table = Table("process", "pid", "state", "restarts", "uptime", "log", box=None)
-    for entry in state.read(place):
-        uptime = f"{entry.uptime_seconds:.0f} s" if is_up and entry.uptime_seconds else ""
-        pid = str(entry.pid or "") if is_up else ""
-        told = f"{entry.state} ({entry.detail})" if entry.detail else entry.state
-        table.add_row(
-            entry.name, pid, told if is_up else "stopped", str(entry.restarts), uptime, entry.log
-        )
-    console.print(table)
+    rows = [_COLUMNS, *(_row(entry, is_up=is_up) for entry in state.read(place))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.print("  ".join(padded).rstrip(), markup=False)
     if not is_up:
         console.print("not up")
         raise typer.Exit(1)
+
+
+def _row(entry: state.Entry, *, is_up: bool) -> tuple[str, ...]:
+    if not is_up:
+        return (entry.name, "", "stopped", str(entry.restarts), "", entry.log)
+    uptime = "" if entry.uptime_seconds is None else f"{entry.uptime_seconds:.0f} s"
+    told = f"{entry.state} ({entry.detail})" if entry.detail else entry.state
+    return (entry.name, str(entry.pid or ""), told, str(entry.restarts), uptime, entry.log)
 
 
 @app.command()
@@ -89,7 +94,7 @@ def show(home: HomeOption = _HOME) -> None:
     try:
         code = demo.run(Home.at(home), console)
     except _REFUSALS as error:
-        console.print(f"[red]no demo:[/] {error}")
+        console.print(f"[red]no demo:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
     raise typer.Exit(code)
 

@@ -95,7 +95,8 @@ def test_processes_do_not_outlive_a_killed_supervisor(home):
 
 
 def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(home):
-    for place in (str(home.path), "/elsewhere"):
+    elsewhere = str(home.path.with_name("elsewhere"))
+    for place in (str(home.path), elsewhere):
         subprocess.run(
             ["setsid", "--fork", "sleep", "600"],
             env=os.environ | {leftovers.MARK: place},
@@ -105,7 +106,7 @@ def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(home):
     (stranger,) = [
         process
         for process in psutil.process_iter()
-        if process.name() == "sleep" and process.environ().get(leftovers.MARK) == "/elsewhere"
+        if process.name() == "sleep" and process.environ().get(leftovers.MARK) == elsewhere
     ]
     stranger.kill()
 
