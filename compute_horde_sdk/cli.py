@@ -1,0 +1,326 @@
+"""The command `compute-horde`: run jobs and look at them from a shell."""
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from compute_horde_sdk import console, folders
+from compute_horde_sdk.client import ComputeHordeClient
+from compute_horde_sdk.errors import ComputeHordeError, ComputeHordeJobTimeoutError
+from compute_horde_sdk.jobs import ComputeHordeJob
+from compute_horde_sdk.run import (
+    ARTIFACTS_DIR,
+    NAMESPACE,
+    RunResult,
+    alone,
+    connected,
+    exit_code,
+    run,
+)
+from compute_horde_sdk.spec import DOWNLOAD_SECONDS, EXECUTION_SECONDS, UPLOAD_SECONDS
+from compute_horde_sdk.statuses import ComputeHordeJobFailure
+
+
+class Exit(IntEnum):
+    """Exit codes that are not the job's own."""
+
+    OUTPUT_MISSING = 121
+    JOB_FAILED = 122
+    HORDE_FAILED = 123
+    TIMED_OUT = 124
+    NOT_RUN = 125
+    INTERRUPTED = 130
+
+
+EXIT_CODES = """
+Exit code: that of the job's container. Otherwise 121: an output did not come back or could not be
+written; 122: the job failed before or after its container ran (download, upload, no exit status);
+123: rejected, or failed by the network: worth another try; 124: a time limit, the job's or
+--timeout; 125: nothing was run: wrong settings, unreachable or refusing facilitator; 2: wrong
+options; 130: Ctrl-C (the job goes on).
+"""
+SETTINGS = """
+Whom to ask, and as whom, comes from the options, else from --env-file, else from the environment:
+FACILITATOR_URL, USER_HOTKEY_FILE (an unencrypted hotkey file), VALIDATOR_HOTKEY and EXECUTOR_CLASS.
+The local network writes such a file: --env-file .localnet/env
+"""
+
+app = typer.Typer(
+    help="Run container jobs on ComputeHorde, and look at them." + "\n\n" + SETTINGS,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """Whom to ask, and as whom, as far as the options say."""
+
+    env_file: str | None
+    facilitator_url: str | None
+    hotkey: str | None
+    validator_hotkey: str | None
+
+    def client(self) -> ComputeHordeClient:
+        """A client for these and the environment."""
+        return connected(**self.arguments())[0]
+
+    def arguments(self) -> dict[str, Any]:
+        """As keyword arguments."""
+        return asdict(self)
+
+
+EnvFile = Annotated[str | None, typer.Option("--env-file", help="File of KEY=VALUE lines.")]
+Url = Annotated[str | None, typer.Option("--facilitator-url", help="The facilitator to ask.")]
+Hotkey = Annotated[str | None, typer.Option("--hotkey-file", help="Unencrypted hotkey file.")]
+Validator = Annotated[
+    str | None, typer.Option("--validator-hotkey", help="SS58 address of the validator.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="REMOTE:LOCAL",
+        help="Bring a file of the artifacts directory back, or all of it (.:LOCAL). Repeatable.",
+    ),
+]
+ArtifactsDir = Annotated[
+    str | None,
+    typer.Option(
+        "--artifacts-dir",
+        help=f"Where the job leaves files to bring back; {ARTIFACTS_DIR} if -o is given.",
+    ),
+]
+
+
+@app.command(
+    "run",
+    help="Run one job and wait for it: its output here, status lines on stderr. What follows "
+    "IMAGE belongs to the job.\n\n" + EXIT_CODES + "\n\n" + SETTINGS,
+    context_settings={"allow_interspersed_args": False},
+)
+def run_command(
+    image: Annotated[str, typer.Argument(help="Docker image.")],
+    args: Annotated[list[str] | None, typer.Argument(help="Arguments of the job.")] = None,
+    *,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("-e", "--env", metavar="KEY=VALUE", help="Environment. Repeatable."),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i",
+            "--input",
+            metavar="LOCAL:REMOTE",
+            help="A small local file or folder, or a URL, and its path below /volume/. Repeatable.",
+        ),
+    ] = None,
+    outputs: Outputs = None,
+    artifacts_dir: ArtifactsDir = None,
+    executor_class: Annotated[
+        str | None, typer.Option("--class", help="Executor class, as always_on.llm.a6000.")
+    ] = None,
+    namespace: Annotated[str, typer.Option(help="Whose job it is, as SN12.0.")] = NAMESPACE,
+    trusted: Annotated[
+        bool, typer.Option("--trusted", help="On the validator's own miner.")
+    ] = False,
+    download_limit: Annotated[int, typer.Option(help="Seconds for inputs.")] = DOWNLOAD_SECONDS,
+    execution_limit: Annotated[int, typer.Option(help="Seconds to run.")] = EXECUTION_SECONDS,
+    upload_limit: Annotated[int, typer.Option(help="Seconds for uploads.")] = UPLOAD_SECONDS,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait here; the job then goes on alone.")
+    ] = None,
+    as_json: AsJson = False,
+    env_file: EnvFile = None,
+    facilitator_url: Url = None,
+    hotkey_file: Hotkey = None,
+    validator_hotkey: Validator = None,
+) -> None:
+    wanted = dict(_pair(word, ":", last=True) for word in outputs or ())
+    where = artifacts_dir or (ARTIFACTS_DIR if wanted else None)
+    whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
+    with console.Progress() as progress:
+
+        def submit() -> RunResult:
+            return run(
+                image,
+                args or (),
+                env=dict(_pair(word, "=") for word in env or ()),
+                inputs=dict(_pair(word, ":", last=True) for word in inputs or ()),
+                artifacts_dir=where,
+                executor_class=executor_class,
+                namespace=namespace,
+                trusted=trusted,
+                download_time_limit=download_limit,
+                execution_time_limit=execution_limit,
+                upload_time_limit=upload_limit,
+                timeout=timeout,
+                status_callback=progress,
+                check=False,
+                **whom.arguments(),
+            )
+
+        result = _explained(submit, progress)
+    _finish(result.job, wanted, where, as_json=as_json)
+
+
+@app.command(help="List your jobs, newest first.\n\n" + SETTINGS)
+def jobs(
+    *,
+    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, max=256, help="Jobs on a page.")] = 20,
+    as_json: AsJson = False,
+    env_file: EnvFile = None,
+    facilitator_url: Url = None,
+    hotkey_file: Hotkey = None,
+    validator_hotkey: Validator = None,
+) -> None:
+    whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
+
+    def listed() -> list[ComputeHordeJob]:
+        client = whom.client()
+
+        async def ask() -> list[ComputeHordeJob]:
+            async with client:
+                return await client.get_jobs(page, limit)
+
+        return alone(ask)
+
+    found = _explained(listed)
+    if as_json:
+        print(json.dumps([console.as_json(job) for job in found]))
+    else:
+        console.table(found)
+
+
+@app.command(
+    help="Show one of your jobs; with --wait, wait for it first and end as `run` would.\n\n"
+    + EXIT_CODES
+    + "\n\n"
+    + SETTINGS
+)
+def job(
+    uuid: Annotated[str, typer.Argument(help="The job's uuid, as `run` or `jobs` print it.")],
+    *,
+    wait: Annotated[bool, typer.Option("-w", "--wait", help="Wait until it ends.")] = False,
+    outputs: Outputs = None,
+    artifacts_dir: ArtifactsDir = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    as_json: AsJson = False,
+    env_file: EnvFile = None,
+    facilitator_url: Url = None,
+    hotkey_file: Hotkey = None,
+    validator_hotkey: Validator = None,
+) -> None:
+    wanted = dict(_pair(word, ":", last=True) for word in outputs or ())
+    whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
+    with console.Progress() if wait else nullcontext() as progress:
+
+        def found() -> ComputeHordeJob:
+            client = whom.client()
+
+            async def ask() -> ComputeHordeJob:
+                async with client:
+                    job = await client.get_job(uuid)
+                    if progress is not None:
+                        await job.wait(timeout, progress)
+                    return job
+
+            return alone(ask)
+
+        job = _explained(found, progress)
+    if wait:
+        _finish(job, wanted, artifacts_dir, as_json=as_json)
+    if as_json:
+        print(json.dumps(console.as_json(job)))
+    else:
+        console.details(job)
+    _bring(job, wanted, artifacts_dir)
+
+
+T = TypeVar("T")
+
+
+def _pair(word: str, mark: str, *, last: bool = False) -> tuple[str, str]:
+    """Both sides of an option; a URL before the last colon keeps its own."""
+    left, found, right = word.rpartition(mark) if last else word.partition(mark)
+    if not (found and left and right):
+        raise typer.BadParameter(f"{word!r} has no {mark!r} between two parts")
+    return left, right
+
+
+def _explained(work: Callable[[], T], progress: console.Progress | None = None) -> T:
+    """What `work` gives; its errors in a line on stderr and as exit code."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        uuid = progress.uuid if progress else None
+        look = f"compute-horde job {uuid} --wait" if uuid else "compute-horde jobs"
+        known = f"job {uuid} goes on" if uuid else "a job that was handed in goes on"
+        _stop(Exit.INTERRUPTED, f"\ninterrupted; {known}. See it later with: {look}")
+    except ComputeHordeJobTimeoutError as exc:
+        _stop(Exit.TIMED_OUT, str(exc))
+    except (ComputeHordeError, ValueError, OSError) as exc:
+        _stop(Exit.NOT_RUN, str(exc))
+
+
+def _stop(code: int, message: str) -> NoReturn:
+    print(console.printable(message), file=sys.stderr, flush=True)
+    raise typer.Exit(code)
+
+
+def _finish(
+    job: ComputeHordeJob, wanted: dict[str, str], artifacts_dir: str | None, *, as_json: bool
+) -> NoReturn:
+    """Pass on an ended job's output, artifacts and exit code."""
+    code = _code(job)
+    if as_json:
+        print(json.dumps(console.as_json(job) | {"exit_code": code}), flush=True)
+    elif job.result is not None:
+        sys.stdout.write(job.result.stdout)
+        sys.stdout.flush()
+        sys.stderr.write(job.result.stderr)
+    if not job.status.is_successful():
+        _stop(code, console.error_line(job))
+    _bring(job, wanted, artifacts_dir)
+    raise typer.Exit(code)
+
+
+def _bring(job: ComputeHordeJob, wanted: dict[str, str], artifacts_dir: str | None) -> None:
+    if not wanted:
+        return
+    artifacts = job.result.artifacts if job.result else {}
+    try:
+        saved = folders.save(artifacts, wanted, artifacts_dir or ARTIFACTS_DIR)
+    except (ComputeHordeError, OSError) as exc:
+        _stop(Exit.OUTPUT_MISSING, str(exc))
+    for path in saved:
+        print(f"saved {path}", file=sys.stderr)
+
+
+def _code(job: ComputeHordeJob) -> int:
+    error = job.error
+    if error is not None and error.reason == "timeout":
+        return Exit.TIMED_OUT
+    status = exit_code(job)
+    if status is not None and (status != 0 or job.status.is_successful()):
+        return status
+    if isinstance(error, ComputeHordeJobFailure):
+        return Exit.JOB_FAILED
+    return Exit.HORDE_FAILED
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
