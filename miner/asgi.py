@@ -5,7 +5,8 @@ from typing import Any
 
 import django
 from channels.consumer import AsyncConsumer
-from django.core.asgi import get_asgi_application
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.handlers.asgi import ASGIHandler
 
 django.setup(set_prefix=False)
 
@@ -24,7 +25,7 @@ class Application:
 
     def __init__(self, miner: Miner) -> None:
         self._miner = miner
-        self._http = get_asgi_application()
+        self._http = ASGIStaticFilesHandler(ASGIHandler())
         self._sockets = [(path, consumer.as_asgi(miner=miner)) for path, consumer in ROUTES]
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:

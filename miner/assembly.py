@@ -20,8 +20,6 @@ from miner.validators.doorman import Doorman
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 3.0
-
 
 class Miner:
     """Everything a consumer may need."""
@@ -54,7 +52,7 @@ class Miner:
     async def drain(self) -> None:
         """Take no more jobs, let those going on finish for a moment, end and tell the others."""
         self.desk.closing = True
-        await self.floor.close(PATIENCE_SECONDS)
+        await self.floor.close(self.config.shutdown_seconds)
         await self.book.close()
 
     async def close(self) -> None:

@@ -81,6 +81,8 @@ class Config(BaseSettings):
     start_seconds: float = Field(30, description="how long an always-on executor may take to start")
     grace_seconds: float = Field(30, description="beyond its budget before a job is ended")
 
+    shutdown_seconds: float = Field(3, description="how long jobs may go on after SIGTERM")
+
     retention_days: int = Field(2, ge=1, description="how long jobs and receipts are kept")
     resend_seconds: int = Field(3600, description="how long after its end a job is told again")
     reject_seconds: float = Field(5, description="how long a refused socket is held open")

@@ -1,13 +1,6 @@
 """Django's view of `config`. No environment access here; no logic."""
 
-from compute_horde.django.settings import (
-    ADMIN_APPS,
-    MIDDLEWARE,
-    databases,
-    logging_config,
-    static_root,
-    templates,
-)
+from compute_horde.django import settings as shared
 from miner.config import config
 
 SECRET_KEY = config.secret_key.get_secret_value()
@@ -15,19 +8,18 @@ DEBUG = config.debug
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "miner.urls"
 INSTALLED_APPS = [
-    *ADMIN_APPS,
+    *shared.ADMIN_APPS,
     "miner.executors",
     "miner.validators",
     "miner.jobs",
     "miner.receipts",
 ]
-MIDDLEWARE = MIDDLEWARE
-TEMPLATES = templates()
-DATABASES = databases(config.database_url.get_secret_value())
+# Static files are served in `asgi`: the middleware for them would cost every request a thread.
+MIDDLEWARE = [name for name in shared.MIDDLEWARE if "whitenoise" not in name]
+TEMPLATES = shared.templates()
+DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-LOGGING = logging_config(debug=config.debug)
+LOGGING = shared.logging_config(debug=config.debug)
 STATIC_URL = "/static/"
-STATIC_ROOT = static_root("miner")
-WHITENOISE_USE_FINDERS = True
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -1,0 +1,127 @@
+"""A miner whose executors are played by tests, and a validator it knows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
+from typing import Any
+
+import pytest
+from bittensor_core import Keypair
+from django.db.backends.utils import CursorWrapper
+
+from compute_horde.django import database
+from compute_horde.django.database import in_database
+from compute_horde.hardware import ExecutorClass
+from miner.asgi import Application
+from miner.assembly import Miner
+from miner.config import config
+from miner.jobs.models import Job
+from tests.miner.peers import ExecutorPeer, ScriptedManager, ValidatorPeer
+
+VALIDATOR = Keypair.create_from_uri("//Alice")
+STRANGER = Keypair.create_from_uri("//Charlie")
+MINER = Keypair.create_from_uri("//Bob")
+SETTINGS = {
+    "executor_manager": "tests.miner.peers:ScriptedManager",
+    "executors": {ExecutorClass.always_on__test: 1},
+    "validators": (VALIDATOR.ss58_address,),
+    "reject_seconds": 0.05,
+    "start_seconds": 5.0,
+    "grace_seconds": 30.0,
+    "shutdown_seconds": 0.05,
+    "trusted": False,
+    "check_receipts": True,
+    "require_validator_signature": False,
+}
+
+
+class Scene:
+    """A miner that runs, and its peers."""
+
+    def __init__(self, miner: Miner) -> None:
+        self.miner = miner
+        self._application = Application(miner)
+        self._lines: set[asyncio.Task[None]] = set()
+
+    async def app(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """The miner's application; remembers what it serves."""
+        self._lines.add(asyncio.current_task())
+        await self._application(scope, receive, send)
+
+    async def hang_up(self) -> None:
+        """End every line that is still open."""
+        for line in self._lines:
+            line.cancel()
+        await asyncio.gather(*self._lines, return_exceptions=True)
+
+    @property
+    def manager(self) -> ScriptedManager:
+        return self.miner.pool.manager
+
+    async def validator(self, keypair: Keypair = VALIDATOR) -> ValidatorPeer:
+        """A validator that has logged in and read the manifest."""
+        peer = ValidatorPeer(self.app, keypair, MINER.ss58_address)
+        await peer.open()
+        await peer.log_in()
+        return peer
+
+    async def executor(self, number: int = -1) -> ExecutorPeer:
+        """The executor started last (or at `number`), connected."""
+        await self.manager.has_started(number)
+        peer = ExecutorPeer(self.app, self.manager.tokens[number])
+        await peer.open()
+        return peer
+
+
+Run = Callable[..., "AbstractAsyncContextManager[Scene]"]
+
+
+@pytest.fixture
+def scene(transactional_db: None) -> Iterator[Run]:
+    """`async with scene(executors=…) as it:` runs a miner with these settings changed."""
+
+    @asynccontextmanager
+    async def run(**changes: object) -> AsyncIterator[Scene]:
+        miner = Miner(config.model_copy(update=SETTINGS | changes), MINER)
+        await miner.open()
+        it = Scene(miner)
+        try:
+            yield it
+        finally:
+            await miner.close()
+            await it.hang_up()
+
+    yield run
+    database.close_threads()
+
+
+async def record(uuid: str) -> Job:
+    """The job's row, once all that was said is in it."""
+    return await in_database(Job.objects.get, pk=uuid)
+
+
+@pytest.fixture
+def statements() -> Callable[[], AbstractContextManager[list[str]]]:
+    """Collects the SQL said meanwhile by any database thread."""
+
+    @contextmanager
+    def collect() -> Iterator[list[str]]:
+        said: list[str] = []
+        execute = CursorWrapper._execute
+
+        def spy(self: CursorWrapper, sql: str, *rest: object) -> object:
+            said.append(sql)
+            return execute(self, sql, *rest)
+
+        CursorWrapper._execute = spy
+        try:
+            yield said
+        finally:
+            CursorWrapper._execute = execute
+
+    return collect
