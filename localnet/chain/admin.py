@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from compute_horde.errors import ChainError
+from localnet.chain.operator import ADVANCE_LIMIT
 
 FRAME_LIMIT = 16 << 20
 
@@ -35,6 +36,9 @@ class Admin:
 
     def advance(self, blocks: int = 1) -> int:
         """Make blocks now; the number of the newest."""
+        while blocks > ADVANCE_LIMIT:
+            self.call("local_advance", ADVANCE_LIMIT)
+            blocks -= ADVANCE_LIMIT
         return int(self.call("local_advance", blocks)["block"])
 
     def set_hyperparameter(self, name: str, value: int) -> None:

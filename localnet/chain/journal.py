@@ -86,20 +86,16 @@ class Journal:
         fresh = self._path.with_name(self._path.name + ".new")
         fresh.unlink(missing_ok=True)
         previous, self._file = self._file, _open_locked(fresh)
-        self._write(self._heading)
-        self._write(
-            {
-                OLDEST: _block_record(snapshot.block),
-                "hashes": b"".join(snapshot.hashes).hex(),
-                "values": _texts(snapshot.values),
-            }
-        )
-        for block, changes in blocks:
-            self.append(block, changes)
-        os.fsync(self._file)
-        fresh.replace(self._path)
-        if previous is not None:
-            os.close(previous)
+        try:
+            self._write(self._heading)
+            self._write(_snapshot_record(snapshot))
+            for block, changes in blocks:
+                self.append(block, changes)
+            os.fsync(self._file)
+            fresh.replace(self._path)
+        finally:
+            if previous is not None:
+                os.close(previous)
 
     def close(self) -> None:
         """Make sure that everything is on the disk, and let the file go."""
@@ -184,6 +180,14 @@ def _snapshot(record: dict[str, Any]) -> Snapshot:
         tuple(hashes[start : start + 32] for start in range(0, len(hashes), 32)),
         _changes(record["values"]),
     )
+
+
+def _snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        OLDEST: _block_record(snapshot.block),
+        "hashes": b"".join(snapshot.hashes).hex(),
+        "values": _texts(snapshot.values),
+    }
 
 
 def _texts(changes: Changes) -> dict[str, str | None]:

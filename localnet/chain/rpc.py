@@ -1,6 +1,7 @@
 """The JSON-RPC methods of a node, those the Bittensor SDK uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from localnet.chain import operator, views
@@ -24,8 +25,14 @@ def call(node: Node, method: str, given: Any) -> Any:
     known = METHODS.get(method) or operator.METHODS.get(method)
     if known is None:
         raise RpcError(METHOD_NOT_FOUND, f"there is no method {method}")
-    try:
+    with _said_as_rpc_errors():
         return known(node, Parameters(given))
+
+
+@contextmanager
+def _said_as_rpc_errors() -> Iterator[None]:
+    try:
+        yield
     except InvalidExtrinsic as exc:
         raise RpcError(exc.code, exc.message, str(exc)) from exc
     except UnknownBlock as exc:
@@ -55,8 +62,9 @@ def hexadecimal(data: bytes | None) -> str | None:
 
 
 def submit(node: Node, given: Parameters) -> Signed:
-    """Take the extrinsic in the parameters into the pool."""
-    return node.submit(given.hexadecimal(0, "extrinsic"))
+    """Take the extrinsic in the parameters into the pool, or `RpcError`."""
+    with _said_as_rpc_errors():
+        return node.submit(given.hexadecimal(0, "extrinsic"))
 
 
 def _number(node: Node, given: Parameters, place: int) -> int:

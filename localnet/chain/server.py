@@ -37,13 +37,17 @@ class Client:
         self.heads: dict[str, str] = {}
         self.watched: dict[str, bytes] = {}
         self._outbox: asyncio.Queue[str] = asyncio.Queue(OUTBOX_LIMIT)
+        self._lost = False
 
     def say(self, body: Any) -> None:
         """Send soon; who does not read loses the connection."""
+        if self._lost:
+            return
         try:
             self._outbox.put_nowait(json.dumps(body, separators=(",", ":")))
         except asyncio.QueueFull:
-            log.warning("client too slow")
+            log.warning("client too slow", extra={"client": self.socket.remote_address})
+            self._lost = True
             self.socket.transport.abort()
 
     def notify(self, method: str, subscription: str, result: Any) -> None:
