@@ -1,6 +1,6 @@
 """The HTTP API of users (protocol §3): translates requests, decides nothing."""
 
-import logging
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +16,6 @@ from facilitator.login import Bearer
 from facilitator.patience import promptly
 from facilitator.refusal import Refusal
 from facilitator.rules import CheatBody, JobBody
-
-log = logging.getLogger(__name__)
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 256
@@ -71,9 +69,10 @@ async def job_events(
     opening = await anext(stream)
 
     async def chunks() -> Any:
-        yield opening
-        async for chunk in stream:
-            yield chunk
+        async with aclosing(stream):
+            yield opening
+            async for chunk in stream:
+                yield chunk
 
     return StreamingHttpResponse(chunks(), content_type="text/event-stream", headers=EVENT_HEADERS)
 

@@ -1,7 +1,7 @@
 """A job's statuses as server-sent events, resumable by the number of the last one seen."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from django.conf import settings
 
@@ -17,7 +17,7 @@ OPENING = b"retry: 500\n\n"
 HEARTBEAT = b": still here\n\n"
 
 
-async def stream(job_uuid: str, hotkey: str, after: int) -> AsyncIterator[bytes]:
+async def stream(job_uuid: str, hotkey: str, after: int) -> AsyncGenerator[bytes, None]:
     """Chunks of the event stream; the first comes when the job was found.
 
     The feed is opened before the stored statuses are read, so none falls between; one that is in

@@ -15,6 +15,8 @@ TEMPLATES = shared.templates()
 DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING = shared.logging_config(debug=config.debug)
+# A refused request is the caller's affair and told to the caller.
+LOGGING["loggers"]["django.request"] = {"level": "ERROR"}
 STATIC_URL = "/static/"
 USE_TZ = True
 TIME_ZONE = "UTC"

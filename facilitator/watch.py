@@ -52,8 +52,7 @@ async def look() -> None:
 
 def why(job: Stuck) -> str:
     """What the user is told of a job we give up."""
-    away = board.absent_for(job.validator)
-    if away > settings.ABSENCE_SECONDS:
+    if away := board.absent_for(job.validator):
         return f"validator {job.validator} has not been connected for {away:.0f} s"
     if job.state is JobState.SENT:
         return f"validator {job.validator} did not take the job"

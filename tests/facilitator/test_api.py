@@ -1,0 +1,112 @@
+"""Reading jobs, and what the API says of itself."""
+
+import json
+import uuid as uuids
+
+import pytest
+from django.test import AsyncClient
+
+from facilitator import api
+from tests.compute_horde.vectors import VECTORS
+
+READS = [r for r in VECTORS["sdk_http_requests"] if r["path"].startswith("/api/v1/jobs/")]
+
+
+async def test_reads_of_the_published_sdk_are_answered(user, line):
+    uuid = (await user.create()).json()["uuid"]
+    for recorded in READS:
+        path = recorded["path"].replace("3a0c1f5e-7d0b-4c56-9a53-2b6f0e9a1c11", uuid)
+        headers = {"Realm": "mainnet", "SubnetID": "12"}
+        assert (await user.get(path, headers)).status_code == 200
+    page = (await user.get(READS[1]["path"])).json()
+    assert page == VECTORS["facilitator_job_list_response_example"] | {
+        "results": [await user.job(uuid)]
+    }
+
+
+async def test_a_job_is_found_by_its_owner_only(user, stranger, line):
+    uuid = (await user.create()).json()["uuid"]
+    assert (await user.get(f"/api/v1/jobs/{uuid}/")).status_code == 200
+    assert (await user.get(f"/api/v1/jobs/{uuid.upper()}/")).status_code == 200
+    for who, what in ((stranger, uuid), (user, uuids.uuid4()), (user, "x"), (user, "0" * 99)):
+        answer = await who.get(f"/api/v1/jobs/{what}/")
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Not found."})
+    assert (await stranger.get("/api/v1/jobs/")).json()["results"] == []
+
+
+async def test_pages_follow_each_other_newest_first(user, line):
+    made = [(await user.create()).json()["uuid"] for _ in range(5)]
+    path, seen = "/api/v1/jobs/?page=1&page_size=2", []
+    while path:
+        page = (await user.get(path)).json()
+        assert page["count"] == 5
+        seen.append([job["uuid"] for job in page["results"]])
+        path = page["next"] and page["next"].removeprefix("http://testserver")
+    assert seen == [made[4:2:-1], made[2:0:-1], made[:1]]
+    assert page["previous"] == "http://testserver/api/v1/jobs/?page=2&page_size=2"
+
+
+async def test_a_page_that_is_not_there_is_not_found(user, line):
+    await user.create()
+    for page in ("2", "0", "-1", "99999999999999999999"):
+        answer = await user.get(f"/api/v1/jobs/?page={page}")
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Invalid page."})
+    answer = await user.get("/api/v1/jobs/?page=x")
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["page"]
+
+
+async def test_an_empty_list_has_one_page(user):
+    assert (await user.get("/api/v1/jobs/")).json() == {
+        "count": 0,
+        "next": None,
+        "previous": None,
+        "results": [],
+    }
+
+
+@pytest.mark.parametrize(("asked", "size"), [(0, 3), (-5, 3), (10**6, 4), (2, 2)])
+async def test_page_sizes_are_bounded(asked, size, user, line, monkeypatch):
+    monkeypatch.setattr(api, "PAGE_SIZE", 3)
+    monkeypatch.setattr(api, "MAX_PAGE_SIZE", 4)
+    for _ in range(5):
+        await user.create()
+    page = (await user.get(f"/api/v1/jobs/?page_size={asked}")).json()
+    assert len(page["results"]) == size
+
+
+async def test_jobs_are_filtered_by_uuid_and_tag(user, line):
+    a, b, c = [(await user.create(tag=tag)).json()["uuid"] for tag in ("x", "x", "y")]
+
+    async def found(query: str) -> list[str]:
+        return [job["uuid"] for job in (await user.get(f"/api/v1/jobs/?{query}")).json()["results"]]
+
+    assert await found("tag=x") == [b, a]
+    assert await found(f"uuid={a}&uuid={c}") == [c, a]
+    assert await found(f"uuid={c}&tag=x") == []
+    assert (await user.get("/api/v1/jobs/?uuid=x")).status_code == 400
+
+
+async def test_the_api_describes_itself():
+    client = AsyncClient()
+    described = json.loads((await client.get("/api/openapi.json")).content)
+    assert set(described["paths"]) == {
+        "/auth/nonce",
+        "/auth/login",
+        "/api/v1/job-docker/",
+        "/api/v1/jobs/",
+        "/api/v1/jobs/{job_uuid}/",
+        "/api/v1/jobs/{job_uuid}/events",
+        "/api/v1/cheated-job/",
+    }
+    assert "executor_class" in described["components"]["schemas"]["JobBody"]["properties"]
+    assert (await client.get("/api/docs")).status_code == 200
+
+
+async def test_everything_but_the_login_needs_a_token():
+    client = AsyncClient()
+    for path in ("/api/v1/jobs/", f"/api/v1/jobs/{uuids.uuid4()}/", "/api/v1/jobs/x/events"):
+        assert (await client.get(path)).status_code == 401
+    for path in ("/api/v1/job-docker/", "/api/v1/cheated-job/"):
+        answer = await client.post(path, "{}", content_type="application/json")
+        assert answer.status_code == 401

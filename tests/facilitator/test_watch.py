@@ -1,0 +1,117 @@
+"""Nothing stays unfinished for ever, and nothing is kept for ever."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from compute_horde.django.database import in_database
+from facilitator import reports, watch
+from facilitator.models import Job, SpentNonce, Validator
+from facilitator.switchboard import switchboard
+
+
+async def look() -> None:
+    await watch.look()
+    await reports.scribe.close()
+
+
+async def age(seconds: float) -> None:
+    """Make all jobs older than they are."""
+    await in_database(Job.objects.update, created_at=timezone.now() - timedelta(seconds=seconds))
+
+
+async def end_of(user, uuid: str) -> dict:
+    job = await user.job(uuid)
+    last = job["status_history"][-1]
+    assert last["status"] == "horde_failed"
+    assert job["status"] == "Failed"
+    assert last["metadata"]["horde_failure_details"]["reported_by"] == "facilitator"
+    return last["metadata"]["horde_failure_details"]
+
+
+async def test_a_job_nobody_took_in_time_is_given_up_and_the_user_told(user, line):
+    uuid = (await user.create()).json()["uuid"]
+    await line.hear()
+    await age(290)
+    await look()
+    assert (await user.job(uuid))["status"] == "Sent"
+    await age(310)
+    await look()
+    told = await end_of(user, uuid)
+    assert told["reason"] == "initial_response_timed_out"
+    assert "did not take the job" in told["message"]
+    assert (await line.report(uuid, "received"))["status"] == "success"
+    assert (await line.report(uuid, "completed"))["status"] == "error"
+    await end_of(user, uuid)
+
+
+async def test_jobs_of_a_validator_who_never_comes_back_are_given_up(user, line, settings):
+    taken, waiting = [(await user.create()).json()["uuid"] for _ in range(2)]
+    await line.report(await told_first(line), "received")
+    await line.leave()
+    await age(310)
+    settings.ABSENCE_SECONDS = 300
+    switchboard._left[line.keypair.ss58_address] -= 299
+    await look()
+    assert (await user.job(taken))["status"] == "Received"
+    switchboard._left[line.keypair.ss58_address] -= 10
+    await look()
+    for uuid in (taken, waiting):
+        told = await end_of(user, uuid)
+        assert "has not been connected for" in told["message"]
+        assert line.keypair.ss58_address in told["message"]
+
+
+async def told_first(line) -> str:
+    first = (await line.hear())["uuid"]
+    await line.hear()
+    return first
+
+
+async def test_a_job_over_all_its_limits_is_given_up(user, line):
+    uuid = (await user.create()).json()["uuid"]
+    await line.hear()
+    await line.report(uuid, "received")
+    await line.report(uuid, "volumes_ready")
+    await look()
+    assert (await user.job(uuid))["status"] == "Volumes Ready"
+    await in_database(Job.objects.update, overdue_at=timezone.now())
+    await look()
+    told = await end_of(user, uuid)
+    assert told["reason"] == "execution_timed_out"
+    assert "reported no end" in told["message"]
+
+
+async def test_finished_jobs_are_left_alone(user, line):
+    uuid = (await user.create()).json()["uuid"]
+    await line.hear()
+    await line.report(uuid, "completed")
+    await age(10**6)
+    await in_database(Job.objects.update, overdue_at=timezone.now())
+    await look()
+    assert (await user.job(uuid))["status"] == "Completed"
+
+
+async def test_a_validator_who_was_struck_off_is_sent_away(line):
+    await look()
+    assert await line.hears_nothing()
+    await in_database(Validator.objects.update, is_active=False)
+    await look()
+    assert await line.closed() == 3001
+
+
+async def test_old_jobs_and_nonces_are_deleted(user, line):
+    old, young, unfinished = [(await user.create()).json()["uuid"] for _ in range(3)]
+    for uuid in (old, young):
+        await line.report(await line.hear() and uuid, "received")
+    await line.hear()
+    for uuid in (old, young):
+        await line.report(uuid, "completed")
+    week = timezone.now() - timedelta(days=8)
+    await in_database(Job.objects.exclude(uuid=young).update, created_at=week)
+    await in_database(SpentNonce.objects.create, nonce="old", spent_at=week)
+    await in_database(SpentNonce.objects.create, nonce="young")
+    await watch.evict()
+    left = await in_database(lambda: {str(pk) for pk in Job.objects.values_list("pk", flat=True)})
+    assert left == {young, unfinished}
+    assert await in_database(lambda: [one.nonce for one in SpentNonce.objects.all()]) == ["young"]
