@@ -1,6 +1,7 @@
 """One job through the whole network, told while it happens."""
 
-import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from localnet import control, state
 from localnet.home import Home
 from localnet.images import BUSYBOX
 
-_SCRIPT = "echo 'hello from the container'; cat /volume/greeting.txt > /artifacts/answer.txt"
+_SCRIPT = "echo hello from a container; tr a-z A-Z </volume/in/question.txt >/artifacts/answer.txt"
 
 
 def run(home: Home, console: Console) -> int:
@@ -26,7 +27,7 @@ def run(home: Home, console: Console) -> int:
         control.up(home, miners=1, only=[], tell=console.print)
         console.print(f"\nthe network is up after {time.monotonic() - began:.1f} s\n")
         code = _job(home, console)
-        console.print(_LOOK_FURTHER.format(logs=home.logs, env=home.env_file))
+        console.print(_LOOK_FURTHER.format(logs=shown(home.logs), env=shown(home.env_file)))
     except KeyboardInterrupt:
         console.print("interrupted")
         return 130
@@ -39,25 +40,28 @@ def run(home: Home, console: Console) -> int:
 
 def _job(home: Home, console: Console) -> int:
     inputs, outputs = home.path / "demo" / "input", home.path / "demo" / "output"
-    for folder in (inputs, outputs):
-        folder.mkdir(parents=True, exist_ok=True)
-    (inputs / "greeting.txt").write_text("the bytes that went in\n")
+    shutil.rmtree(inputs.parent, ignore_errors=True)
+    inputs.mkdir(parents=True)
+    outputs.mkdir()
+    (inputs / "question.txt").write_text("what came in\n")
     command = [
-        *("run", "-i", f"{inputs}:/volume", "-o", f"/artifacts:{outputs}"),
-        *(BUSYBOX, "--", "sh", "-c", _SCRIPT),
+        *("compute-horde", "run", "--env-file", shown(home.env_file)),
+        *("-i", f"{shown(inputs)}:in/", "-o", f"answer.txt:{shown(outputs)}/"),
+        *(BUSYBOX, "sh", "-c", _SCRIPT),
     ]
-    console.print(f"$ compute-horde {' '.join(command)}")
-    environment = os.environ | _client_environment(home)
-    program = Path(sys.executable).with_name("compute-horde")
-    done = subprocess.run([program, *command], env=environment, check=False)
+    console.print(f"$ {shlex.join(command)}", markup=False)
+    program = Path(sys.executable).with_name(command[0])
+    done = subprocess.run([program, *command[1:]], check=False)
     for artifact in sorted(path for path in outputs.rglob("*") if path.is_file()):
-        console.print(f"{artifact.name}: {artifact.read_text(errors='replace').strip()}")
+        text = artifact.read_text(errors="replace").rstrip()
+        console.print(f"\n{shown(artifact)}:\n{text}", markup=False)
     return done.returncode
 
 
-def _client_environment(home: Home) -> dict[str, str]:
-    lines = home.env_file.read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines)
+def shown(path: Path) -> str:
+    """The path as one would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:
