@@ -80,6 +80,9 @@ class Config(BaseSettings):
     manifest_timeout_seconds: float = Field(10, gt=0, description="for one miner's manifest")
     batch_offset: float = Field(0.05, ge=0, lt=1, description="part of a cycle before its batch")
     batch_deadline: float = Field(0.8, gt=0, le=1, description="part after which no batch starts")
+    most_executors_per_class: int = Field(
+        32, ge=1, description="how many executors of one class a miner is tested on"
+    )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
 
     @cached_property

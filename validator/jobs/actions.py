@@ -1,7 +1,6 @@
 """What is done to jobs from outside the listener: by operators, by time, by reports."""
 
 import logging
-from datetime import timedelta
 from uuid import uuid4
 
 from django.db import transaction
@@ -61,9 +60,3 @@ def allow(hotkeys: list[str], note: str) -> None:
     AllowedSigner.objects.bulk_create(
         [AllowedSigner(hotkey=hotkey, note=note) for hotkey in hotkeys], ignore_conflicts=True
     )
-
-
-def evict(keep: timedelta) -> int:
-    """Forget jobs that ended long ago."""
-    old = Job.objects.filter(created_at__lt=timezone.now() - keep)
-    return old.delete()[0]

@@ -100,7 +100,8 @@ class Desk:
         await self._known(job)
 
     async def look(self) -> None:
-        """Conduct every unfinished job in the database that nobody conducts."""
+        """Learn whom we serve; conduct every unfinished job that nobody conducts."""
+        self._signers = self._terms.signers | await in_database(queries.allowed_signers)
         for row in await in_database(queries.unfinished, list(self._live)):
             self._adopt(row)
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -74,11 +73,6 @@ def poll_manifests(validator: Signer, timeout_seconds: float) -> None:
     for hotkey, answer in answers.items():
         store_manifest(hotkey, answer.manifest)
     log.info("manifests polled", extra={"asked": len(addresses), "answered": len(answers)})
-
-
-def evict(keep: timedelta) -> None:
-    """Forget old looks at the chain."""
-    Snapshot.objects.filter(taken_at__lt=timezone.now() - keep).delete()
 
 
 def store_manifest(hotkey: str, manifest: Mapping[ExecutorClass, int]) -> None:

@@ -19,7 +19,7 @@ class WeightsSet(models.Model):
     block = models.BigIntegerField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     outcome = models.TextField(blank=True)
-    tried_at = models.DateTimeField(null=True)
+    next_try_block = models.BigIntegerField(default=0)
     published_at = models.DateTimeField(null=True)
 
     class Meta:

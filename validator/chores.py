@@ -1,0 +1,28 @@
+"""Forgetting what is old."""
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+
+from validator.jobs.models import Job
+from validator.network.models import Snapshot
+from validator.receipts.models import IssuedReceipt
+from validator.synthetic.models import Batch
+
+log = logging.getLogger(__name__)
+
+
+def evict(keep: timedelta) -> None:
+    """Delete jobs, receipts, batches and looks at the chain older than `keep`.
+
+    Weights stay: they are few, and what was paid is asked for long afterwards.
+    """
+    before = timezone.now() - keep
+    gone = {
+        "jobs": Job.objects.filter(created_at__lt=before).delete()[0],
+        "receipts": IssuedReceipt.objects.filter(issued_at__lt=before).delete()[0],
+        "batches": Batch.objects.filter(started_at__lt=before).delete()[0],
+        "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],
+    }
+    log.info("old rows evicted", extra=gone)

@@ -1,0 +1,24 @@
+"""When weights are set."""
+
+from compute_horde.cycles import Cycle, cycle_at
+
+# Of a cycle of 722 blocks: the second half, but for the last 15 blocks (protocol §9.5).
+END_BUFFER = 15
+FULL_CYCLE = 722
+
+
+def window(cycle: Cycle) -> range:
+    """The blocks of `cycle` in which its weights may be set."""
+    length = cycle.stop - cycle.start
+    buffer = END_BUFFER * length // FULL_CYCLE
+    return range(cycle.start + length // 2, cycle.stop - buffer)
+
+
+def paid_cycle(cycle: Cycle, *, netuid: int, tempo: int) -> Cycle:
+    """The cycle whose work the weights of `cycle` pay: the one before, which is complete."""
+    return cycle_at(cycle.start - 1, netuid=netuid, tempo=tempo)
+
+
+def patience(cycle: Cycle) -> int:
+    """For how many blocks a try that never told how it ended is waited for."""
+    return max(len(window(cycle)) // 4, 1)

@@ -1,0 +1,14 @@
+"""When weights are set. What that means is in `actions`."""
+
+from celery import shared_task
+
+from validator import chain
+from validator.config import config
+from validator.weights import actions
+
+
+@shared_task(queue="chain")
+def publish_weights() -> None:
+    """The cycle's weights, once, in its window."""
+    with chain.opened() as now:
+        actions.publish(now, config)
