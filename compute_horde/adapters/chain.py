@@ -6,9 +6,6 @@ Importing this module costs a second and 60 MB, so only processes that talk to t
 import asyncio
 import contextlib
 import ipaddress
-import os
-import threading
-import weakref
 from collections.abc import Coroutine, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -16,6 +13,7 @@ from typing import Any, TypeVar
 import bittensor
 from bittensor_core import Keypair
 
+from compute_horde.adapters.blocking import BlockingLoop, Forked
 from compute_horde.adapters.chain_port import (
     Chain,
     ChainRefused,
@@ -59,49 +57,49 @@ class BittensorChain:
     """A chain reached through the Bittensor SDK. Open it with `connect`."""
 
     def __init__(
-        self, loop: "_Loop", client: bittensor.Client, netuid: int, hotkey: Keypair | None
+        self, line: "_Line", client: bittensor.Client, netuid: int, hotkey: Keypair | None
     ) -> None:
-        self._loop = loop
+        self._line = line
         self._client = client
         self._netuid = netuid
         self._hotkey = hotkey
 
     def head(self) -> int:
         """See `Chain`."""
-        return int(self._loop.read(self._client.block()))
+        return int(self._line.read(self._client.block()))
 
     def finalized_head(self) -> int:
         """See `Chain`."""
-        return int(self._loop.read(self._client.finalized_block()))
+        return int(self._line.read(self._client.finalized_block()))
 
     def block_hash(self, block: int) -> str:
         """See `Chain`."""
-        return self._loop.read(self._read_block_hash(block))
+        return self._line.read(self._read_block_hash(block))
 
     def metagraph(self, block: int | None = None) -> Metagraph:
         """See `Chain`."""
-        return self._loop.read(self._read_metagraph(block))
+        return self._line.read(self._read_metagraph(block))
 
     def hyperparameters(self) -> Hyperparameters:
         """See `Chain`."""
-        return self._loop.read(self._read_hyperparameters())
+        return self._line.read(self._read_hyperparameters())
 
     def serve_axon(self, ip: str, port: int) -> None:
         """See `Chain`."""
         axon = bittensor.ServeAxon(netuid=self._netuid, ip=ip, port=port)
-        self._loop.write(self._execute(axon))
+        self._line.write(self._execute(axon))
 
     def set_weights(self, weights: Mapping[int, Decimal | float]) -> WeightsSet:
         """See `Chain`."""
         row = {uid: float(weight) for uid, weight in weights.items()}
-        result = self._loop.write(self._set_weights(row))
+        result = self._line.write(self._set_weights(row))
         number, _, _ = str(result.extrinsic_id).partition("-")
         return WeightsSet(int(number), result.data.get("reveal_round"))
 
     def weights(self, uid: int) -> dict[int, int]:
         """See `Chain`."""
         item = bittensor.storage.SubtensorModule.Weights
-        row = self._loop.read(self._client.query(item, [self._netuid, uid]))
+        row = self._line.read(self._client.query(item, [self._netuid, uid]))
         return {int(target): int(weight) for target, weight in row or ()}
 
     def set_commitment(self, text: str) -> None:
@@ -114,17 +112,17 @@ class BittensorChain:
             )
         info = {"fields": [{f"Raw{len(content)}": "0x" + content.hex()}]}
         call = bittensor.calls.Commitments.set_commitment(netuid=self._netuid, info=info)
-        self._loop.write(self._submit(call))
+        self._line.write(self._submit(call))
 
     def commitment(self, hotkey: str) -> str | None:
         """See `Chain`."""
         asked = self._client.read("commitment", netuid=self._netuid, hotkey_ss58=hotkey)
-        found = self._loop.read(asked)
+        found = self._line.read(asked)
         return None if found is None else str(found.data)
 
     def commitments(self) -> dict[str, str]:
         """See `Chain`."""
-        found = self._loop.read(self._client.subnets.commitments(self._netuid))
+        found = self._line.read(self._client.subnets.commitments(self._netuid))
         return {str(hotkey): str(one.data) for hotkey, one in found.items()}
 
     async def _read_block_hash(self, block: int) -> str:
@@ -180,61 +178,28 @@ def connect(
 
     The connection belongs to this process: after a fork, connect anew.
     """
-    loop = _Loop(timeout_seconds, write_seconds)
+    line = _Line(timeout_seconds, write_seconds)
     try:
-        client = loop.read(_opened(url))
+        client = line.read(_opened(url))
         try:
-            yield BittensorChain(loop, client, netuid, hotkey)
+            yield BittensorChain(line, client, netuid, hotkey)
         finally:
-            loop.farewell(client)
+            line.farewell(client)
     finally:
-        loop.stop()
+        line.stop()
 
 
 async def _opened(url: str) -> bittensor.Client:
     return await bittensor.Subtensor(url)
 
 
-class _SocketsKnown(asyncio.SelectorEventLoop):
-    """Knows its sockets: a client given up while it connects leaves its own open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._opened: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
-
-    async def create_connection(self, *args: Any, **options: Any) -> Any:
-        """As ever, but remembered."""
-        transport, protocol = await super().create_connection(*args, **options)
-        self._opened.add(transport)
-        return transport, protocol
-
-    async def end_all(self) -> None:
-        """Cancel the tasks and close the sockets that are left."""
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
-        for transport in self._opened:
-            transport.close()
-        await asyncio.sleep(0)
-
-
-class _Loop:
-    """Runs the SDK's coroutines on a thread of its own and waits for them, never for ever.
-
-    A thread, so that the connection stays alive between calls and callers may be threads of a
-    program that has a loop of its own.
-    """
+class _Line:
+    """Asks the SDK's questions and waits for the answers, never for ever."""
 
     def __init__(self, read_seconds: float, write_seconds: float) -> None:
         self._read_seconds = read_seconds
         self._write_seconds = write_seconds
-        self._process = os.getpid()
-        self._loop = _SocketsKnown()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="bittensor", daemon=True
-        )
-        self._thread.start()
+        self._loop = BlockingLoop()
 
     def read(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         """Wait for an answer as long as a reader may."""
@@ -250,23 +215,18 @@ class _Loop:
             self._wait(client.close(), CLOSE_SECONDS)
 
     def stop(self) -> None:
-        """End the thread."""
-        if self._process == os.getpid():
-            with contextlib.suppress(TimeoutError):
-                ending = asyncio.run_coroutine_threadsafe(self._loop.end_all(), self._loop)
-                ending.result(CLOSE_SECONDS)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(CLOSE_SECONDS)
-            if not self._thread.is_alive():
-                self._loop.close()
+        """End what still runs."""
+        self._loop.stop()
 
     def _wait(self, coroutine: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
-        if self._process != os.getpid():
-            # The thread did not survive the fork: waiting for it would never end.
+        bounded = _bounded(coroutine, seconds)
+        try:
+            return self._loop.wait(bounded)
+        except Forked as exc:
             coroutine.close()
-            raise ChainUnreachable("connected before this process was forked; connect again")
-        waiting = asyncio.run_coroutine_threadsafe(_bounded(coroutine, seconds), self._loop)
-        return waiting.result()
+            raise ChainUnreachable(
+                "connected before this process was forked; connect anew"
+            ) from exc
 
 
 async def _bounded(coroutine: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
