@@ -1,6 +1,5 @@
 """The HTTP API of users (protocol §3): translates requests, decides nothing."""
 
-from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -65,16 +64,8 @@ async def job_events(
     last_event_id: str = Header("0", alias="Last-Event-ID"),
 ) -> StreamingHttpResponse:
     after = int(last_event_id) if last_event_id.isdecimal() else 0
-    stream = events.stream(_uuid(job_uuid), request.auth, after)
-    opening = await anext(stream)
-
-    async def chunks() -> Any:
-        async with aclosing(stream):
-            yield opening
-            async for chunk in stream:
-                yield chunk
-
-    return StreamingHttpResponse(chunks(), content_type="text/event-stream", headers=EVENT_HEADERS)
+    stream = await events.listen(_uuid(job_uuid), request.auth, after)
+    return StreamingHttpResponse(stream, content_type="text/event-stream", headers=EVENT_HEADERS)
 
 
 class Filters(BaseModel):

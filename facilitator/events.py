@@ -1,7 +1,9 @@
 """A job's statuses as server-sent events, resumable by the number of the last one seen."""
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 
 from django.conf import settings
 
@@ -17,56 +19,53 @@ OPENING = b"retry: 500\n\n"
 HEARTBEAT = b": still here\n\n"
 
 
-async def stream(job_uuid: str, hotkey: str, after: int) -> AsyncGenerator[bytes, None]:
-    """Chunks of the event stream; the first comes when the job was found.
+async def listen(job_uuid: str, hotkey: str, after: int) -> "Stream":
+    """The statuses of a user's job that come after event `after`.
 
     The feed is opened before the stored statuses are read, so none falls between; one that is in
     both is told once.
     """
-    feed = _open(job_uuid, hotkey)
-    try:
-        stored = await promptly(actions.own_statuses, job_uuid, hotkey)
-        if stored is None:
-            raise Refusal(404, {"detail": "Not found."})
-        yield OPENING
-        steps = moves(stored)
-        for step in steps:
-            if step.id > after:
-                yield event(step)
-        last = steps[-1]
-        while not last.is_end:
-            told = await _next(feed)
-            if told is None:
-                yield HEARTBEAT
-            elif told.rank > last.rank:
-                yield event(last := told)
-        yield end(last)
-    except StopReading:
-        return
-    finally:
-        desk.close(feed)
-
-
-def _open(job_uuid: str, hotkey: str) -> Feed:
     if desk.readers(hotkey) >= settings.MAX_STREAMS:
         text = f"at most {settings.MAX_STREAMS} event streams at once; close some or poll"
         raise Refusal(429, {"error": "Too many streams", "details": text})
-    return desk.open(job_uuid, hotkey)
+    with ExitStack() as undo:
+        feed = desk.open(job_uuid, hotkey)
+        undo.callback(desk.close, feed)
+        stored = await promptly(actions.own_statuses, job_uuid, hotkey)
+        if stored is None:
+            raise Refusal(404, {"detail": "Not found."})
+        undo.pop_all()
+    return Stream(feed, moves(stored), after)
 
 
-class StopReading(Exception):
-    """This process ends; the reader resumes with the next one."""
+class Stream:
+    """What Django sends chunk by chunk, and closes when the client is gone."""
 
+    def __init__(self, feed: Feed, steps: Sequence[Told], after: int) -> None:
+        self._feed, self._steps, self._after = feed, steps, after
+        self._loop = asyncio.get_running_loop()
 
-async def _next(feed: Feed) -> Told | None:
-    """The next status, or None when it is time for a sign of life."""
-    try:
-        told = await feed.next(within_seconds=HEARTBEAT_SECONDS)
-    except TimeoutError:
-        return None
-    if told is None:
-        raise StopReading
-    return told
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield OPENING
+        for step in self._steps:
+            if step.id > self._after:
+                yield event(step)
+        last = self._steps[-1]
+        while not last.is_end:
+            try:
+                told = await self._feed.next(within_seconds=HEARTBEAT_SECONDS)
+            except TimeoutError:
+                yield HEARTBEAT
+                continue
+            if told is None:
+                return
+            if told.rank > last.rank:
+                yield event(last := told)
+        yield end(last)
+
+    def close(self) -> None:
+        """Forget the feed; Django calls this from another thread."""
+        self._loop.call_soon_threadsafe(desk.close, self._feed)
 
 
 def event(told: Told) -> bytes:

@@ -42,8 +42,10 @@ class Desk:
         return feed
 
     def close(self, feed: Feed) -> None:
-        """Forget a feed."""
-        feeds = self._feeds[feed.job_uuid]
+        """Forget a feed, however often."""
+        feeds = self._feeds.get(feed.job_uuid, set())
+        if feed not in feeds:
+            return
         feeds.remove(feed)
         if not feeds:
             del self._feeds[feed.job_uuid]

@@ -53,7 +53,7 @@ async def streaming(user: User, uuid: str, after: Any = None) -> AsyncIterator[S
     try:
         yield stream
     finally:
-        await stream._chunks.aclose()
+        response.close()
 
 
 async def nobody_reads() -> None:
