@@ -24,7 +24,7 @@ def run(home: Home, console: Console) -> int:
     signal.signal(signal.SIGTERM, _as_interrupt)
     began = time.monotonic()
     try:
-        control.up(home, miners=1, only=[], tell=console.print)
+        control.up(home, tell=console.print, attached=True)
         console.print(f"\nthe network is up after {time.monotonic() - began:.1f} s\n")
         code = _job(home, console)
         console.print(_LOOK_FURTHER.format(logs=shown(home.logs), env=shown(home.env_file)))
