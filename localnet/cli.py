@@ -113,6 +113,7 @@ def supervise(
     output = logging.StreamHandler()
     output.setFormatter(FieldFormatter())
     logging.basicConfig(handlers=[output], level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     place = Home.at(home)
     daemon.claim(place)
     if attached:

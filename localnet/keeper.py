@@ -192,5 +192,6 @@ class Keeper:
 
     def _move(self, state: State, detail: str = "") -> None:
         self.state, self.detail = state, detail
-        log.info("state", extra={"supervised": self.process.name, "state": state, "detail": detail})
+        seen = {"supervised": self.process.name, "state": str(state), "detail": detail}
+        log.info("state", extra=seen)
         self._on_change(self)

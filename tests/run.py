@@ -25,10 +25,8 @@ class Suite:
 
 
 SUITES = (
-    Suite(
-        "pure",
-        ("test_shape.py", "compute_horde", "executor", "compute_horde_sdk", "localnet"),
-    ),
+    Suite("shape", ("test_shape.py", "test_run.py")),
+    Suite("pure", ("compute_horde", "executor", "compute_horde_sdk", "localnet")),
     Suite("chassis", ("chassis",), "tests.chassis.settings"),
     Suite("facilitator", ("facilitator",), "facilitator.settings"),
     Suite("validator", ("validator",), "validator.settings"),
