@@ -2,10 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -17,7 +18,6 @@ from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.run import (
     ARTIFACTS_DIR,
     NAMESPACE,
-    RunResult,
     alone,
     connected,
     exit_code,
@@ -25,6 +25,8 @@ from compute_horde_sdk.run import (
 )
 from compute_horde_sdk.spec import DOWNLOAD_SECONDS, EXECUTION_SECONDS, UPLOAD_SECONDS
 from compute_horde_sdk.statuses import ComputeHordeJobFailure
+
+T = TypeVar("T")
 
 
 class Exit(IntEnum):
@@ -69,15 +71,18 @@ class Whom:
     hotkey: str | None
     validator_hotkey: str | None
 
-    def client(self) -> ComputeHordeClient:
-        """A client for these and the environment."""
-        return connected(**self.arguments())[0]
+    def asked(self, question: Callable[[ComputeHordeClient], Coroutine[Any, Any, T]]) -> T:
+        """The answer of a client for these options and the environment."""
+        client, _ = connected(**asdict(self))
 
-    def arguments(self) -> dict[str, Any]:
-        """As keyword arguments."""
-        return asdict(self)
+        async def ask() -> T:
+            async with client:
+                return await question(client)
+
+        return alone(ask)
 
 
+Words = list[str] | None
 EnvFile = Annotated[str | None, typer.Option("--env-file", help="File of KEY=VALUE lines.")]
 Url = Annotated[str | None, typer.Option("--facilitator-url", help="The facilitator to ask.")]
 Hotkey = Annotated[str | None, typer.Option("--hotkey-file", help="Unencrypted hotkey file.")]
@@ -86,7 +91,7 @@ Validator = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Outputs = Annotated[
-    list[str] | None,
+    Words,
     typer.Option(
         "-o",
         "--output",
@@ -96,11 +101,37 @@ Outputs = Annotated[
 ]
 ArtifactsDir = Annotated[
     str | None,
+    typer.Option(help=f"Where the job leaves files to bring back; {ARTIFACTS_DIR} if -o is given."),
+]
+Image = Annotated[str, typer.Argument(help="Docker image.")]
+Args = Annotated[Words, typer.Argument(help="Arguments of the job.")]
+Env = Annotated[
+    Words, typer.Option("-e", "--env", metavar="KEY=VALUE", help="Environment. Repeatable.")
+]
+Inputs = Annotated[
+    Words,
     typer.Option(
-        "--artifacts-dir",
-        help=f"Where the job leaves files to bring back; {ARTIFACTS_DIR} if -o is given.",
+        "-i",
+        "--input",
+        metavar="LOCAL:REMOTE",
+        help="A small local file or folder, or a URL, and its path below /volume/. Repeatable.",
     ),
 ]
+Class = Annotated[
+    str | None, typer.Option("--class", help="Executor class, as always_on.llm.a6000.")
+]
+Namespace = Annotated[str, typer.Option(help="Whose job it is, as SN12.0.")]
+Trusted = Annotated[bool, typer.Option("--trusted", help="On the validator's own miner.")]
+DownloadLimit = Annotated[int, typer.Option(help="Seconds for inputs.")]
+ExecutionLimit = Annotated[int, typer.Option(help="Seconds to run.")]
+UploadLimit = Annotated[int, typer.Option(help="Seconds for uploads.")]
+Timeout = Annotated[
+    float | None, typer.Option(help="Seconds to wait here; the job then goes on alone.")
+]
+Page = Annotated[int, typer.Option(min=1, help="Which page.")]
+Limit = Annotated[int, typer.Option(min=1, max=256, help="Jobs on a page.")]
+Uuid = Annotated[str, typer.Argument(help="The job's uuid, as `run` or `jobs` print it.")]
+Wait = Annotated[bool, typer.Option("-w", "--wait", help="Wait until it ends.")]
 
 
 @app.command(
@@ -110,76 +141,56 @@ ArtifactsDir = Annotated[
     context_settings={"allow_interspersed_args": False},
 )
 def run_command(
-    image: Annotated[str, typer.Argument(help="Docker image.")],
-    args: Annotated[list[str] | None, typer.Argument(help="Arguments of the job.")] = None,
+    image: Image,
+    args: Args = None,
     *,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("-e", "--env", metavar="KEY=VALUE", help="Environment. Repeatable."),
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-i",
-            "--input",
-            metavar="LOCAL:REMOTE",
-            help="A small local file or folder, or a URL, and its path below /volume/. Repeatable.",
-        ),
-    ] = None,
+    env: Env = None,
+    inputs: Inputs = None,
     outputs: Outputs = None,
     artifacts_dir: ArtifactsDir = None,
-    executor_class: Annotated[
-        str | None, typer.Option("--class", help="Executor class, as always_on.llm.a6000.")
-    ] = None,
-    namespace: Annotated[str, typer.Option(help="Whose job it is, as SN12.0.")] = NAMESPACE,
-    trusted: Annotated[
-        bool, typer.Option("--trusted", help="On the validator's own miner.")
-    ] = False,
-    download_limit: Annotated[int, typer.Option(help="Seconds for inputs.")] = DOWNLOAD_SECONDS,
-    execution_limit: Annotated[int, typer.Option(help="Seconds to run.")] = EXECUTION_SECONDS,
-    upload_limit: Annotated[int, typer.Option(help="Seconds for uploads.")] = UPLOAD_SECONDS,
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds to wait here; the job then goes on alone.")
-    ] = None,
+    executor_class: Class = None,
+    namespace: Namespace = NAMESPACE,
+    trusted: Trusted = False,
+    download_limit: DownloadLimit = DOWNLOAD_SECONDS,
+    execution_limit: ExecutionLimit = EXECUTION_SECONDS,
+    upload_limit: UploadLimit = UPLOAD_SECONDS,
+    timeout: Timeout = None,
     as_json: AsJson = False,
     env_file: EnvFile = None,
     facilitator_url: Url = None,
     hotkey_file: Hotkey = None,
     validator_hotkey: Validator = None,
 ) -> None:
-    wanted = dict(_pair(word, ":", last=True) for word in outputs or ())
+    wanted = dict(_pairs(outputs, ":"))
     where = artifacts_dir or (ARTIFACTS_DIR if wanted else None)
     whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
+    request = partial(
+        run,
+        image,
+        args or (),
+        env=dict(_pairs(env, "=", first=True)),
+        inputs=dict(_pairs(inputs, ":")),
+        artifacts_dir=where,
+        executor_class=executor_class,
+        namespace=namespace,
+        trusted=trusted,
+        download_time_limit=download_limit,
+        execution_time_limit=execution_limit,
+        upload_time_limit=upload_limit,
+        timeout=timeout,
+        check=False,
+        **asdict(whom),
+    )
     with console.Progress() as progress:
-
-        def submit() -> RunResult:
-            return run(
-                image,
-                args or (),
-                env=dict(_pair(word, "=") for word in env or ()),
-                inputs=dict(_pair(word, ":", last=True) for word in inputs or ()),
-                artifacts_dir=where,
-                executor_class=executor_class,
-                namespace=namespace,
-                trusted=trusted,
-                download_time_limit=download_limit,
-                execution_time_limit=execution_limit,
-                upload_time_limit=upload_limit,
-                timeout=timeout,
-                status_callback=progress,
-                check=False,
-                **whom.arguments(),
-            )
-
-        result = _explained(submit, progress)
+        result = _explained(lambda: request(status_callback=progress), progress)
     _finish(result.job, wanted, where, as_json=as_json)
 
 
 @app.command(help="List your jobs, newest first.\n\n" + SETTINGS)
 def jobs(
     *,
-    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
-    limit: Annotated[int, typer.Option(min=1, max=256, help="Jobs on a page.")] = 20,
+    page: Page = 1,
+    limit: Limit = 20,
     as_json: AsJson = False,
     env_file: EnvFile = None,
     facilitator_url: Url = None,
@@ -188,16 +199,10 @@ def jobs(
 ) -> None:
     whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
 
-    def listed() -> list[ComputeHordeJob]:
-        client = whom.client()
+    async def ask(client: ComputeHordeClient) -> list[ComputeHordeJob]:
+        return await client.get_jobs(page, limit)
 
-        async def ask() -> list[ComputeHordeJob]:
-            async with client:
-                return await client.get_jobs(page, limit)
-
-        return alone(ask)
-
-    found = _explained(listed)
+    found = _explained(lambda: whom.asked(ask))
     if as_json:
         print(json.dumps([console.as_json(job) for job in found]))
     else:
@@ -205,41 +210,36 @@ def jobs(
 
 
 @app.command(
+    "job",
     help="Show one of your jobs; with --wait, wait for it first and end as `run` would.\n\n"
     + EXIT_CODES
     + "\n\n"
-    + SETTINGS
+    + SETTINGS,
 )
-def job(
-    uuid: Annotated[str, typer.Argument(help="The job's uuid, as `run` or `jobs` print it.")],
+def job_command(
+    uuid: Uuid,
     *,
-    wait: Annotated[bool, typer.Option("-w", "--wait", help="Wait until it ends.")] = False,
+    wait: Wait = False,
     outputs: Outputs = None,
     artifacts_dir: ArtifactsDir = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    timeout: Timeout = None,
     as_json: AsJson = False,
     env_file: EnvFile = None,
     facilitator_url: Url = None,
     hotkey_file: Hotkey = None,
     validator_hotkey: Validator = None,
 ) -> None:
-    wanted = dict(_pair(word, ":", last=True) for word in outputs or ())
+    wanted = dict(_pairs(outputs, ":"))
     whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
     with console.Progress() if wait else nullcontext() as progress:
 
-        def found() -> ComputeHordeJob:
-            client = whom.client()
+        async def ask(client: ComputeHordeClient) -> ComputeHordeJob:
+            job = await client.get_job(uuid)
+            if progress is not None:
+                await job.wait(timeout, progress)
+            return job
 
-            async def ask() -> ComputeHordeJob:
-                async with client:
-                    job = await client.get_job(uuid)
-                    if progress is not None:
-                        await job.wait(timeout, progress)
-                    return job
-
-            return alone(ask)
-
-        job = _explained(found, progress)
+        job = _explained(lambda: whom.asked(ask), progress)
     if wait:
         _finish(job, wanted, artifacts_dir, as_json=as_json)
     if as_json:
@@ -249,15 +249,13 @@ def job(
     _bring(job, wanted, artifacts_dir)
 
 
-T = TypeVar("T")
-
-
-def _pair(word: str, mark: str, *, last: bool = False) -> tuple[str, str]:
-    """Both sides of an option; a URL before the last colon keeps its own."""
-    left, found, right = word.rpartition(mark) if last else word.partition(mark)
-    if not (found and left and right):
-        raise typer.BadParameter(f"{word!r} has no {mark!r} between two parts")
-    return left, right
+def _pairs(words: Words, mark: str, *, first: bool = False) -> Iterator[tuple[str, str]]:
+    """Both sides of each option; a URL before the last colon keeps its own."""
+    for word in words or ():
+        left, found, right = word.partition(mark) if first else word.rpartition(mark)
+        if not (found and left and (right or first)):
+            raise typer.BadParameter(f"{word!r} is not two parts with {mark!r} between them")
+        yield left, right
 
 
 def _explained(work: Callable[[], T], progress: console.Progress | None = None) -> T:

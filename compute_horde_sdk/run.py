@@ -74,30 +74,15 @@ def run(
     """Run one job and wait for it.
 
     `inputs` maps local files, folders and URLs to paths below /volume/; `outputs` maps what the
-    job left in `artifacts_dir` (a file, or "." for all) to local paths. Whom to ask comes from
-    the arguments, else from `env_file`, else from FACILITATOR_URL, USER_HOTKEY_FILE and
-    VALIDATOR_HOTKEY. Raises `JobUnsuccessful` when the job does not complete, unless not `check`.
+    job left in `artifacts_dir` (a file, or "." for all) to local paths. Whom to ask is said by
+    arguments, `env_file`, or the environment: FACILITATOR_URL, USER_HOTKEY_FILE, VALIDATOR_HOTKEY.
+    Raises `JobUnsuccessful` when the job does not complete, unless not `check`.
     """
-    client, machine = connected(
-        hotkey=hotkey,
-        validator_hotkey=validator_hotkey,
-        facilitator_url=facilitator_url,
-        executor_class=executor_class,
-        env_file=env_file,
-    )
-    where = artifacts_dir or (ARTIFACTS_DIR if outputs else None)
-    spec = ComputeHordeJobSpec(
-        executor_class=machine,
-        job_namespace=namespace,
-        docker_image=image,
-        args=list(args) if not isinstance(args, str) else args,
-        env=dict(env or {}),
-        artifacts_dir=where,
-        input_volumes=folders.input_volumes(inputs.items()) if inputs else None,
-        download_time_limit_sec=download_time_limit,
-        execution_time_limit_sec=execution_time_limit,
-        upload_time_limit_sec=upload_time_limit,
-    )
+    client, machine = connected(hotkey, validator_hotkey, facilitator_url, executor_class, env_file)
+    limits = (download_time_limit, execution_time_limit, upload_time_limit)
+    spec = ComputeHordeJobSpec(machine, namespace, image, *limits, args=args, env=env or {})
+    spec.artifacts_dir = artifacts_dir or (ARTIFACTS_DIR if outputs else None)
+    spec.input_volumes = folders.input_volumes(inputs.items()) if inputs else None
 
     async def one_job() -> ComputeHordeJob:
         async with client:
@@ -108,7 +93,7 @@ def run(
     job = alone(one_job)
     if check and not job.status.is_successful():
         raise JobUnsuccessful(job)
-    return outcome(job, outputs or {}, where)
+    return outcome(job, outputs or {}, spec.artifacts_dir)
 
 
 T = TypeVar("T")
@@ -127,7 +112,6 @@ def alone(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def connected(
-    *,
     hotkey: "Signer | str | Path | None" = None,
     validator_hotkey: str | None = None,
     facilitator_url: str | None = None,

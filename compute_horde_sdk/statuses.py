@@ -145,7 +145,8 @@ def entry_from(told: Any) -> ComputeHordeJobStatusEntry | None:
     """
     if not isinstance(told, dict):
         raise ValueError("a status entry is not an object")
-    if told.get("status") not in _WORDS:
+    word = told.get("status")
+    if isinstance(word, str) and word not in _WORDS:
         return None
     try:
         return ComputeHordeJobStatusEntry.model_validate(told)

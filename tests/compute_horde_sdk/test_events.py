@@ -1,0 +1,50 @@
+"""Event streams are read whatever their line ends and chunks, and only so far."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compute_horde.errors import ProtocolError
+from compute_horde_sdk.events import Event, parsed
+
+STREAM = (
+    b"retry: 5\n\n: hello\n\nid: 1\ndata: a\n\ndata:b\ndata: c\n\nevent: end\n\nid: 2\ndata: \xff"
+)
+EVENTS = [Event("message", "a", "1"), Event("message", "b\nc", "1"), Event("end", "", "1")]
+
+
+async def chunks(*parts):
+    for part in parts:
+        yield part
+
+
+async def read(*parts, max_bytes=1000):
+    return [event async for event in parsed(chunks(*parts), max_bytes)]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+async def test_all_line_ends_are_read(end):
+    assert await read(STREAM.replace(b"\n", end)) == EVENTS
+
+
+@given(st.lists(st.integers(0, len(STREAM) * 2)), st.sampled_from([b"\n", b"\r\n", b"\r"]))
+async def test_chunks_may_break_anywhere(cuts, end):
+    stream = STREAM.replace(b"\n", end)
+    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    parts = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    assert await read(*parts) == EVENTS
+
+
+async def test_an_unfinished_event_is_none():
+    assert await read(b"data: a\n") == []
+
+
+@pytest.mark.parametrize("parts", [[b"data: " + b"a" * 2000], [b"data: aaaaaaaa\n"] * 200])
+async def test_an_event_without_end_is_refused(parts):
+    with pytest.raises(ProtocolError, match="over 1,000 bytes"):
+        await read(*parts)
+
+
+@given(st.lists(st.binary()))
+async def test_no_bytes_do_harm(parts):
+    await read(*parts, max_bytes=10**6)

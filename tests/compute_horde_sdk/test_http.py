@@ -1,0 +1,104 @@
+"""Requests are tried again where that is safe, and answers are read only so far."""
+
+import asyncio
+
+import pytest
+
+from compute_horde_sdk import http
+from compute_horde_sdk.v1 import (
+    ComputeHordeClient,
+    ComputeHordeError,
+    FacilitatorUnreachable,
+    RequestRefused,
+)
+from tests.compute_horde_sdk.pretend import USER, VALIDATOR
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(http, "wait_before_next", lambda attempt: 0.01)
+
+
+async def test_another_401_is_told_and_not_tried_again(client, server):
+    server.faults["GET /api/v1/jobs"] = [401] * 5
+    with pytest.raises(RequestRefused, match="operator") as caught:
+        await client.get_jobs()
+    assert caught.value.status_code == 401
+    assert len(server.seen("GET /api/v1/jobs")) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_busy_facilitator_is_asked_five_times(client, server, spec, status):
+    server.faults["POST /api/v1/job"] = [status] * 4
+    await client.create_job(spec)
+    assert len(server.seen("POST /api/v1/job")) == 5
+    server.faults["POST /api/v1/job"] = [status] * 5
+    with pytest.raises(RequestRefused):
+        await client.create_job(spec)
+    assert len(server.seen("POST /api/v1/job")) == 10
+
+
+async def test_a_refusal_is_told_once_with_what_the_facilitator_said(client, server, spec):
+    server.faults["POST /api/v1/job"] = [400]
+    server.errors[400] = ["Could not select Validator"]
+    with pytest.raises(RequestRefused, match=r"Could not select Validator.*not connected"):
+        await client.create_job(spec)
+    assert len(server.seen("POST /api/v1/job")) == 1
+
+
+async def test_a_retry_after_a_lost_answer_makes_no_second_job(client, server, spec):
+    server.announces = "events, idempotency-key"
+    server.faults["POST /api/v1/job"] = ["drop after", "drop"]
+    job = await client.create_job(spec)
+    assert list(server.jobs) == [job.uuid]
+    posts = server.seen("POST /api/v1/job")
+    assert len(posts) == 3
+    assert len({headers["Idempotency-Key"] for *_, headers in posts}) == 1
+
+
+async def test_two_jobs_of_one_spec_are_two_jobs(client, server, spec):
+    server.announces = "idempotency-key"
+    first, second = await client.create_job(spec), await client.create_job(spec)
+    assert first.uuid != second.uuid
+
+
+async def test_a_facilitator_that_may_have_acted_and_knows_no_keys_is_not_asked_again(
+    client, server, spec
+):
+    server.faults["POST /api/v1/job"] = ["drop after"]
+    with pytest.raises(FacilitatorUnreachable, match="compute-horde jobs"):
+        await client.create_job(spec)
+    assert len(server.jobs) == 1
+
+
+async def test_reading_is_tried_again_after_a_lost_answer(client, server, spec):
+    job = await client.create_job(spec)
+    server.faults["GET /api/v1/jobs"] = ["drop"] * 4
+    assert (await client.get_job(job.uuid)).uuid == job.uuid
+
+
+async def test_no_facilitator_at_all_is_said_with_its_url(spec):
+    client = ComputeHordeClient(USER, VALIDATOR, facilitator_url="http://127.0.0.1:9")
+    with pytest.raises(FacilitatorUnreachable, match=r"http://127\.0\.0\.1:9/auth/nonce"):
+        await client.create_job(spec)
+
+
+async def test_an_answer_without_end_is_not_read_to_the_end(client, server, spec, monkeypatch):
+    job = await client.create_job(spec)
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 10_000)
+    server.extra_bytes = b" " * 20_000
+    with pytest.raises(ComputeHordeError, match="over 10,000 bytes"):
+        await client.get_job(job.uuid)
+
+
+def test_one_client_serves_several_event_loops_after_one_another(server, spec):
+    client = ComputeHordeClient(USER, VALIDATOR, facilitator_url=server.url.rstrip("/"))
+
+    async def once():
+        try:
+            return (await client.create_job(spec)).uuid
+        finally:
+            await client.aclose()
+
+    assert asyncio.run(once()) != asyncio.run(once())
+    assert server.logins == 1
