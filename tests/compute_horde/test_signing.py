@@ -119,6 +119,31 @@ def test_a_frame_that_is_no_json_object_is_malformed(frame):
         signing.verify_validator_frame(frame, ALICE)
 
 
+def test_no_depth_is_read_but_not_written_again():
+    for depth in range(600, 1000):
+        frame = '{"validator_signature":"0x","x":' + "[" * depth + "]" * depth + "}"
+        with pytest.raises(ProtocolError):
+            signing.verify_validator_frame(frame, ALICE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        GOOD[2:],
+        "0X" + GOOD[2:],
+        GOOD + " ",
+        GOOD + "\n",
+        GOOD[:3] + " " + GOOD[3:],
+        "0x" + "zz" * 64,
+    ],
+    ids=["no prefix", "upper prefix", "space", "newline", "space inside", "no digits"],
+)
+def test_a_signature_in_text_has_one_form(other):
+    signing.verify_hex(ALICE, b"x", GOOD)
+    with pytest.raises(BadSignature, match="128 hexadecimal digits"):
+        signing.verify_hex(ALICE, b"x", other)
+
+
 def test_another_hotkey_did_not_sign():
     with pytest.raises(BadSignature):
         signing.verify_validator_frame(SIGNED[0]["wire"], MINER.ss58_address)

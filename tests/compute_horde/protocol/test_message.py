@@ -153,6 +153,12 @@ def test_a_refusal_counts_the_problems_it_does_not_list():
         links.MINER_TO_VALIDATOR.decode(compact(told))
 
 
+def test_a_refusal_of_very_many_problems_only_counts_them():
+    told = {"message_type": "V0JobRequest", "docker_run_cmd": [1] * 500}
+    with pytest.raises(ProtocolError, match=r": 504 problems$"):
+        links.VALIDATOR_TO_MINER.decode(compact(told))
+
+
 @pytest.mark.parametrize(
     ("link", "limit"), [(links.VALIDATOR_TO_MINER, 50 * MIB), (links.FACILITATOR_TO_VALIDATOR, MIB)]
 )
