@@ -1,0 +1,1 @@
+"""Runs one job in a container and is gone; talks to its miner only."""

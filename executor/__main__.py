@@ -1,0 +1,30 @@
+"""`python -m executor` lives for one job; `python -m executor nursery` forks executors."""
+
+import sys
+
+from compute_horde.errors import ConfigurationError
+from executor import nursery, process
+from executor.config import Config
+from executor.logs import set_up
+
+WRONG_USE = 2
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code of the process."""
+    config = Config()
+    set_up(debug=config.debug)
+    match arguments:
+        case ["nursery"]:
+            return nursery.run(config)
+        case [] if config.token:
+            return process.run(config, config.token)
+        case []:
+            raise ConfigurationError("EXECUTOR_TOKEN is not set")
+        case _:
+            sys.stderr.write(f"{__doc__}\n")
+            return WRONG_USE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""Everything the environment may say to an executor or a nursery."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from compute_horde.hardware import ExecutorClass
+
+MIB = 2**20
+GIB = 2**30
+
+
+class PullPolicy(StrEnum):
+    """When an image is fetched from its registry."""
+
+    MISSING = "missing"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class Config(BaseSettings):
+    """Settings of one process; every name is read from EXECUTOR_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="EXECUTOR_", extra="ignore", frozen=True)
+
+    miner_address: str = Field("ws://127.0.0.1:8000", description="the miner's ws:// address")
+    token: str = Field("", description="one-time token; a nursery's children get theirs from stdin")
+    # `class` is no name for a field.
+    executor_class: ExecutorClass | None = Field(
+        None, validation_alias="EXECUTOR_CLASS", description="known ahead of the first job"
+    )
+    owner: str = Field("", description="label shared by the containers of one miner")
+    work_dir: Path = Field(
+        Path("/tmp/compute-horde"),  # noqa: S108
+        description="holds job directories; the engine must see it at the same path",
+    )
+    docker_url: str | None = Field(None, description="the engine; default as the docker command")
+    debug: bool = False
+
+    startup_seconds: float = Field(5, gt=0, description="checks before a job, besides spin-up")
+    pull_policy: PullPolicy = PullPolicy.MISSING
+    allow_private_urls: bool = Field(
+        False, description="let jobs download from and upload to private addresses (localnet)"
+    )
+    allow_unconfined: bool = Field(False, description="work without seccomp; for development only")
+    nvidia_toolkit_version: str | None = Field(
+        None, description="stated by the operator where the program itself is out of reach"
+    )
+
+    job_user: str | None = Field(None, description="uid[:gid] of every job, above the image's own")
+    writable_root: bool = Field(False, description="let jobs write to their root file system")
+    gpu_runtime: str = Field("nvidia", description="engine runtime of GPU jobs; empty for its own")
+    memory_bytes: int | None = Field(None, gt=0, description="memory of a job; default by class")
+    cpus: float | None = Field(None, gt=0, description="processors of a job; default by class")
+    pids: int = Field(4096, gt=0)
+    shm_bytes: int = Field(GIB, gt=0, description="size of /dev/shm, part of the memory")
+    tmp_bytes: int = Field(2 * GIB, gt=0, description="size of /tmp and the like, part of memory")
+
+    volume_max_bytes: int = Field(2 * GIB, gt=0, description="one download")
+    unpacked_max_bytes: int = Field(8 * GIB, gt=0, description="all archives of a job, unpacked")
+    upload_max_bytes: int = Field(2 * GIB, gt=0, description="one upload")
+    disk_max_bytes: int = Field(16 * GIB, gt=0, description="all a job may keep on disk")
+    log_max_bytes: int = Field(64 * MIB, gt=0, description="kept of stdout, and of stderr")
+
+    def total_memory(self) -> int:
+        """The machine's memory in bytes."""
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    def processors(self) -> int:
+        """The processors this process may use."""
+        return len(os.sched_getaffinity(0))

@@ -1,0 +1,148 @@
+"""What a job's container may and may not do (architecture §9); pure."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from compute_horde.errors import JobError
+from compute_horde.hardware import PROMISES, ExecutorClass
+from compute_horde.protocol.job import JobPayload
+from compute_horde.vocabulary import FailureReason, GpuPreset
+from executor.config import GIB, Config
+from executor.containers import EXECUTOR, OWNER, Image, Order
+from executor.workdir import WorkDir
+
+WRITABLE_ROOT_LABEL = "compute_horde.rootfs"
+NOBODY = "65534:65534"
+MEMORY_SHARE = 0.9
+NANO = 10**9
+SCRATCH_PATHS = ("/tmp", "/var/tmp", "/run")  # noqa: S108
+FORBIDDEN = ("/proc", "/sys", "/dev")
+TAKEN = ("/volume", "/output", "/specs", "/script.py")
+
+
+def order(
+    payload: JobPayload, image: Image, work: WorkDir, config: Config, *, executor_id: str, uid: int
+) -> Order:
+    """The container of a job; `uid` is the executor's own."""
+    user = user_of(image, config, uid=uid)
+    return Order(
+        name=f"ch-{executor_id}-job",
+        image=image.id,
+        command=payload.docker_run_cmd or _script_command(payload),
+        env=environment(payload.env, image, user),
+        user=user,
+        labels={EXECUTOR: executor_id, OWNER: config.owner},
+        host=_host_config(payload, image, work, config),
+    )
+
+
+def _script_command(payload: JobPayload) -> list[str]:
+    return [] if payload.raw_script is None else ["python", "/script.py"]
+
+
+def user_of(image: Image, config: Config, *, uid: int) -> str:
+    """Who the job runs as: an executor that is not root could not remove another's files."""
+    if config.job_user:
+        return config.job_user
+    if uid:
+        return str(uid)
+    return image.user or NOBODY
+
+
+def environment(asked: Mapping[str, str], image: Image, user: str) -> list[str]:
+    """The job's variables, with a home to write to for a user that has none."""
+    names = asked.keys() | {entry.split("=", 1)[0] for entry in image.env}
+    home = [] if "HOME" in names or user == image.user else ["HOME=/tmp"]
+    return [f"{name}={value}" for name, value in asked.items()] + home
+
+
+def has_writable_root(image: Image, config: Config) -> bool:
+    return config.writable_root or image.labels.get(WRITABLE_ROOT_LABEL) == "writable"
+
+
+def _host_config(
+    payload: JobPayload, image: Image, work: WorkDir, config: Config
+) -> dict[str, Any]:
+    memory = memory_of(payload.executor_class, config)
+    binds = _binds(payload, work)
+    host: dict[str, Any] = {
+        "NetworkMode": "none",
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": config.pids,
+        "Memory": memory,
+        "MemorySwap": memory,
+        "ShmSize": min(config.shm_bytes, memory),
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "LogConfig": {"Type": "none", "Config": {}},
+        "Binds": [f"{source}:{target}" for target, source in binds.items()],
+        "Tmpfs": _tmpfs(image, binds, config),
+        "ReadonlyRootfs": not has_writable_root(image, config),
+    }
+    return host | _processors(payload.executor_class, config) | _gpus(payload, config)
+
+
+def _binds(payload: JobPayload, work: WorkDir) -> dict[str, str]:
+    binds = {"/volume": work.volume, "/output": work.output, "/specs": work.specs}
+    if payload.artifacts_dir:
+        binds[checked_artifacts_dir(payload.artifacts_dir)] = work.artifacts
+    if payload.raw_script is not None:
+        binds["/script.py"] = work.path / "script.py"
+    return {target: str(source) for target, source in binds.items()}
+
+
+def checked_artifacts_dir(path: str) -> str:
+    """The path without a trailing slash; `JobError` for one that cannot be a mount of ours."""
+    clean = path.rstrip("/")
+    parts = PurePosixPath(path).parts
+    if not path.startswith("/") or not clean:
+        raise _bad_artifacts_dir(path, "is not an absolute path below /")
+    if ".." in parts or ":" in path or "\0" in path or "//" in path:
+        raise _bad_artifacts_dir(path, "holds `..`, `//`, a colon or a NUL")
+    if clean in TAKEN or any(PurePosixPath(clean).is_relative_to(bad) for bad in FORBIDDEN):
+        raise _bad_artifacts_dir(path, "is taken")
+    return clean
+
+
+def _bad_artifacts_dir(path: str, reason: str) -> JobError:
+    return JobError(FailureReason.UNKNOWN, f"artifacts_dir {path[:200]!r} {reason}")
+
+
+def _tmpfs(image: Image, binds: Mapping[str, str], config: Config) -> dict[str, str]:
+    """Sized memory file systems where programs expect to write.
+
+    Also in place of the image's own volumes, which would be on disk and without a limit. The
+    mode is stated, since the engine drops that of a path the image has.
+    """
+    if has_writable_root(image, config):
+        return {}
+    options = f"rw,nosuid,nodev,exec,mode=1777,size={config.tmp_bytes}"
+    paths = [*SCRATCH_PATHS, *(path.rstrip("/") for path in image.volumes)]
+    return {path: options for path in paths if path and path not in binds}
+
+
+def memory_of(executor_class: ExecutorClass, config: Config) -> int:
+    """As set, else what the class promises, as far as the machine has it."""
+    most = int(config.total_memory() * MEMORY_SHARE)
+    if config.memory_bytes is not None:
+        return config.memory_bytes
+    promised = PROMISES[executor_class].ram_gb
+    return most if promised is None else min(promised * GIB, most)
+
+
+def _processors(executor_class: ExecutorClass, config: Config) -> dict[str, int]:
+    """A limit only where it is one; the engine refuses more than there are."""
+    wanted = config.cpus or PROMISES[executor_class].cores
+    if wanted is None or wanted >= config.processors():
+        return {}
+    return {"NanoCpus": int(wanted * NANO)}
+
+
+def _gpus(payload: JobPayload, config: Config) -> dict[str, Any]:
+    wants = payload.docker_run_options_preset is GpuPreset.NVIDIA_ALL
+    if not (wants and PROMISES[payload.executor_class].gpu):
+        return {}
+    request = {"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}
+    runtime = {"Runtime": config.gpu_runtime} if config.gpu_runtime else {}
+    return runtime | {"DeviceRequests": [request]}

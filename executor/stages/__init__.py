@@ -1,0 +1,1 @@
+"""The stages of a job, in order: check, download, execute, upload."""

@@ -1,0 +1,110 @@
+"""Third stage: the job's container runs."""
+
+import asyncio
+from contextlib import suppress
+
+from compute_horde.errors import HordeError, JobError
+from compute_horde.vocabulary import FailureReason, HordeReason
+from executor.config import Config
+from executor.containers import Container
+from executor.transcript import Transcript
+from executor.workdir import WorkDir, used_bytes
+
+WATCH_SECONDS = 1.0
+MAX_ENTRIES = 500_000
+# What a dead container printed must come out of the engine within this time.
+DRAIN_SECONDS = 5
+
+
+class Run:
+    """One container from its start to its exit code, and what it printed."""
+
+    def __init__(
+        self, container: Container, work: WorkDir, config: Config, *, watch_root: bool
+    ) -> None:
+        self._container = container
+        self._work = work
+        self._config = config
+        self._watch_root = watch_root
+        self.stdout = Transcript(work.scratch, config.log_max_bytes)
+        self.stderr = Transcript(work.scratch, config.log_max_bytes)
+
+    async def start(self) -> None:
+        """Start it with its output attached, so that nothing is missed."""
+        await self._container.attach()
+        await self._container.start()
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until it exits with 0; `JobError` for everything else."""
+        reading = asyncio.create_task(self._read())
+        exiting = asyncio.create_task(self._container.exit_code())
+        watching = asyncio.create_task(self._overdrawn())
+        try:
+            await asyncio.wait(
+                {exiting, watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            in_time, overdrawn = exiting.done(), watching.done()
+            if not in_time:
+                await self._container.kill()
+            code = await _drained(reading, exiting)
+            if overdrawn and not in_time:
+                raise self._failed(FailureReason.UNKNOWN, watching.result())
+        finally:
+            for task in (reading, exiting, watching):
+                task.cancel()
+        if not in_time:
+            raise self._failed(FailureReason.TIMEOUT, "Job container timed out during execution")
+        if code:
+            raise await self._nonzero(code)
+
+    async def _read(self) -> None:
+        async for is_stderr, data in self._container.output():
+            (self.stderr if is_stderr else self.stdout).feed(data)
+
+    async def _overdrawn(self) -> str:
+        """Returns, and says why, only when the job has filled more disk than it may."""
+        limit = self._config.disk_max_bytes
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            used = await asyncio.to_thread(used_bytes, self._work.shared(), max_entries=MAX_ENTRIES)
+            if used is None:
+                return f"Job container made more than {MAX_ENTRIES} files"
+            if self._watch_root:
+                used += await self._container.written_bytes()
+            if used > limit:
+                return f"Job container used more than {limit} bytes of disk"
+
+    async def _nonzero(self, code: int) -> JobError:
+        text = f"Job container exited with non-zero exit code: {code}"
+        if await self._container.was_out_of_memory():
+            text += " (killed: it went over its memory limit)"
+        return self._failed(FailureReason.NONZERO_RETURN_CODE, text, code)
+
+    def _failed(self, reason: FailureReason, text: str, code: int | None = None) -> JobError:
+        return JobError(
+            reason,
+            text,
+            exit_status=code,
+            stdout=self.stdout.shown(),
+            stderr=self.stderr.shown(),
+        )
+
+    def close(self) -> None:
+        """Give back the disk space of what was printed."""
+        self.stdout.close()
+        self.stderr.close()
+
+
+async def _drained(reading: asyncio.Task[None], exiting: asyncio.Task[int]) -> int:
+    """The exit code, when all that was printed has been read."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            code = await exiting
+    except TimeoutError as exc:
+        text = "the container engine did not end the job's container"
+        raise HordeError(HordeReason.GENERIC_ERROR, text) from exc
+    # A process that left the container's group may hold its output open; the job is over.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await reading
+    return code

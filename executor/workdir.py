@@ -1,0 +1,160 @@
+"""A job's directory on disk: made, locked while its executor lives, opened safely, removed."""
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+OPEN_TO_JOB = 0o777
+# The disk is full, or the part of it we may use.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OWNER = "owner"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class UnsafePathError(OSError):
+    """A path that leads through a link, or to something else than a regular file."""
+
+
+class WorkDir:
+    """`ch-<executor_id>` below the work directory.
+
+    Its lock is held by the living executor, so that whoever finds it unlocked may remove it.
+    """
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self._lock = lock
+        self.volume = path / "volume"
+        self.output = path / "output"
+        self.specs = path / "specs"
+        self.artifacts = path / "artifacts"
+        self.scratch = path / "scratch"
+
+    @classmethod
+    def make(cls, parent: Path, executor_id: str, owner: str) -> "WorkDir":
+        """Make and lock it; only this process's user may look into it from outside."""
+        parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        path = parent / f"ch-{executor_id}"
+        path.mkdir(mode=0o700)
+        lock = os.open(path, _FOLDER)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (path / _OWNER).write_text(owner)
+        made = cls(path, lock)
+        for shared in made.shared():
+            shared.mkdir()
+            shared.chmod(OPEN_TO_JOB)
+        made.scratch.mkdir(mode=0o700)
+        return made
+
+    def shared(self) -> tuple[Path, ...]:
+        """The directories that the job sees."""
+        return self.volume, self.output, self.specs, self.artifacts
+
+    def remove(self) -> None:
+        """Delete everything and give up the lock."""
+        remove(self.path)
+        os.close(self._lock)
+
+
+def remove(path: Path) -> None:
+    """Delete a job directory, also where the job took away our right to look."""
+    shutil.rmtree(path, onerror=_unlock_and_retry)
+
+
+def _unlock_and_retry(function: object, path: str, _: object) -> None:
+    folder = Path(path).parent if function is os.unlink else Path(path)
+    try:
+        folder.chmod(0o700)
+        if function is os.unlink:
+            Path(path).unlink()
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    except OSError:
+        return
+
+
+def abandoned(parent: Path, owner: str) -> Iterator[str]:
+    """The ids of this owner's executors that died and left their directory."""
+    for path in parent.glob("ch-*"):
+        if _is_owned(path, owner) and not is_alive(path):
+            yield path.name.removeprefix("ch-")
+
+
+def _is_owned(path: Path, owner: str) -> bool:
+    try:
+        return (path / _OWNER).read_text() == owner
+    except OSError:
+        return False
+
+
+def is_alive(path: Path) -> bool:
+    """Whether an executor still holds the directory."""
+    try:
+        found = os.open(path, _FOLDER)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(found)
+    return False
+
+
+def open_inside(root: Path, relative_path: str) -> BinaryIO:
+    """A regular file below `root`, reached without following any link."""
+    *folders, name = PurePosixPath(relative_path).parts
+    here = os.open(root, _FOLDER)
+    try:
+        for folder in folders:
+            inner = os.open(folder, _FOLDER, dir_fd=here)
+            os.close(here)
+            here = inner
+        return _open_regular(name, here)
+    finally:
+        os.close(here)
+
+
+def _open_regular(name: str, folder: int) -> BinaryIO:
+    opened = os.open(name, _FILE, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise UnsafePathError(f"{name!r} is not a regular file")
+    return os.fdopen(opened, "rb")
+
+
+def replace(folder: Path, name: str) -> BinaryIO:
+    """A fresh file in a directory the job could write to, whatever stood there."""
+    target = folder / name
+    if target.is_dir() and not target.is_symlink():
+        remove(target)
+    else:
+        target.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(target, flags, 0o666), "wb")
+
+
+def used_bytes(folders: tuple[Path, ...], *, max_entries: int) -> int | None:
+    """Disk space used below `folders`; None when there are too many entries to count."""
+    total, entries, pending = 0, 0, list(map(str, folders))
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as listing:
+                for entry in listing:
+                    entries += 1
+                    if entries > max_entries:
+                        return None
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+        except OSError:
+            # The job removes things while we look.
+            continue
+    return total
