@@ -16,6 +16,8 @@ NETUID = 12
 TEMPO = 60
 BLOCK_SECONDS = 1
 ADMIN_USER = "admin"
+Ready = probes.Probe | None
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -111,15 +113,29 @@ def _validator(network: Network) -> list[Process]:
     pool = ["--pool", "threads", "--concurrency", "4", "--without-gossip", "--without-mingle"]
     beat = ["--schedule", str(network.home.path / "beat-schedule")]
     after = ("validator-seed", "valkey", "chain")
+    heard = probes.counted(
+        network.url("facilitator") + "/metrics", "facilitator_validator_connections"
+    )
+    # Known miners prove the whole way: announced, read from the chain by a task that beat sent.
+    miners_known = probes.counted(
+        network.url("validator-web") + "/metrics", "validator_serving_neurons"
+    )
 
-    def row(name: str, command: list[str], after: tuple[str, ...] = after) -> Process:
-        return _python(network, "validator", name, command, after)
+    def row(
+        name: str, command: list[str], *more: str, ready: probes.Probe | None = None
+    ) -> Process:
+        return _python(network, "validator", name, command, (*after, *more), ready)
 
     return [
         _web(network, "validator", "validator-web", ["-m", "validator", "web"], after=("valkey",)),
-        row("validator-listen", ["-m", "validator", "listen"], (*after, "facilitator")),
+        row("validator-listen", ["-m", "validator", "listen"], "facilitator", ready=heard),
         row("validator-worker", [*celery, "worker", "--loglevel", "INFO", *pool]),
-        row("validator-beat", [*celery, "beat", "--loglevel", "INFO", *beat]),
+        row(
+            "validator-beat",
+            [*celery, "beat", "--loglevel", "INFO", *beat],
+            *("validator-web", "validator-worker", "miner-keep"),
+            ready=miners_known,
+        ),
     ]
 
 
@@ -167,7 +183,7 @@ def _service(network: Network, service: str, needs: tuple[str, ...]) -> list[Pro
 def _web(
     network: Network, service: str, name: str, command: list[str], after: tuple[str, ...]
 ) -> Process:
-    ready = probes.http(network.url(name) + "/")
+    ready = probes.http(network.url(name) + "/health")
     return _python(network, service, name, command, (f"{service}-seed", *after), ready=ready)
 
 
@@ -177,7 +193,7 @@ def _python(
     name: str,
     command: list[str],
     after: tuple[str, ...],
-    ready: probes.Probe | None = None,
+    ready: Ready = None,
     *,
     once: bool = False,
 ) -> Process:

@@ -58,6 +58,21 @@ def http(url: str) -> Probe:
     return ask
 
 
+def counted(url: str, name: str) -> Probe:
+    """Is this number of a Prometheus page more than nothing?"""
+
+    async def ask() -> bool:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                page = (await client.get(url, timeout=_ANSWER_WITHIN_SECONDS)).text
+            except httpx.HTTPError:
+                return False
+        samples = (line.rsplit(" ", 1) for line in page.splitlines() if line.startswith(name))
+        return any(float(value) > 0 for _, value in samples)
+
+    return ask
+
+
 def sql(url: str, query: str = "SELECT true") -> Probe:
     """Does the query find a row whose first value is true?"""
 

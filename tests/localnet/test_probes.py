@@ -29,6 +29,21 @@ async def test_an_http_answer_counts_unless_the_server_is_broken():
         assert not await probes.http(f"{url}/broken")()
 
 
+async def test_a_count_must_be_more_than_nothing():
+    page = b'# HELP miners_known how many\nminers_known{class="a"} 0.0\nother 7.0\n'
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(page), page))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics"
+        assert await probes.counted(url, "other")()
+        assert not await probes.counted(url, "miners_known")()
+        assert not await probes.counted(url, "unknown")()
+
+
 async def test_redis_must_say_pong():
     async def answer(reader, writer):
         await reader.readline()
