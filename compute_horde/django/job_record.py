@@ -1,6 +1,8 @@
 """A job in a database: one row, its log of facts, and the only way to move it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from django.db import connection, models, transaction
@@ -54,18 +56,24 @@ class JobRecord(models.Model):
 
     @classmethod
     def report(
-        cls, uuid: str, *told: tuple[JobState, Message], **owner: Any
+        cls,
+        uuid: str,
+        *told: tuple[JobState, Message],
+        when: Mapping[JobState, datetime] = MappingProxyType({}),
+        **owner: Any,
     ) -> tuple[Self, list[Any]]:
         """Like `hear`, for reported states that may have skipped others or come late.
 
         The new events are of the reports that were taken: a repeat, a second ending and a word of
-        a newer peer, read as `unknown`, are left out. `owner` are columns the row must have.
+        a newer peer, read as `unknown`, are left out. `when` tells at what time a state was heard,
+        if not now. `owner` are columns the row must have; others are only read when asked for.
         """
         with transaction.atomic():
-            job = cls._default_manager.select_for_update().get(pk=uuid, **owner)
+            rows = cls._default_manager.select_for_update().only("state", *owner)
+            job = rows.get(pk=uuid, **owner)
             known = set(job.events.values_list("state", flat=True)) | {JobState.UNKNOWN}
             taken = [one for one in told if job._catch_up(one[0], known)]
-            return job, job._write(taken, {})
+            return job, job._write(taken, {}, when)
 
     def _catch_up(self, state: JobState, known: set[str]) -> bool:
         """Take a report of `state`, unless it is among the `known` ones or contradicts."""
@@ -88,7 +96,10 @@ class JobRecord(models.Model):
         return claimed, message
 
     def _write(
-        self, steps: Iterable[tuple[JobState, Message]], fields: dict[str, Any]
+        self,
+        steps: Iterable[tuple[JobState, Message]],
+        fields: dict[str, Any],
+        when: Mapping[JobState, datetime] = MappingProxyType({}),
     ) -> list[Any]:
         steps = list(steps)
         if not steps:
@@ -98,7 +109,12 @@ class JobRecord(models.Model):
             setattr(self, name, value)
         self.save(update_fields=["state", "state_since", *fields])
         event = self.events.model
-        rows = [event(job_id=self.pk, state=s, body=m.encode()) for s, m in steps]
+        rows = [
+            event(
+                job_id=self.pk, state=s, body=m.encode(), created_at=when.get(s, self.state_since)
+            )
+            for s, m in steps
+        ]
         return list(event._default_manager.bulk_create(rows))
 
 
