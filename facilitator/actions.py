@@ -56,8 +56,8 @@ def earlier(order: Order) -> Job | None:
     return job
 
 
-def create(order: Order, taken_by: str) -> tuple[Job, bool]:
-    """Store a job as sent; the row and whether it is new.
+def create(order: Order, taken_by: str) -> tuple[Job, Told | None]:
+    """Store a job as sent; the row, and its first status if it is new.
 
     The constraints of the table decide between two requests at once.
     """
@@ -66,20 +66,25 @@ def create(order: Order, taken_by: str) -> tuple[Job, bool]:
             job = _row(order, taken_by)
             job.save(force_insert=True)
             sent = StatusReported(uuid=order.request.uuid, status=JobState.SENT)
-            JobEvent.objects.create(
+            event = JobEvent.objects.create(
                 job=job, state=job.state, body=sent.encode(), created_at=job.created_at
             )
-            return job, True
+            return job, Told(event.id, event.created_at, sent)
     except IntegrityError as exc:
-        if job := earlier(order):
-            return job, False
-        same = Job.objects.filter(hotkey=order.hotkey, digest=order.digest).first()
-        if same is None:
-            raise no_validator() from exc
-        if str(same.uuid) != order.request.uuid:
-            details = f"this signed request already made job {same.uuid}; sign a new one"
-            raise Refusal(400, {"error": "replayed", "details": details}) from exc
-        return same, True
+        return _made_before(order, exc)
+
+
+def _made_before(order: Order, problem: IntegrityError) -> tuple[Job, Told | None]:
+    if job := earlier(order):
+        return job, None
+    job = Job.objects.filter(hotkey=order.hotkey, digest=order.digest).first()
+    if job is None:
+        raise no_validator() from problem
+    if str(job.uuid) != order.request.uuid:
+        details = f"this signed request already made job {job.uuid}; sign a new one"
+        raise Refusal(400, {"error": "replayed", "details": details}) from problem
+    # Our own first attempt was stored, and only the connection lost.
+    return job, told(job.events.all())[0]
 
 
 def _row(order: Order, taken_by: str) -> Job:
@@ -160,14 +165,17 @@ def admit(hotkey: str, version: str) -> bool:
     return bool(known.update(last_login=timezone.now(), version=version))
 
 
-def record(uuid: str, hotkey: str, statuses: Sequence[StatusReported]) -> list[Told] | None:
+def record(
+    uuid: str, hotkey: str, statuses: Sequence[StatusReported], heard_at: Sequence[datetime]
+) -> list[Told] | None:
     """Store a validator's reports of its own job; those that were news, or None for no such job."""
+    said = {one.status: one for one in reversed(statuses)}
+    when = {one.status: at for one, at in zip(reversed(statuses), reversed(heard_at), strict=True)}
     try:
         reports = [(one.status, one) for one in statuses]
-        _, events = Job.report(uuid, *reports, validator_id=hotkey)
+        _, events = Job.report(uuid, *reports, when=when, validator_id=hotkey)
     except Job.DoesNotExist:
         return None
-    said = {one.status: one for one in reversed(statuses)}
     return [Told(event.id, event.created_at, said[JobState(event.state)]) for event in events]
 
 

@@ -14,12 +14,15 @@ from compute_horde.django.database import close_threads  # noqa: E402
 from facilitator import reports  # noqa: E402
 from facilitator.config import config  # noqa: E402
 from facilitator.consumer import ValidatorConsumer  # noqa: E402
+from facilitator.lean import LeanHandler  # noqa: E402
 from facilitator.limits import BodyLimit  # noqa: E402
 from facilitator.watch import watch  # noqa: E402
 
 VALIDATORS = "/ws/v0/"
+ADMIN = ("/admin/", "/static/")
 
-_http = BodyLimit(ASGIStaticFilesHandler(_django), config.max_body_bytes)
+_admin = BodyLimit(ASGIStaticFilesHandler(_django), config.max_body_bytes)
+_users = BodyLimit(LeanHandler(), config.max_body_bytes)
 _validators = ValidatorConsumer.as_asgi()
 
 
@@ -33,8 +36,10 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         case "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1000})
+        case "http" if scope["path"].startswith(ADMIN):
+            await _admin(scope, receive, send)
         case "http":
-            await _http(scope, receive, send)
+            await _users(scope, receive, send)
 
 
 async def _live(receive: Any, send: Any) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from django.conf import settings
 
@@ -52,16 +52,26 @@ class Stream:
                 yield event(step)
         last = self._steps[-1]
         while not last.is_end:
-            try:
-                told = await self._feed.next(within_seconds=HEARTBEAT_SECONDS)
-            except TimeoutError:
-                yield HEARTBEAT
-                continue
+            told = await self._news()
             if told is None:
                 return
-            if told.rank > last.rank:
-                yield event(last := told)
+            steps = [step for step in moves(told) if step.rank > last.rank]
+            for step in steps:
+                yield event(step)
+            last = steps[-1] if steps else last
+            if not steps:
+                yield HEARTBEAT
         yield end(last)
+
+    async def _news(self) -> list[Told] | None:
+        """The next status; after a long silence all of them, lest one was lost on its way here."""
+        try:
+            told = await self._feed.next(within_seconds=HEARTBEAT_SECONDS)
+        except TimeoutError:
+            with suppress(Refusal):
+                return await promptly(actions.own_statuses, self._feed.job_uuid, self._feed.hotkey)
+            return []
+        return told and [told]
 
     def close(self) -> None:
         """Forget the feed; Django calls this from another thread."""

@@ -19,7 +19,7 @@ from facilitator.metrics import JOBS
 from facilitator.models import Job
 from facilitator.patience import answered, in_time, promptly
 from facilitator.refusal import Refusal
-from facilitator.rules import CheatBody, JobBody
+from facilitator.rules import CheatBody, JobBody, Told
 from facilitator.switchboard import switchboard as board
 
 MAX_KEY_CHARACTERS = 255
@@ -28,12 +28,11 @@ MAX_KEY_CHARACTERS = 255
 async def submit(request: HttpRequest, body: JobBody, hotkey: str) -> tuple[int, dict[str, Any]]:
     """The HTTP status and the job that this request made, now or the first time it came."""
     order = _order(request, body, hotkey)
-    made = order.idempotency_key and await promptly(actions.earlier, order)
-    is_new = False
-    if not made:
-        made, is_new = await answered(_place(order))
-    JOBS.labels("new" if is_new else "repeated").inc()
-    return 201 if is_new else 200, await promptly(actions.look, made)
+    job, sent = await answered(_place(order))
+    JOBS.labels("new" if sent else "repeated").inc()
+    if sent is None:
+        return 200, await promptly(actions.look, job)
+    return 201, actions.shown(job, [sent])
 
 
 async def report_cheat(request: HttpRequest, body: CheatBody, hotkey: str) -> None:
@@ -44,15 +43,17 @@ async def report_cheat(request: HttpRequest, body: CheatBody, hotkey: str) -> No
     await switchboard.adopt(validator)
 
 
-async def _place(order: Order) -> tuple[Job, bool]:
+async def _place(order: Order) -> tuple[Job, Told | None]:
     """Store the job for one live connection of its validator, then say it there."""
     channel = board.pick(order.validator)
     if channel is None:
+        if job := await in_time(actions.earlier, order):
+            return job, None
         raise actions.no_validator()
-    job, is_new = await in_time(actions.create, order, channel.name)
-    if is_new:
+    job, sent = await in_time(actions.create, order, channel.name)
+    if sent:
         await switchboard.hand(order.validator, channel.name, order.frame)
-    return job, is_new
+    return job, sent
 
 
 def _order(request: HttpRequest, body: JobBody, hotkey: str) -> Order:

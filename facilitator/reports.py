@@ -2,6 +2,9 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils import timezone
 
 from compute_horde.django.database import in_database
 from compute_horde.django.scribe import Scribe
@@ -12,7 +15,7 @@ from facilitator import actions
 from facilitator.news import desk
 from facilitator.rules import UNFINISHED
 
-LINGER_SECONDS = 0.02
+LINGER_SECONDS = 0.2
 # What nobody waits for may wait for company.
 PATIENT = frozenset(UNFINISHED) - {JobState.STREAMING_READY}
 
@@ -24,6 +27,7 @@ class Report:
     """A status and the answer it will get; cancelled when it could not be stored."""
 
     status: StatusReported
+    at: datetime = field(default_factory=timezone.now)
     answer: asyncio.Future[Response] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -47,7 +51,9 @@ async def _write(key: Key, facts: list[Report]) -> None:
     uuid, hotkey = key
     try:
         statuses = [fact.status for fact in facts]
-        told = await in_database(actions.record, uuid, hotkey, statuses)
+        told = await in_database(
+            actions.record, uuid, hotkey, statuses, [fact.at for fact in facts]
+        )
         if told is None:
             unknown = Response.refusal("job.not_found", f"Job {uuid} not found")
             _answer(facts, [unknown] * len(facts))

@@ -14,7 +14,9 @@ from tests.facilitator.parties import Line, User
 
 
 @pytest.fixture(autouse=True)
-def _database(transactional_db: None) -> Iterator[None]:
+def _database(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Tests ask for each status by itself, so none has company to wait for.
+    monkeypatch.setattr(reports.scribe, "_linger", 0.01)
     for role in ("sdk_user", "miner"):
         AllowedHotkey.objects.create(hotkey=KEYS[role].ss58_address)
     Validator.objects.create(hotkey=KEYS["validator"].ss58_address)
