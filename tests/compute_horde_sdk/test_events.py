@@ -1,5 +1,7 @@
 """Event streams are read whatever their line ends and chunks, and only so far."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ async def test_all_line_ends_are_read(end):
 async def test_chunks_may_break_anywhere(cuts, end):
     stream = STREAM.replace(b"\n", end)
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    parts = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [stream[a:b] for a, b in pairwise(edges)]
     assert await read(*parts) == EVENTS
 
 

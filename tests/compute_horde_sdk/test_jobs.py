@@ -134,8 +134,6 @@ async def test_a_wait_that_ran_out_says_so_and_can_go_on(client, server, spec):
 async def test_a_broken_stream_is_taken_up_where_it_broke(client, server, spec):
     server.stream_breaks = [1, 0, 2]
     server.script = steps(*ON_THE_WAY, end=(0.03, "completed", finished()), pace=0.03)
-    # Only the stream may bring news here.
-    server.faults["GET /api/v1/jobs"] = []
     heard = Heard()
     job = await client.create_job(spec)
     await job.wait(10, heard)
