@@ -66,10 +66,12 @@ class Listener:
 
     async def _watch(self) -> None:
         async for notice in listen.notices(JOBS, NETWORK):
-            if notice.missed or notice.channel == NETWORK:
+            # Read before any line is opened, listened to before any miner can speak: a miner
+            # repeats what we missed as soon as it sees us.
+            jobs = await self._desk.unclaimed() if notice.channel != NETWORK else []
+            if notice.channel != JOBS:
                 await self._refresh_miners()
-            if notice.missed or notice.channel == JOBS:
-                await self._desk.look()
+            self._desk.adopt(jobs)
 
     async def _refresh_miners(self) -> None:
         miners = await in_database(serving_miners, self._config.hotkey.ss58_address)

@@ -21,6 +21,12 @@ TEMPLATES = shared.templates()
 DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING = shared.logging_config(debug=config.debug)
+# Beat and worker would log every tick three times over.
+LOGGING["loggers"] |= {
+    "celery.app.trace": {"level": "WARNING"},
+    "celery.beat": {"level": "WARNING"},
+    "celery.worker.strategy": {"level": "WARNING"},
+}
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"

@@ -99,10 +99,14 @@ class Desk:
             self._roster.leave(offer.deal.miner, request.executor_class)
         await self._known(job)
 
-    async def look(self) -> None:
-        """Learn whom we serve; conduct every unfinished job that nobody conducts."""
+    async def unclaimed(self) -> list[Job]:
+        """Unfinished jobs in the database that nobody here conducts; also learn whom we serve."""
         self._signers = self._terms.signers | await in_database(queries.allowed_signers)
-        for row in await in_database(queries.unfinished, list(self._live)):
+        return await in_database(queries.unfinished, list(self._live))
+
+    def adopt(self, rows: list[Job]) -> None:
+        """Conduct these."""
+        for row in rows:
             self._adopt(row)
 
     async def close(self) -> None:

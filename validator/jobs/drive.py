@@ -88,7 +88,8 @@ async def _next(
     now: Clock,
 ) -> tuple[JobMessage, Party]:
     try:
-        message = await asyncio.wait_for(listen(), max((deadline - now()).total_seconds(), 0))
+        async with asyncio.timeout((deadline - now()).total_seconds()):
+            message = await listen()
     except TimeoutError:
         reason = timed_out(state, streaming=budget.streaming)
         lost = HordeError(reason, f"The miner said nothing more while {state}")

@@ -66,7 +66,8 @@ class FacilitatorLine:
     async def _log_in(self, line: Line[FromFacilitator]) -> None:
         await line.say(FacilitatorLogin.signed(self._validator))
         try:
-            answer = await asyncio.wait_for(line.hear(), LOGIN_SECONDS)
+            async with asyncio.timeout(LOGIN_SECONDS):
+                answer = await line.hear()
         except (TimeoutError, ProtocolError) as exc:
             raise LineLost(f"no answer to our login: {exc or 'too late'}") from exc
         if not isinstance(answer, Response) or answer.status != "success":

@@ -77,7 +77,8 @@ class MinerLine:
     async def wait(self, seconds: float) -> bool:
         """Whether the line is, or within `seconds` becomes, connected."""
         try:
-            await asyncio.wait_for(self._present.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._present.wait()
         except TimeoutError:
             return False
         return True
@@ -131,7 +132,8 @@ class MinerLine:
     async def _pause(self, seconds: float) -> None:
         self._hurry.clear()
         try:
-            await asyncio.wait_for(self._hurry.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
         except TimeoutError:
             return
         # However many jobs hurry us, a refusing miner is not stormed.

@@ -40,14 +40,11 @@ def refresh_metagraph(chain: Chain) -> None:
         Snapshot.objects.create(block=metagraph.block, tempo=tempo, neurons=len(metagraph.neurons))
         if changed := before != _addresses():
             notify(CHANNEL)
-    log.info(
-        "metagraph refreshed",
-        extra={
-            "block": metagraph.block,
-            "neurons": len(metagraph.neurons),
-            "addresses_changed": changed,
-        },
-    )
+    if changed:
+        log.info(
+            "addresses changed",
+            extra={"block": metagraph.block, "neurons": len(metagraph.neurons)},
+        )
 
 
 def serving_miners(validator: str) -> list[ServingMiner]:
@@ -72,7 +69,7 @@ def poll_manifests(validator: Signer, timeout_seconds: float) -> None:
     answers = asyncio.run(manifests.poll(addresses, validator, timeout_seconds))
     for hotkey, answer in answers.items():
         store_manifest(hotkey, answer.manifest)
-    log.info("manifests polled", extra={"asked": len(addresses), "answered": len(answers)})
+    log.debug("manifests polled", extra={"asked": len(addresses), "answered": len(answers)})
 
 
 def store_manifest(hotkey: str, manifest: Mapping[ExecutorClass, int]) -> None:

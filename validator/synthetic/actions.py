@@ -38,7 +38,9 @@ def run_due(chain: Chain, config: Config) -> None:
     block, tempo = chain.head(), chain.hyperparameters().tempo
     cycle = cycle_at(block, netuid=config.netuid, tempo=tempo)
     due = rules.is_due(cycle, block, offset=config.batch_offset, deadline=config.batch_deadline)
-    if due and (batch := claim(cycle, block)):
+    # Before anybody declared an executor there is nothing to test: the batch can wait.
+    someone = any(any(m.manifest.values()) for m in serving_miners(config.hotkey.ss58_address))
+    if due and someone and (batch := claim(cycle, block)):
         hold(batch, config)
 
 

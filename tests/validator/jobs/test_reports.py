@@ -1,0 +1,155 @@
+"""What the facilitator is told."""
+
+import pytest
+
+from compute_horde.protocol.job import (
+    HordeFailed,
+    JobAccepted,
+    JobDeclined,
+    JobFailed,
+    JobFinished,
+    StreamingReady,
+)
+from compute_horde.vocabulary import (
+    FailureReason,
+    HordeReason,
+    JobState,
+    Party,
+    RejectionReason,
+    Stage,
+)
+from validator.jobs import reports
+
+JOB = "00000000-0000-0000-0000-000000000001"
+MEBIBYTE = "x" * 2**20
+
+
+def metadata(state: JobState, message, said_by: Party = Party.MINER) -> dict:
+    report = reports.status(JOB, state, message, said_by)
+    assert (report.uuid, report.status) == (JOB, state)
+    return report.metadata.model_dump(exclude_none=True) if report.metadata else {}
+
+
+def test_states_on_the_way_have_no_details() -> None:
+    assert metadata(JobState.RECEIVED, None) == {}
+    assert metadata(JobState.ACCEPTED, JobAccepted(job_uuid=JOB)) == {}
+
+
+def test_a_result_is_copied() -> None:
+    done = JobFinished(
+        job_uuid=JOB,
+        docker_process_stdout="out",
+        docker_process_stderr="err",
+        artifacts={"/a": "YQ=="},
+        upload_results={"b": "{}"},
+    )
+    assert metadata(JobState.COMPLETED, done) == {
+        "miner_response": {
+            "docker_process_stdout": "out",
+            "docker_process_stderr": "err",
+            "artifacts": {"/a": "YQ=="},
+            "upload_results": {"b": "{}"},
+        }
+    }
+
+
+@pytest.mark.parametrize("said_by", [Party.MINER, Party.VALIDATOR])
+def test_a_rejection_names_who_declined(said_by: Party) -> None:
+    declined = JobDeclined(job_uuid=JOB, reason=RejectionReason.BUSY, message="no room")
+    assert metadata(JobState.REJECTED, declined, said_by) == {
+        "job_rejection_details": {
+            "rejected_by": said_by,
+            "reason": RejectionReason.BUSY,
+            "message": "no room",
+        }
+    }
+
+
+def test_failures_are_copied_whole() -> None:
+    failed = JobFailed(
+        job_uuid=JOB,
+        message="exit",
+        reason=FailureReason.NONZERO_RETURN_CODE,
+        stage=Stage.EXECUTION,
+        docker_process_exit_status=3,
+        docker_process_stdout="o",
+        docker_process_stderr="e",
+        context={"a": 1},
+    )
+    assert metadata(JobState.FAILED, failed) == {
+        "job_failure_details": {
+            "reason": FailureReason.NONZERO_RETURN_CODE,
+            "stage": Stage.EXECUTION,
+            "message": "exit",
+            "context": {"a": 1},
+            "docker_process_exit_status": 3,
+            "docker_process_stdout": "o",
+            "docker_process_stderr": "e",
+        }
+    }
+    lost = HordeFailed(
+        job_uuid=JOB,
+        reported_by=Party.EXECUTOR,
+        reason=HordeReason.SECURITY_CHECK_FAILED,
+        message="bad",
+    )
+    assert metadata(JobState.HORDE_FAILED, lost) == {
+        "horde_failure_details": {
+            "reported_by": Party.EXECUTOR,
+            "reason": HordeReason.SECURITY_CHECK_FAILED,
+            "message": "bad",
+        }
+    }
+
+
+def test_streaming_readiness_tells_where() -> None:
+    ready = StreamingReady(job_uuid=JOB, public_key="pem", ip="1.2.3.4", port=5)
+    assert metadata(JobState.STREAMING_READY, ready) == {
+        "streaming_details": {
+            "streaming_server_cert": "pem",
+            "streaming_server_address": "1.2.3.4",
+            "streaming_server_port": 5,
+        }
+    }
+
+
+def size(report) -> int:
+    return len(report.encode().encode())
+
+
+def test_artifacts_too_large_for_the_facilitator_are_dropped_and_the_user_is_told() -> None:
+    done = JobFinished(
+        job_uuid=JOB,
+        docker_process_stdout="out",
+        docker_process_stderr="err",
+        artifacts={f"/{n}": MEBIBYTE for n in range(17)},
+    )
+    report = reports.status(JOB, JobState.COMPLETED, done, Party.MINER)
+    response = report.metadata.miner_response
+    assert size(report) <= reports.FRAME_BYTES
+    assert response.artifacts is None
+    assert response.docker_process_stdout == "out"
+    assert response.docker_process_stderr == "err" + reports.DROPPED
+
+
+def test_artifacts_that_just_fit_are_kept() -> None:
+    done = JobFinished(
+        job_uuid=JOB,
+        docker_process_stdout="out",
+        docker_process_stderr="",
+        artifacts={f"/{n}": MEBIBYTE for n in range(15)},
+    )
+    report = reports.status(JOB, JobState.COMPLETED, done, Party.MINER)
+    assert report.metadata.miner_response.artifacts == done.artifacts
+
+
+@pytest.mark.parametrize("character", ["x", "\0", "\u20ac"])
+def test_output_too_large_for_the_facilitator_is_cut(character: str) -> None:
+    long = character * (17 * 2**20)
+    done = JobFinished(job_uuid=JOB, docker_process_stdout=long, docker_process_stderr="e")
+    failed = JobFailed(job_uuid=JOB, docker_process_stdout=long)
+    for state, message in ((JobState.COMPLETED, done), (JobState.FAILED, failed)):
+        report = reports.status(JOB, state, message, Party.MINER)
+        assert size(report) <= reports.FRAME_BYTES
+        details = report.metadata.miner_response or report.metadata.job_failure_details
+        assert details.docker_process_stdout.endswith(reports.CUT)
