@@ -54,6 +54,10 @@ class Home:
         """A random password, chosen once per name."""
         return self._kept("secrets", name, lambda: secrets.token_urlsafe(24))
 
+    def settings(self, service: str) -> dict[str, str]:
+        """What `settings.json` says beyond the table: names without prefix, by service."""
+        return {name: str(value) for name, value in self._read("settings").get(service, {}).items()}
+
     def release_busy_ports(self) -> list[str]:
         """Forget the ports that somebody else took meanwhile, and name whose they were."""
         kept = self._read("ports")

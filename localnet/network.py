@@ -150,9 +150,11 @@ def _miner(network: Network, name: str) -> list[Process]:
 
 def _chain(network: Network) -> Process:
     port, state = network.home.port("chain"), network.home.path / "chain-state"
+    own = network.home.settings("chain")
+    tempo, pace = own.get("TEMPO", TEMPO), own.get("BLOCK_SECONDS", BLOCK_SECONDS)
     command = [
         *("-m", "localnet.chain", "--port", str(port), "--state", str(state)),
-        *("--netuid", str(NETUID), "--tempo", str(TEMPO), "--block-seconds", str(BLOCK_SECONDS)),
+        *("--netuid", str(NETUID), "--tempo", str(tempo), "--block-seconds", str(pace)),
     ]
     url = network.url("chain", "ws")
     miners = tuple(map(network.identity, network.miner_names))
@@ -210,6 +212,7 @@ def _around(network: Network) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
         "BITTENSOR_RUNTIME_CACHE_DIR": str(network.home.path / "runtime-cache"),
+        "BTCLI_TOKEN_SYMBOLS_CACHE": str(network.home.path / "token-symbols"),
     }
 
 
@@ -224,6 +227,7 @@ def _told(network: Network, service: str) -> dict[str, str]:
         "ADMIN_USER": ADMIN_USER,
         "ADMIN_PASSWORD": network.home.secret(f"{service}-admin"),
         **_PARTICULAR[module](network, service),
+        **network.home.settings(service),
     }
     return {_prefix(module) + name: value for name, value in told.items()}
 

@@ -75,3 +75,15 @@ def test_each_further_miner_has_its_own_key_port_and_database(tmp_path):
         assert first[name] != second[name]
     assert {"miner-2", "miner-2-keep", "miner-2-seed"} <= set(names(processes(network)))
     assert second["MINER_DATABASE_URL"].endswith("/miner_2")
+
+
+def test_the_settings_file_has_the_last_word(tmp_path):
+    home = Home.at(tmp_path)
+    (tmp_path / "settings.json").write_text(
+        '{"miner-2": {"EXECUTORS": "{}"}, "chain": {"TEMPO": 9}}'
+    )
+    network = Network(home, miners=2)
+    assert service_env(network, "miner-2")["MINER_EXECUTORS"] == "{}"
+    assert service_env(network, "miner")["MINER_EXECUTORS"] != "{}"
+    chain = next(one for one in processes(network) if one.name == "chain")
+    assert chain.command[list(chain.command).index("--tempo") + 1] == "9"
