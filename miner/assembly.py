@@ -21,6 +21,9 @@ from miner.validators.doorman import Doorman
 log = logging.getLogger(__name__)
 
 
+WRITE_SECONDS = 1.0
+
+
 class Miner:
     """Everything a consumer may need."""
 
@@ -52,8 +55,13 @@ class Miner:
     async def drain(self) -> None:
         """Take no more jobs, let those going on finish for a moment, end and tell the others."""
         self.desk.closing = True
-        await self.floor.close(self.config.shutdown_seconds)
-        await self.book.close()
+        patience = self.config.shutdown_seconds
+        try:
+            async with asyncio.timeout(patience + WRITE_SECONDS):
+                await self.floor.close(patience)
+                await self.book.close()
+        except TimeoutError:
+            log.error("the database did not take the last facts; the next start ends their jobs")
 
     async def close(self) -> None:
         """End everything."""

@@ -138,6 +138,8 @@ class Floor:
             if lifecycle.is_repeat(job.state, claimed):
                 return False
             job.state = lifecycle.move(job.state, claimed)
+            if job.timer and claimed in lifecycle.FINAL:
+                job.timer.cancel()
         self._scribe.hear(job.uuid, fact)
         return True
 

@@ -106,7 +106,9 @@ async def test_a_miner_told_to_stop_lets_a_job_finish(scene):
         assert (await record(uuid)).state == JobState.COMPLETED
 
 
-async def test_a_short_job_costs_few_statements(scene, statements):
+async def test_a_short_job_costs_five_statements(scene, statements, monkeypatch):
+    for module in ("miner.jobs.floor", "miner.receipts.actions"):
+        monkeypatch.setattr(f"{module}.LINGER_SECONDS", 10)
     async with scene() as it:
         executor, validator = await it.executor(), await it.validator()
         offer = validator.offer()
