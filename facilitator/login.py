@@ -3,9 +3,7 @@
 import hashlib
 import secrets
 import time
-from typing import Any
 
-import jwt
 from django.conf import settings
 from django.core import signing as django_signing
 from django.http import HttpRequest, JsonResponse
@@ -15,13 +13,12 @@ from pydantic import BaseModel
 
 from compute_horde import signing
 from compute_horde.errors import BadSignature
-from facilitator import actions
+from facilitator import actions, tokens
 from facilitator.patience import promptly
 from facilitator.refusal import Refusal
 
 NONCE_SECONDS = 300
 TOKEN_SECONDS = 3600
-ALGORITHM = "HS256"
 MAX_NONCE_CHARACTERS = 200
 
 router = Router(tags=["login"])
@@ -54,7 +51,7 @@ async def login(request: HttpRequest, body: Credentials) -> JsonResponse:
 def token(hotkey: str, *, now: int) -> str:
     """A bearer token for `hotkey`."""
     claims = {"sub": hotkey, "iat": now, "exp": now + TOKEN_SECONDS}
-    return jwt.encode(claims, _token_key(), algorithm=ALGORITHM)
+    return tokens.encode(claims, _token_key())
 
 
 class Bearer(AuthBase):
@@ -84,10 +81,10 @@ def _bearer(request: HttpRequest) -> str:
 
 def _subject(bearer: str) -> str:
     try:
-        claims: dict[str, Any] = jwt.decode(bearer, _token_key(), algorithms=[ALGORITHM])
-    except jwt.ExpiredSignatureError as exc:
+        claims = tokens.decode(bearer, _token_key(), now=time.time())
+    except tokens.TokenExpired as exc:
         raise _unauthorized("Token expired.") from exc
-    except jwt.InvalidTokenError as exc:
+    except tokens.TokenError as exc:
         raise _unauthorized("Token decode error.") from exc
     if not claims.get("sub"):
         raise _unauthorized("Token missing subject.")
