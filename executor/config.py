@@ -24,7 +24,9 @@ class PullPolicy(StrEnum):
 class Config(BaseSettings):
     """Settings of one process; every name is read from EXECUTOR_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="EXECUTOR_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="EXECUTOR_", extra="ignore", frozen=True, populate_by_name=True
+    )
 
     miner_address: str = Field("ws://127.0.0.1:8000", description="the miner's ws:// address")
     token: str = Field("", description="one-time token; a nursery's children get theirs from stdin")

@@ -44,7 +44,7 @@ def run(config: Config, token: str) -> int:
 
 async def _stoppable(config: Config, token: str, executor_id: str, work: WorkDir) -> int:
     loop = asyncio.get_running_loop()
-    living = asyncio.create_task(_live(config, token, executor_id, work))
+    living = asyncio.create_task(live(config, token, executor_id, work))
 
     def stop() -> None:
         # A second signal must not interrupt the cleaning.
@@ -67,7 +67,8 @@ async def _stoppable(config: Config, token: str, executor_id: str, work: WorkDir
     return DONE
 
 
-async def _live(config: Config, token: str, executor_id: str, work: WorkDir) -> None:
+async def live(config: Config, token: str, executor_id: str, work: WorkDir) -> None:
+    """Connect, converse, clean up; `LineLost` when the miner goes away before the answer."""
     url = f"{config.miner_address.rstrip('/')}/v0.1/executor_interface/{token}"
     async with await Engine.connect(config.docker_url) as engine:
         place = Place(executor_id, engine, work, config)

@@ -27,6 +27,8 @@ RANGE_REFUSED = 416
 PARTIAL = 206
 # Set from the body itself.
 OWN_HEADERS = frozenset({"content-length", "transfer-encoding"})
+# No other attempt can end otherwise.
+USELESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects)
 
 Result = TypeVar("Result")
 
@@ -67,11 +69,8 @@ class Parcel(NamedTuple):
 class Web:
     """Fetches files and sends files."""
 
-    def __init__(
-        self, *, allow_private: bool, first_wait_seconds: float = FIRST_WAIT_SECONDS
-    ) -> None:
+    def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
-        self._first_wait = first_wait_seconds
         self._made: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -118,7 +117,7 @@ class Web:
                 if number == ATTEMPTS:
                     raise
                 log.info("another attempt follows", extra={"problem": str(exc)})
-            await asyncio.sleep(self._first_wait * 2 ** (number - 1) * random.uniform(1, 1.1))
+            await asyncio.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1) * random.uniform(1, 1.1))
             number += 1
 
     async def _sent(
@@ -226,7 +225,7 @@ def _told(url: str) -> Iterator[None]:
         yield
     except WebError as exc:
         raise type(exc)(f"{host}: {exc}") from exc
-    except (aiohttp.InvalidURL, aiohttp.TooManyRedirects, ValueError) as exc:
+    except (*USELESS, ValueError) as exc:
         raise WebError(f"{host}: {type(exc).__name__}") from exc
     except TimeoutError as exc:
         raise PassingError(f"{host}: the server did not answer in time") from exc

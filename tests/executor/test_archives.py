@@ -1,0 +1,166 @@
+"""An archive from a stranger stays inside its folder and inside its limits."""
+
+import contextlib
+import io
+import os
+import stat
+import struct
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compute_horde.errors import JobError
+from executor import archives
+from executor.archives import Allowance, BadArchiveError
+from tests.executor.conftest import zipped
+
+
+def unpacked(data, target, limit=10**6):
+    for _ in archives.unpack(io.BytesIO(data), target, Allowance(limit)):
+        pass
+
+
+def entry(name, *, mode=stat.S_IFREG | 0o644, data=b"x"):
+    packed = io.BytesIO()
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(info, data)
+    return packed.getvalue()
+
+
+def test_files_and_folders_come_out_open_to_the_job(tmp_path):
+    unpacked(zipped(("a.txt", b"one"), ("deep/er/b", b"two"), ("empty/", b"")), tmp_path)
+    assert (tmp_path / "a.txt").read_bytes() == b"one"
+    assert (tmp_path / "deep/er/b").read_bytes() == b"two"
+    assert (tmp_path / "empty").is_dir()
+    for path in tmp_path.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o777
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "a//b", "./x", "a\\..\\x", "."])
+def test_a_name_that_leads_outside_is_refused(tmp_path, name):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    with pytest.raises(BadArchiveError):
+        unpacked(entry(name), inside)
+    assert list(tmp_path.rglob("x")) == []
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK])
+def test_links_and_devices_are_refused(tmp_path, kind):
+    with pytest.raises(BadArchiveError, match="link or a device"):
+        unpacked(entry("x", mode=kind | 0o777, data=b"/etc/passwd"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bomb_is_stopped_while_it_unfolds(tmp_path):
+    bomb = zipped(("zeros", bytes(50 * 2**20)))
+    assert len(bomb) < 100_000
+    with pytest.raises(BadArchiveError, match="more than 3000000 bytes"):
+        unpacked(bomb, tmp_path, limit=3_000_000)
+    assert (tmp_path / "zeros").stat().st_size < 4_000_000
+
+
+def test_a_lie_about_the_size_gains_nothing(tmp_path):
+    bomb = bytearray(zipped(("zeros", bytes(20 * 2**20))))
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        at = bomb.index(signature) + offset
+        bomb[at : at + 4] = struct.pack("<I", 10)
+    with pytest.raises(BadArchiveError):
+        unpacked(bytes(bomb), tmp_path, limit=1_000_000)
+
+
+def test_the_allowance_is_for_all_archives_together(tmp_path):
+    allowance = Allowance(1500)
+    data = zipped(("a", bytes(1000)))
+    list(archives.unpack(io.BytesIO(data), tmp_path, allowance))
+    with pytest.raises(BadArchiveError):
+        list(archives.unpack(io.BytesIO(data), tmp_path, allowance))
+
+
+def test_too_many_entries_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_ENTRIES", 10)
+    with pytest.raises(BadArchiveError, match="more than 10 entries"):
+        unpacked(zipped(*((f"f{n}", b"") for n in range(11))), tmp_path)
+
+
+def test_a_directory_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_DIRECTORY_BYTES", 70_000)
+    with pytest.raises(BadArchiveError, match="too long a directory"):
+        unpacked(zipped(*((f"{n:0200}", b"") for n in range(400))), tmp_path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_compression_that_eats_memory_is_refused(tmp_path, method):
+    with pytest.raises(BadArchiveError, match="compression"):
+        unpacked(zipped(("a", b"x"), compression=method), tmp_path)
+
+
+def test_one_name_as_file_and_folder_is_refused(tmp_path):
+    with pytest.raises(BadArchiveError, match="both as file and folder"):
+        unpacked(zipped(("a", b"x"), ("a/b", b"y")), tmp_path)
+    with pytest.raises(BadArchiveError, match="both as file and folder"):
+        unpacked(zipped(("c/b", b"y"), ("c", b"x")), tmp_path)
+
+
+def test_a_broken_checksum_is_noticed(tmp_path):
+    data = bytearray(zipped(("a", b"sound"), compression=0))
+    at = data.index(b"sound")
+    data[at] ^= 1
+    with pytest.raises(BadArchiveError, match="not a sound zip"):
+        unpacked(bytes(data), tmp_path)
+
+
+@given(st.binary(max_size=300), st.integers(0, 400), st.binary(max_size=8))
+def test_no_bytes_raise_anything_else(tmp_path_factory, noise, at, patch):
+    sound = bytearray(zipped(("a", b"abc" * 50), ("b/c", b"d")))
+    sound[at : at + len(patch)] = patch
+    for data in (noise, bytes(sound)):
+        with contextlib.suppress(BadArchiveError):
+            unpacked(data, tmp_path_factory.mktemp("fuzz"))
+
+
+def packed(root, *, without=frozenset(), limit=10**6):
+    made = io.BytesIO()
+    for _ in archives.pack(root, made, without=without, limit=limit):
+        pass
+    with zipfile.ZipFile(made) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_only_plain_files_are_packed_and_links_are_not_followed(tmp_path):
+    root = tmp_path / "output"
+    (root / "sub").mkdir(parents=True)
+    (root / "a").write_bytes(b"one")
+    (root / "sub/b").write_bytes(b"two")
+    (root / "skipped").write_bytes(b"three")
+    (tmp_path / "secret").write_text("secret")
+    (root / "link").symlink_to(tmp_path / "secret")
+    (root / "folder").symlink_to(tmp_path)
+    os.mkfifo(root / "pipe")
+    assert packed(root, without=frozenset({"skipped"})) == {"a": b"one", "sub/b": b"two"}
+
+
+def test_an_output_over_a_limit_is_the_job_s_fault(tmp_path):
+    (tmp_path / "big").write_bytes(bytes(2000))
+    with pytest.raises(JobError, match="more than 1000 bytes"):
+        packed(tmp_path, limit=1000)
+    for number in range(1001):
+        (tmp_path / f"f{number}").touch()
+    with pytest.raises(JobError, match="more than 1000 files"):
+        packed(tmp_path)
+
+
+def test_an_output_that_is_nested_too_deep_is_the_job_s_fault(tmp_path):
+    (tmp_path / "/".join(["d"] * 101)).mkdir(parents=True)
+    with pytest.raises(JobError, match="nested deeper"):
+        packed(tmp_path)
+
+
+def test_a_name_that_no_zip_can_hold_is_the_job_s_fault(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff\xfe")).touch()
+    with pytest.raises(JobError, match="name"):
+        packed(tmp_path)

@@ -1,0 +1,36 @@
+"""Time not used in one stage carries over to the next."""
+
+import asyncio
+
+import pytest
+
+from compute_horde.errors import HordeError
+from executor.clock import Clock
+from tests.executor.peer import TIMING, offer
+
+
+async def test_each_stage_moves_the_deadline_on_by_its_own_limit():
+    now = asyncio.get_running_loop().time()
+    clock = Clock.started(offer("x"))
+    limits = [clock.download().when(), clock.execution().when(), clock.upload().when()]
+    assert limits == [pytest.approx(now + n, abs=0.1) for n in (5 + 10, 15 + 20, 35 + 10)]
+
+
+async def test_the_container_never_runs_longer_than_its_own_limit():
+    clock = Clock.started(offer("x"))
+    clock.download()
+    clock.execution()
+    assert clock.run_seconds() == TIMING.execution_time_limit
+
+
+async def test_an_old_offer_has_one_limit_for_everything():
+    now = asyncio.get_running_loop().time()
+    clock = Clock.started(offer("x", executor_timing=None, timeout_seconds=30))
+    limits = [clock.download().when(), clock.execution().when(), clock.upload().when()]
+    assert limits == [pytest.approx(now + 30, abs=0.1)] * 3
+    assert clock.run_seconds() == pytest.approx(30, abs=0.1)
+
+
+async def test_an_offer_without_any_limit_is_refused():
+    with pytest.raises(HordeError, match="no time limits"):
+        Clock.started(offer("x", executor_timing=None))

@@ -1,0 +1,107 @@
+"""A job's directory is open to the job alone, opened safely, and gone afterwards."""
+
+import os
+import stat
+
+import pytest
+
+from executor import workdir
+from executor.workdir import UnsafePathError, WorkDir
+
+
+@pytest.fixture
+def made(tmp_path):
+    work = WorkDir.make(tmp_path / "work", "abc", "me")
+    yield work
+    if work.path.exists():
+        work.remove()
+
+
+def test_only_the_shared_folders_are_open_and_only_inside_a_closed_one(made):
+    assert stat.S_IMODE(made.path.stat().st_mode) == 0o700
+    for shared in made.shared():
+        assert stat.S_IMODE(shared.stat().st_mode) == 0o777
+
+
+def test_two_executors_never_share_a_directory(made):
+    with pytest.raises(FileExistsError):
+        WorkDir.make(made.path.parent, "abc", "me")
+
+
+def test_nothing_is_left_after_removal(made):
+    (made.output / "locked").mkdir()
+    (made.output / "locked/file").touch()
+    (made.output / "locked").chmod(0)
+    made.remove()
+    assert list(made.path.parent.iterdir()) == []
+
+
+def test_removal_does_not_follow_links(made, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").touch()
+    (made.output / "link").symlink_to(tmp_path / "precious")
+    made.remove()
+    assert (tmp_path / "precious/file").exists()
+
+
+def test_only_the_dead_of_the_same_owner_are_abandoned(made, tmp_path):
+    parent = tmp_path / "work"
+    for name, owner in (("dead", "me"), ("stranger", "you")):
+        (parent / f"ch-{name}").mkdir()
+        (parent / f"ch-{name}/owner").write_text(owner)
+    (parent / "ch-unknown").mkdir()
+    assert list(workdir.abandoned(parent, "me")) == ["dead"]
+    assert workdir.is_alive(made.path)
+    assert not workdir.is_alive(parent / "ch-dead")
+    assert not workdir.is_alive(parent / "ch-never")
+
+
+def test_a_file_inside_is_opened(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b").write_bytes(b"inside")
+    with workdir.open_inside(tmp_path, "a/b") as file:
+        assert file.read() == b"inside"
+
+
+def test_no_link_is_followed_on_the_way_or_at_the_end(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (root / "file").symlink_to(tmp_path / "secret")
+    (root / "folder").symlink_to(tmp_path)
+    for path in ("file", "folder/secret"):
+        with pytest.raises(OSError):
+            workdir.open_inside(root, path)
+
+
+def test_a_pipe_is_no_file_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnsafePathError):
+        workdir.open_inside(tmp_path, "pipe")
+
+
+@pytest.mark.parametrize("before", ["nothing", "file", "link", "folder"])
+def test_a_replaced_file_is_fresh_whatever_stood_there(tmp_path, before):
+    target = tmp_path / "output/stdout.txt"
+    target.parent.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    match before:
+        case "file":
+            target.write_text("the job's own")
+        case "link":
+            target.symlink_to(tmp_path / "secret")
+        case "folder":
+            (target / "deep").mkdir(parents=True)
+    with workdir.replace(tmp_path / "output", "stdout.txt") as file:
+        file.write(b"printed")
+    assert target.read_bytes() == b"printed"
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+def test_used_disk_is_counted_without_following_links(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").write_bytes(bytes(100_000))
+    (tmp_path / "a/loop").symlink_to(tmp_path)
+    used = workdir.used_bytes((tmp_path,), max_entries=100)
+    assert 100_000 <= used <= 150_000
+    assert workdir.used_bytes((tmp_path,), max_entries=2) is None
