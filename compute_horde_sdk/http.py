@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from compute_horde.errors import ComputeHordeError
 from compute_horde.signing import Signer
 from compute_horde_sdk import login
+from compute_horde_sdk.config import DEFAULT_FACILITATOR_URL
 from compute_horde_sdk.errors import (
     ComputeHordeNotFoundError,
     FacilitatorUnreachable,
@@ -78,7 +80,7 @@ class Facilitator:
     """One facilitator, spoken to as one hotkey."""
 
     def __init__(self, url: str, hotkey: Signer) -> None:
-        self.url = url if url.endswith("/") else url + "/"
+        self.url = _valid(url)
         # Until it shows that it has no event stream.
         self.pushes = True
         self._hotkey = hotkey
@@ -149,7 +151,7 @@ class Facilitator:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 answer = await self._once(request)
-            except httpx.TransportError as exc:
+            except httpx.RequestError as exc:
                 if attempt == ATTEMPTS or not self._may_repeat(request, exc):
                     raise self._unreachable(request, exc) from exc
                 told: object = type(exc).__name__
@@ -162,8 +164,12 @@ class Facilitator:
             await asyncio.sleep(wait_before_next(attempt))
         raise AssertionError("the last attempt returns or raises")
 
-    def _may_repeat(self, request: httpx.Request, error: httpx.TransportError) -> bool:
-        if isinstance(error, NEVER_SENT + HALF_SENT) or request.method == "GET":
+    def _may_repeat(self, request: httpx.Request, error: httpx.RequestError) -> bool:
+        if isinstance(error, NEVER_SENT + HALF_SENT):
+            return True
+        if not isinstance(error, httpx.TransportError):
+            return False
+        if request.method == "GET":
             return True
         return "Idempotency-Key" in request.headers and IDEMPOTENCY in self._extensions
 
@@ -226,20 +232,20 @@ class Facilitator:
                 await self._log_in()
 
     async def _log_in(self) -> None:
+        login_request = await self._login_request()
         try:
-            answer = await self._login_answer()
+            answer = await self._insistent(login_request)
         except FacilitatorUnreachable:
             # It may be restarting. A nonce serves once, so the whole login starts over.
-            answer = await self._login_answer()
+            answer = await self._insistent(await self._login_request())
         login.check(answer.status, answer.body, self._hotkey.ss58_address, self.url)
-        request = self._request("POST", "auth/login")
-        self._token = login.token(self._checked(request, answer).json())
+        self._token = login.token(self._checked(login_request, answer).json())
 
-    async def _login_answer(self) -> Answer:
+    async def _login_request(self) -> httpx.Request:
         request = self._request("GET", "auth/nonce")
         nonce = self._checked(request, await self._insistent(request)).json()
         body = json.dumps(login.credentials(nonce, self._hotkey), separators=(",", ":")).encode()
-        return await self._insistent(self._request("POST", "auth/login", body=body))
+        return self._request("POST", "auth/login", body=body)
 
     def _here(self) -> _Session:
         """The session of the running loop; connections of an earlier loop are of no use."""
@@ -260,7 +266,7 @@ class Facilitator:
             status_code=answer.status,
         )
 
-    def _unreachable(self, request: httpx.Request, exc: httpx.TransportError) -> ComputeHordeError:
+    def _unreachable(self, request: httpx.Request, exc: httpx.RequestError) -> ComputeHordeError:
         cause = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
         told = f"no answer to {request.method} {request.url} ({cause})"
         if request.method == "POST" and not isinstance(exc, NEVER_SENT):
@@ -269,6 +275,15 @@ class Facilitator:
                 "(compute-horde jobs) before you send it again"
             )
         return FacilitatorUnreachable(f"{told}; is the facilitator up, and its URL right?")
+
+
+def _valid(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ComputeHordeError(
+            f"{url!r} is not the URL of a facilitator; it looks like {DEFAULT_FACILITATOR_URL}"
+        )
+    return url if url.endswith("/") else url + "/"
 
 
 def _advice(answer: Answer) -> str:

@@ -83,6 +83,37 @@ async def test_no_facilitator_at_all_is_said_with_its_url(spec):
         await client.create_job(spec)
 
 
+@pytest.mark.parametrize("url", ["", "localhost:80", "gopher://x/", "http://", "/api"])
+async def test_what_is_no_url_is_told_at_once(spec, url):
+    client = ComputeHordeClient(USER, VALIDATOR, facilitator_url=url)
+    with pytest.raises(ComputeHordeError, match="not the URL of a facilitator"):
+        await client.create_job(spec)
+
+
+@pytest.mark.parametrize("answer", ["web page", "redirects", "garbage"])
+async def test_what_is_no_facilitator_is_told(spec, answer):
+    said = {
+        "web page": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+        "redirects": b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+        "garbage": b"220 smtp ready\r\n",
+    }[answer]
+
+    async def speak(reader, writer):
+        while await reader.readline() not in {b"\r\n", b""}:
+            pass
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    other = await asyncio.start_server(speak, "127.0.0.1")
+    async with other:
+        port = other.sockets[0].getsockname()[1]
+        client = ComputeHordeClient(USER, VALIDATOR, facilitator_url=f"http://127.0.0.1:{port}")
+        with pytest.raises(ComputeHordeError, match=r"not JSON|no answer to GET"):
+            await client.create_job(spec)
+        await client.aclose()
+
+
 async def test_an_answer_without_end_is_not_read_to_the_end(client, server, spec, monkeypatch):
     job = await client.create_job(spec)
     monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 10_000)
