@@ -43,7 +43,7 @@ WIRING = {
 PROVED_BY = {
     "localnet/chain/": "tests/localnet/chain",
     "localnet/daemon.py": "tests/localnet/test_control.py",
-    "localnet/demo.py": "tests/network",
+    "localnet/demo.py": "tests/network/test_demo.py",
 }
 
 # One machine's own folders: neither users nor CI have them.
