@@ -1,6 +1,7 @@
 """One network for all the network tests, and clean ground after it."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from localnet import control
 from localnet.home import Home
 from tests.network.running import Running
+
+LEFT_SECONDS = 15
 
 
 @pytest.fixture(scope="session")
@@ -24,17 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.network)
-            item.add_marker(pytest.mark.timeout(240))
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture
-def containers() -> Iterator[None]:
-    """Afterwards no container is left that was not there before."""
-    before = _containers()
+def containers(network: Running) -> Iterator[None]:
+    """Afterwards no container of this network's miner is left."""
     yield
-    assert _containers() <= before
-
-
-def _containers() -> set[str]:
-    listed = subprocess.run(["docker", "ps", "-aq"], capture_output=True, text=True, check=True)
-    return set(listed.stdout.split())
+    owner = f"label=compute_horde.owner={network.env['MINER_HOTKEY']}"
+    left = ["docker", "ps", "-aq", "--filter", owner]
+    give_up = time.monotonic() + LEFT_SECONDS
+    while found := subprocess.run(left, capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < give_up, f"containers are left: {found}"
+        time.sleep(0.1)

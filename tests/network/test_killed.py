@@ -14,7 +14,9 @@ RUNNING_SECONDS = 4
 
 async def a_running_job(network: Running) -> ComputeHordeJob:
     """A job whose container runs."""
-    job = await network.client().create_job(shell(f"echo began; sleep {RUNNING_SECONDS}; echo done"))
+    job = await network.client().create_job(
+        shell(f"echo began; sleep {RUNNING_SECONDS}; echo done")
+    )
     query = "SELECT state FROM miner_acceptedjob WHERE uuid = %s"
     await until(
         lambda: network.rows("miner", query, job.uuid) == [("volumes_ready",)], "the job runs"

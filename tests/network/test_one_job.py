@@ -5,8 +5,8 @@ import zipfile
 from base64 import b64encode
 
 import httpx
-from compute_horde_sdk.v1 import InlineInputVolume
 
+from compute_horde_sdk.v1 import InlineInputVolume
 from tests.network.running import Running, shell, until
 
 
@@ -24,7 +24,9 @@ async def test_the_bytes_that_went_in_come_out(network: Running) -> None:
         shell(
             script,
             artifacts_dir="/artifacts",
-            input_volumes={"/volume/in": InlineInputVolume(zipped("data.bin", data).decode())},
+            input_volumes={
+                "/volume/in": InlineInputVolume(contents=zipped("data.bin", data).decode())
+            },
         )
     )
     assert job.status == "completed"
@@ -61,7 +63,7 @@ async def test_the_miner_holds_three_receipts_signed_by_both(network: Running) -
     job = await network.run(shell("true"))
 
     def kinds() -> set[str]:
-        query = "SELECT receipt_type FROM receipts_receipt WHERE job_uuid = %s"
+        query = "SELECT receipt_type FROM miner_receipt WHERE job_uuid = %s"
         return {kind for (kind,) in network.rows("miner", query, job.uuid)}
 
     wanted = {"JobStartedReceipt", "JobAcceptedReceipt", "JobFinishedReceipt"}

@@ -1,0 +1,59 @@
+"""A miner's own executors that run nothing and make answers up."""
+
+import asyncio
+
+from compute_horde.adapters.websocket import Line, LineLost, line_to
+from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.job import (
+    ExecutionDone,
+    ExecutorReady,
+    JobFinished,
+    JobOffered,
+    JobPayload,
+    VolumesReady,
+)
+from compute_horde.protocol.links import MINER_TO_EXECUTOR, ToExecutor
+from miner.executors.manager import ExecutorManager, OnExit, Setting
+
+
+class LyingManager(ExecutorManager):
+    """Says at once that every job went well, whatever it was."""
+
+    def __init__(self, setting: Setting, on_exit: OnExit) -> None:
+        super().__init__(setting, on_exit)
+        self.liars: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self, token: str, executor_class: ExecutorClass) -> None:
+        self.liars[token] = asyncio.create_task(self._live(token))
+
+    async def kill(self, token: str) -> None:
+        if liar := self.liars.pop(token, None):
+            liar.cancel()
+
+    async def close(self) -> None:
+        for token in list(self.liars):
+            await self.kill(token)
+
+    async def _live(self, token: str) -> None:
+        url = f"{self.setting.miner_address}/v0.1/executor_interface/{token}"
+        try:
+            async with line_to(url, MINER_TO_EXECUTOR) as line:
+                await self._lie(line)
+        except LineLost:
+            pass
+        finally:
+            self.on_exit(token, "lied")
+
+    async def _lie(self, line: Line[ToExecutor]) -> None:
+        async for message in line.listen():
+            match message:
+                case JobOffered(job_uuid=uuid):
+                    await line.say(ExecutorReady(job_uuid=uuid))
+                case JobPayload(job_uuid=uuid):
+                    await line.say(VolumesReady(job_uuid=uuid))
+                    await line.say(ExecutionDone(job_uuid=uuid))
+                    made_up = JobFinished(
+                        job_uuid=uuid, docker_process_stdout="0\n", docker_process_stderr=""
+                    )
+                    await line.say(made_up)
+                    return
