@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,7 @@ class Session:
         self._beside: list[asyncio.Task[Any]] = []
         self._safe = self._start(check.machine(place.engine, place.config))
         self._specs: asyncio.Task[dict[str, Any]] | None = None
+        self._closing = ExitStack()
 
     def _start(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(coroutine)
@@ -83,6 +84,7 @@ class Session:
             for task in self._beside:
                 task.cancel()
             await asyncio.gather(*self._beside, return_exceptions=True)
+            self._closing.close()
 
     async def _answer(self, offered: JobOffered) -> Answer:
         try:
@@ -193,8 +195,10 @@ class Session:
                     await asyncio.shield(place.creating),
                     place.work,
                     self._config,
+                    memory=order.host["Memory"],
                     watch_root=confinement.has_writable_root(image, self._config),
                 )
+                self._closing.callback(run.close)
                 await run.start()
         except TimeoutError as exc:
             text = "the container engine did not start the job in time"

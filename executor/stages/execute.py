@@ -14,17 +14,25 @@ WATCH_SECONDS = 1.0
 MAX_ENTRIES = 500_000
 # What a dead container printed must come out of the engine within this time.
 DRAIN_SECONDS = 5
+KILLED = 137
 
 
 class Run:
     """One container from its start to its exit code, and what it printed."""
 
     def __init__(
-        self, container: Container, work: WorkDir, config: Config, *, watch_root: bool
+        self,
+        container: Container,
+        work: WorkDir,
+        config: Config,
+        *,
+        memory: int,
+        watch_root: bool,
     ) -> None:
         self._container = container
         self._work = work
         self._config = config
+        self._memory = memory
         self._watch_root = watch_root
         self.stdout = Transcript(work.scratch, config.log_max_bytes)
         self.stderr = Transcript(work.scratch, config.log_max_bytes)
@@ -76,8 +84,9 @@ class Run:
 
     async def _nonzero(self, code: int) -> JobError:
         text = f"Job container exited with non-zero exit code: {code}"
-        if await self._container.was_out_of_memory():
-            text += " (killed: it went over its memory limit)"
+        # The engine does not notice every kill for want of memory.
+        if await self._container.was_out_of_memory() or code == KILLED:
+            text += f" (killed; its memory limit was {self._memory} bytes)"
         return self._failed(FailureReason.NONZERO_RETURN_CODE, text, code)
 
     def _failed(self, reason: FailureReason, text: str, code: int | None = None) -> JobError:

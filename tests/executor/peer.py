@@ -1,6 +1,7 @@
 """A scripted miner: a real websocket server that offers one job and writes down the answers."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from compute_horde.receipts import JobStartedReceipt
 from compute_horde.vocabulary import GpuPreset, ReceiptType
 
 JOB = "6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
-TOKEN = "one-time-token"
+# Another for each run, since a machine may test twice at once.
+TOKEN = secrets.token_hex(8)
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 BOB = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
 RECEIPT = JobStartedReceipt(

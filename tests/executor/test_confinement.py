@@ -1,0 +1,147 @@
+"""What a job's container may do is decided here; that it holds is tested with the engine."""
+
+import pytest
+
+from compute_horde.errors import JobError
+from compute_horde.hardware import ExecutorClass
+from compute_horde.vocabulary import GpuPreset
+from executor import confinement
+from executor.config import GIB
+from executor.containers import Image
+from tests.executor.peer import payload
+
+GPU = ExecutorClass.always_on__gpu_24gb
+
+
+def image(**changes):
+    plain = {"id": "sha256:1", "digest": "", "user": "", "env": (), "labels": {}, "volumes": ()}
+    return Image(**(plain | changes))
+
+
+def order(work, config, asked=None, *, uid=0, of=None):
+    asked = asked or payload("x", "echo", "hi")
+    return confinement.order(asked, of or image(), work, config, executor_id="e1", uid=uid)
+
+
+def test_a_plain_job_is_confined(work, config):
+    made = order(work, config.model_copy(update={"memory_bytes": 2 * GIB, "cpus": 0.5}))
+    assert (made.name, made.image, made.command) == ("ch-e1-job", "sha256:1", ["echo", "hi"])
+    assert made.user == "65534:65534"
+    assert made.labels == {
+        "compute_horde.executor": "e1",
+        "compute_horde.owner": config.owner,
+    }
+    tmpfs = f"rw,nosuid,nodev,exec,mode=1777,size={2 * GIB}"
+    assert made.host == {
+        "NetworkMode": "none",
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": 4096,
+        "Memory": 2 * GIB,
+        "MemorySwap": 2 * GIB,
+        "NanoCpus": 500_000_000,
+        "ShmSize": GIB,
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "LogConfig": {"Type": "none", "Config": {}},
+        "Binds": [f"{work.path}/{name}:/{name}" for name in ("volume", "output", "specs")],
+        "Tmpfs": {"/tmp": tmpfs, "/var/tmp": tmpfs, "/run": tmpfs},
+        "ReadonlyRootfs": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("named", "set_to", "uid", "expected"),
+    [
+        ("", None, 0, "65534:65534"),
+        ("1000:1000", None, 0, "1000:1000"),
+        ("0", None, 0, "0"),
+        ("0", "65534", 0, "65534"),
+        ("0", None, 1234, "1234"),
+        ("", "5:5", 1234, "5:5"),
+    ],
+)
+def test_the_user_is_never_root_unless_the_image_says_so(config, named, set_to, uid, expected):
+    settings = config.model_copy(update={"job_user": set_to})
+    assert confinement.user_of(image(user=named), settings, uid=uid) == expected
+
+
+def test_the_environment_is_the_job_s_own_in_its_order():
+    asked = {"B": "2", "A": "x=1"}
+    assert confinement.environment(asked, image(), "65534:65534") == ["B=2", "A=x=1", "HOME=/tmp"]
+    assert confinement.environment({"HOME": "/h"}, image(), "65534") == ["HOME=/h"]
+    assert confinement.environment({}, image(env=("HOME=/h",)), "65534") == []
+    assert confinement.environment({}, image(user="0"), "0") == []
+
+
+@pytest.mark.parametrize("path", ["/artifacts", "/artifacts/", "/a/b", "/tmp/x", "/output/x"])
+def test_an_artifacts_dir_may_be_almost_anywhere(path):
+    assert confinement.checked_artifacts_dir(path) == path.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "//", "artifacts", "../x", "/a/../../etc", "/a//b", "/a:/b", "/a\0b"),
+        *("/proc", "/proc/self", "/sys/fs", "/dev", "/dev/shm", "/volume", "/output/", "/specs"),
+    ],
+)
+def test_an_artifacts_dir_over_something_else_is_the_job_s_fault(path):
+    with pytest.raises(JobError, match="artifacts_dir"):
+        confinement.checked_artifacts_dir(path)
+
+
+@pytest.mark.parametrize("path", [None, ""])
+def test_a_job_without_artifacts_has_no_mount_for_them(work, config, path):
+    made = order(work, config, payload("x", artifacts_dir=path))
+    assert len(made.host["Binds"]) == 3
+
+
+def test_artifacts_are_mounted_also_over_a_scratch_path(work, config):
+    made = order(work, config, payload("x", artifacts_dir="/tmp/"))
+    assert f"{work.artifacts}:/tmp" in made.host["Binds"]
+    assert "/tmp" not in made.host["Tmpfs"]
+
+
+def test_volumes_of_the_image_are_kept_off_the_disk(work, config):
+    assert "/data" in order(work, config, of=image(volumes=("/data/",))).host["Tmpfs"]
+
+
+def test_a_writable_root_must_be_asked_for(work, config):
+    by_label = order(work, config, of=image(labels={"compute_horde.rootfs": "writable"}))
+    by_setting = order(work, config.model_copy(update={"writable_root": True}))
+    for made in (by_label, by_setting):
+        assert made.host["ReadonlyRootfs"] is False
+        assert made.host["Tmpfs"] == {}
+
+
+@pytest.mark.parametrize("preset", GpuPreset)
+@pytest.mark.parametrize("executor_class", [GPU, ExecutorClass.always_on__test])
+def test_gpus_are_shared_only_by_a_class_that_has_them(work, config, preset, executor_class):
+    asked = payload("x", docker_run_options_preset=preset, executor_class=executor_class)
+    host = order(work, config, asked).host
+    if preset is GpuPreset.NVIDIA_ALL and executor_class is GPU:
+        gpus = [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]
+        assert (host["Runtime"], host["DeviceRequests"]) == ("nvidia", gpus)
+    else:
+        assert "DeviceRequests" not in host
+        assert "Runtime" not in host
+
+
+def test_memory_is_what_the_class_promises_as_far_as_it_is_there(config):
+    free = config.model_copy(update={"memory_bytes": None})
+    promised = confinement.memory_of(ExecutorClass.always_on__cpu__8c__16gb, free)
+    assert promised == min(16 * GIB, int(0.9 * free.total_memory()))
+    assert confinement.memory_of(GPU, free) == int(0.9 * free.total_memory())
+    assert confinement.memory_of(GPU, config) == 256 * 2**20
+
+
+def test_no_more_processors_are_asked_for_than_there_are(work, config):
+    asked = payload("x", executor_class=ExecutorClass.always_on__cpu__8c__16gb)
+    wanted = order(work, config, asked).host.get("NanoCpus")
+    assert wanted == (8 * 10**9 if config.processors() > 8 else None)
+
+
+def test_an_old_script_runs_with_python(work, config):
+    made = order(work, config, payload("x", raw_script="print(1)"))
+    assert made.command == ["python", "/script.py"]
+    assert f"{work.path}/script.py:/script.py" in made.host["Binds"]

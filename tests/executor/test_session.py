@@ -1,0 +1,400 @@
+"""Whole jobs against a scripted miner and the real engine."""
+
+import asyncio
+import base64
+import io
+import time
+import zipfile
+
+import pytest
+from aiohttp import web
+
+from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.capacity import MachineSpecs
+from compute_horde.protocol.job import (
+    ExecutorReady,
+    HordeFailed,
+    JobFailed,
+    JobFinished,
+    StreamingDetails,
+    Timing,
+    VolumesReady,
+)
+from compute_horde.uploads import FilePut, MultiUpload, ZipPut
+from compute_horde.vocabulary import FailureReason, HordeReason, Party, Stage
+from compute_horde.volumes import HuggingfaceVolume, InlineVolume, SingleFileVolume
+from executor import process
+from executor.containers import EXECUTOR, EngineError
+from executor.process import id_of
+from executor.session import Session
+from executor.stages import check
+from tests.executor.conftest import zipped
+from tests.executor.peer import JOB, TIMING, TOKEN, Miner, offer, payload, serving
+
+pytestmark = pytest.mark.docker
+
+NO_TIME = {name: 0 for name in Timing.model_fields}
+
+
+@pytest.fixture
+async def does(config, work, engine):
+    """Runs a job to its end and gives the miner that heard it."""
+
+    async def run(offered, full=None, **changes):
+        async with serving(Miner(offered, after_ready=full)) as miner:
+            settings = config.model_copy(update={"miner_address": miner.address} | changes)
+            await process.live(settings, TOKEN, id_of(TOKEN), work)
+            await asyncio.wait_for(miner.hung_up.wait(), 5)
+        assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
+        return miner
+
+    return run
+
+
+@pytest.fixture
+def runs(does, busybox):
+    """Runs a shell line in the small image and gives the last word."""
+
+    async def run(line, *, offered=None, settings=None, **changes):
+        full = payload(busybox, "sh", "-c", line, **changes)
+        return (await does(offered or offer(busybox), full, **(settings or {}))).last
+
+    return run
+
+
+async def test_a_job_that_goes_well_is_told_stage_by_stage(does, busybox, site):
+    site.answers["/put"] = lambda request: web.Response(text="kept", headers={"ETag": "e"})
+    site.answers["/zip"] = lambda request: web.Response()
+    inputs = base64.b64encode(zipped(("in.txt", b"data"))).decode()
+    line = "cat /volume/d/in.txt; echo $A >&2; cat /volume/d/in.txt >/output/o; echo x >/a/b/art"
+    miner = await does(
+        offer(busybox, volume=InlineVolume(contents=inputs, relative_path="d")),
+        payload(
+            busybox,
+            *("sh", "-c", line),
+            env={"A": "b c"},
+            artifacts_dir="/a/b",
+            output_upload=MultiUpload(
+                uploads=[FilePut(url=site / "put", relative_path="o")],
+                system_output=ZipPut(url=site / "zip"),
+            ),
+        ),
+    )
+    assert miner.paths == [f"/v0.1/executor_interface/{TOKEN}"]
+    assert miner.kinds == ["ExecutorReady", "VolumesReady", "ExecutionDone", "JobFinished"]
+    finished = miner.last
+    assert finished.docker_process_stdout == "data"
+    assert finished.docker_process_stderr == "b c\n"
+    assert finished.artifacts == {"/a/b/art": base64.b64encode(b"x\n").decode()}
+    assert set(finished.upload_results) == {"o", "system_output"}
+    sent = {path: body for _, path, _, body in site.asked}
+    assert sent["/put"] == b"data"
+    with zipfile.ZipFile(io.BytesIO(sent["/zip"])) as rest:
+        assert {name: rest.read(name) for name in rest.namelist()} == {
+            "stdout.txt": b"data",
+            "stderr.txt": b"b c\n",
+        }
+
+
+async def test_a_job_may_have_no_artifacts_dir(runs):
+    assert await runs("echo hi", artifacts_dir=None) == JobFinished(
+        job_uuid=JOB,
+        docker_process_stdout="hi\n",
+        docker_process_stderr="",
+        artifacts={},
+        upload_results={},
+    )
+
+
+async def test_a_job_is_confined(runs):
+    probes = [
+        "id -u",
+        "cat /proc/self/status",
+        "touch /x 2>&1",
+        "echo ok >/tmp/x && cat /tmp/x",
+        "ls /sys/class/net",
+        "mkdir /tmp/m && busybox mount -t tmpfs x /tmp/m 2>&1",
+        "cat /proc/mounts",
+    ]
+    said = (await runs("; ".join(probes) + "; true")).docker_process_stdout
+    assert said.startswith("65534\n")
+    assert "CapEff:\t0000000000000000" in said
+    assert "NoNewPrivs:\t1" in said
+    assert "Seccomp:\t2" in said
+    assert "Read-only file system" in said
+    assert "\nok\nlo\n" in said
+    assert "can't find" in said or "not permitted" in said or "denied" in said
+    assert "docker.sock" not in said
+
+
+async def test_an_image_may_ask_for_a_writable_root_and_its_own_user(does, rooted):
+    command = ("sh", "-c", "id -u; touch /x /data/y && echo ok")
+    miner = await does(offer(rooted), payload(rooted, *command))
+    assert miner.last.docker_process_stdout == "0\nok\n"
+
+
+async def test_a_volume_of_the_image_is_memory(does, with_volume):
+    command = ("sh", "-c", "df -T /data; touch /data/x && echo ok")
+    miner = await does(offer(with_volume), payload(with_volume, *command))
+    said = miner.last.docker_process_stdout
+    assert "tmpfs" in said
+    assert said.endswith("ok\n")
+
+
+async def test_an_exit_code_is_the_job_s_fault(runs):
+    assert await runs("echo out; echo err >&2; exit 42") == JobFailed(
+        job_uuid=JOB,
+        message="Job container exited with non-zero exit code: 42",
+        reason=FailureReason.NONZERO_RETURN_CODE,
+        stage=Stage.EXECUTION,
+        docker_process_exit_status=42,
+        docker_process_stdout="out\n",
+        docker_process_stderr="err\n",
+    )
+
+
+@pytest.mark.parametrize(("command", "status"), [("/no/such", 127), ("/tmp", 126)])
+async def test_a_command_that_cannot_run_is_the_job_s_fault(does, busybox, command, status):
+    failed = (await does(offer(busybox), payload(busybox, command))).last
+    assert (failed.reason, failed.stage) == (FailureReason.NONZERO_RETURN_CODE, Stage.EXECUTION)
+    assert failed.docker_process_exit_status == status
+
+
+async def test_too_much_memory_is_named(runs):
+    failed = await runs("head -c 300000000 /dev/zero >/tmp/x", settings={"memory_bytes": 2**25})
+    assert failed.reason is FailureReason.NONZERO_RETURN_CODE
+    assert "memory limit was 33554432 bytes" in failed.message
+
+
+async def test_a_fork_bomb_harms_only_itself(runs):
+    line = "for i in $(seq 100); do sleep 1 & done; wait"
+    failed = await runs(line, settings={"pids": 20})
+    assert failed.reason is FailureReason.NONZERO_RETURN_CODE
+    assert "fork" in failed.docker_process_stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "told"), [("/proc/x", "taken"), ("../x", "absolute"), ("/bin/sh/x", "started")]
+)
+async def test_an_artifacts_dir_that_cannot_be_is_the_job_s_fault(runs, path, told):
+    failed = await runs("true", artifacts_dir=path)
+    assert isinstance(failed, JobFailed)
+    assert told in failed.message
+
+
+async def test_artifacts_that_are_left_out_are_named(runs):
+    line = "ln -s /etc/passwd /a/link; head -c 1000000 /dev/zero >/a/big; echo hi >/a/ok"
+    finished = await runs(line, artifacts_dir="/a")
+    assert list(finished.artifacts) == ["/a/ok"]
+    assert "'big' has 1000000 bytes" in finished.docker_process_stderr
+    assert "'link' is not a regular file" in finished.docker_process_stderr
+
+
+async def test_endless_output_fills_neither_disk_nor_memory(runs, work):
+    timing = TIMING.model_copy(update={"execution_time_limit": 2})
+    began = time.monotonic()
+    failed = await runs(
+        "yes",
+        offered=offer("executor-tests/busybox:latest", executor_timing=timing),
+        settings={"log_max_bytes": 2**20},
+    )
+    assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
+    assert len(failed.docker_process_stdout) == 1_000_005
+    assert time.monotonic() - began < 10
+
+
+async def test_a_job_that_fills_the_disk_is_stopped(runs):
+    line = "head -c 50000000 /dev/zero >/output/x; sleep 60"
+    failed = await runs(line, settings={"disk_max_bytes": 10**7})
+    assert failed.reason is FailureReason.UNKNOWN
+    assert "more than 10000000 bytes of disk" in failed.message
+
+
+async def test_a_job_that_fills_its_root_is_stopped(does, rooted):
+    command = ("sh", "-c", "head -c 50000000 /dev/zero >/x; sleep 60")
+    miner = await does(offer(rooted), payload(rooted, *command), disk_max_bytes=10**7)
+    assert "bytes of disk" in miner.last.message
+
+
+async def test_the_execution_limit_kills_the_container(runs, busybox):
+    timing = TIMING.model_copy(update={"execution_time_limit": 1})
+    began = time.monotonic()
+    failed = await runs("echo begun; sleep 60", offered=offer(busybox, executor_timing=timing))
+    assert time.monotonic() - began < 8
+    assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
+    assert failed.message == "Job container timed out during execution"
+    assert failed.docker_process_stdout == "begun\n"
+
+
+async def silent(request):
+    await asyncio.sleep(20)
+
+
+async def test_the_download_limit_is_the_job_s_own(does, busybox, site):
+    site.answers["/f"] = silent
+    failed = (
+        await does(
+            offer(
+                busybox,
+                volume=SingleFileVolume(url=site / "f", relative_path="f"),
+                executor_timing=Timing(**(NO_TIME | {"download_time_limit": 1})),
+            ),
+            payload(busybox),
+        )
+    ).last
+    assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.VOLUME_DOWNLOAD)
+    assert failed.message == "Download time exceeded"
+
+
+async def test_the_upload_limit_is_the_job_s_own(runs, busybox, site):
+    site.answers["/f"] = silent
+    timing = Timing(**(NO_TIME | {"allowed_leeway": 2, "execution_time_limit": 2}))
+    failed = await runs(
+        "echo >/output/f",
+        offered=offer(busybox, executor_timing=timing),
+        output_upload=FilePut(url=site / "f", relative_path="f"),
+    )
+    assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.RESULT_UPLOAD)
+
+
+async def test_a_failed_download_is_the_job_s_fault(does, busybox):
+    volume = HuggingfaceVolume(repo_id="org/model")
+    failed = (await does(offer(busybox, volume=volume), payload(busybox))).last
+    assert (failed.reason, failed.stage) == (
+        FailureReason.DOWNLOAD_FAILED,
+        Stage.VOLUME_DOWNLOAD,
+    )
+    assert "not supported yet" in failed.message
+
+
+async def test_a_failed_upload_is_the_job_s_fault(runs):
+    upload = FilePut(url="http://127.0.0.1:1/x", relative_path="missing")
+    failed = await runs("true", output_upload=upload)
+    assert (failed.reason, failed.stage) == (FailureReason.UPLOAD_FAILED, Stage.RESULT_UPLOAD)
+
+
+async def test_an_unknown_image_is_the_job_s_fault_before_anything_ran(does):
+    miner = await does(offer("executor-tests/no-such:1"), payload("executor-tests/no-such:1"))
+    assert miner.kinds == ["JobFailed"]
+    assert miner.last.stage is Stage.EXECUTOR_STARTUP
+    assert miner.last.reason is FailureReason.DOWNLOAD_FAILED
+
+
+async def test_an_image_may_be_named_only_with_the_job(does, busybox):
+    miner = await does(offer(None), payload(busybox, "echo", "hi"))
+    assert miner.last.docker_process_stdout == "hi\n"
+
+
+async def test_an_image_that_takes_long_delays_only_its_own_job(does, busybox, monkeypatch):
+    """Ready is said in time; the rest of the fetch is part of the job's download time."""
+    real = check.image
+
+    async def slow(*arguments):
+        await asyncio.sleep(0.5)
+        return await real(*arguments)
+
+    monkeypatch.setattr(check, "image", slow)
+    monkeypatch.setattr("executor.session.READY_MARGIN_SECONDS", 4 - 0.1)
+    miner = await does(offer(busybox), payload(busybox, "echo", "hi"), startup_seconds=1)
+    assert miner.last.docker_process_stdout == "hi\n"
+
+
+async def test_a_streaming_job_is_declined_clearly(does, busybox):
+    miner = await does(offer(busybox, streaming_details=StreamingDetails(public_key="PEM")))
+    assert miner.kinds == ["HordeFailed"]
+    assert miner.last.reason is HordeReason.STREAMING_FAILED
+
+
+async def test_a_job_that_never_comes_is_the_network_s_fault(does, busybox):
+    timing = Timing(**(NO_TIME | {"allowed_leeway": 1}))
+    miner = await does(offer(busybox, executor_timing=timing))
+    assert miner.kinds == ["ExecutorReady", "HordeFailed"]
+    assert miner.last.reason is HordeReason.UNHANDLED_TIMEOUT
+    assert "did not come in time" in miner.last.message
+
+
+async def test_volumes_that_came_twice_are_the_network_s_fault(does, busybox):
+    volume = InlineVolume(contents=base64.b64encode(zipped(("a", b"a"))).decode())
+    miner = await does(offer(busybox, volume=volume), payload(busybox, volume=volume))
+    assert miner.last.reason is HordeReason.GENERIC_ERROR
+
+
+async def test_an_engine_in_trouble_is_the_network_s_fault(runs, monkeypatch):
+    async def refuse(self, order):
+        raise EngineError(500, "no room for containers")
+
+    monkeypatch.setattr("executor.containers.Engine.create", refuse)
+    assert await runs("true") == HordeFailed(
+        job_uuid=JOB,
+        reported_by=Party.EXECUTOR,
+        reason=HordeReason.GENERIC_ERROR,
+        message="container engine: no room for containers",
+        context={"stage": "execution"},
+    )
+
+
+async def test_a_bug_is_the_network_s_fault_and_keeps_its_details(runs, monkeypatch):
+    async def stumble(*arguments):
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(Session, "_executed", stumble)
+    failed = await runs("true")
+    assert (failed.reason, failed.reported_by) == (
+        HordeReason.UNHANDLED_EXCEPTION,
+        Party.EXECUTOR,
+    )
+    assert "secret" not in failed.encode()
+
+
+async def test_a_full_disk_is_the_network_s_fault(full_disk_work, config, busybox, site):
+    site.answers["/f"] = lambda request: web.Response(body=bytes(2**20))
+    offered = offer(busybox, volume=SingleFileVolume(url=site / "f", relative_path="f"))
+    async with serving(Miner(offered, after_ready=payload(busybox))) as miner:
+        settings = config.model_copy(
+            update={"miner_address": miner.address, "work_dir": full_disk_work.path.parent}
+        )
+        await process.live(settings, TOKEN, id_of(TOKEN), full_disk_work)
+        await asyncio.wait_for(miner.hung_up.wait(), 5)
+    assert isinstance(miner.last, HordeFailed)
+    assert miner.last.message == "the executor's disk is full"
+
+
+async def test_a_gpu_class_tells_its_hardware_just_before_the_end(does, busybox):
+    changes = {"executor_class": ExecutorClass.always_on__gpu_24gb}
+    miner = await does(
+        offer(busybox, **changes),
+        payload(busybox, "true", **changes),
+        nvidia_toolkit_version="1.17.8",
+    )
+    assert miner.kinds[-2:] == ["MachineSpecs", "JobFinished"]
+    (told,) = [one for one in miner.heard if isinstance(one, MachineSpecs)]
+    assert told.specs["specs"]["cpu"]["count"] > 0
+
+
+async def test_a_lost_miner_ends_the_job(config, work, engine, busybox):
+    full = payload(busybox, "sleep", "60")
+    async with serving(Miner(offer(busybox), after_ready=full)) as miner:
+        settings = config.model_copy(update={"miner_address": miner.address})
+        living = asyncio.create_task(process.live(settings, TOKEN, id_of(TOKEN), work))
+        await miner.hears(VolumesReady)
+        while not await engine.labelled(EXECUTOR, id_of(TOKEN)):
+            await asyncio.sleep(0.01)
+        miner.socket.transport.abort()
+        with pytest.raises(process.LineLost):
+            await asyncio.wait_for(living, 5)
+    assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
+
+
+async def test_a_stopped_executor_says_so_and_leaves_nothing(config, work, engine, busybox):
+    full = payload(busybox, "sleep", "60")
+    async with serving(Miner(offer(busybox), after_ready=full)) as miner:
+        settings = config.model_copy(update={"miner_address": miner.address})
+        living = asyncio.create_task(process.live(settings, TOKEN, id_of(TOKEN), work))
+        await miner.hears(ExecutorReady)
+        await miner.hears(VolumesReady)
+        living.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await living
+        assert isinstance(miner.last, HordeFailed)
+        assert miner.last.message == "the executor was told to stop"
+    assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
