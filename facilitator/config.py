@@ -1,5 +1,6 @@
 """Everything the environment may say to the facilitator."""
 
+import json
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -8,8 +9,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 def _words(value: object) -> object:
     """Accept `a,b` as well as `["a", "b"]`."""
-    if not isinstance(value, str) or value.lstrip().startswith("["):
+    if not isinstance(value, str):
         return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
