@@ -157,8 +157,3 @@ async def test_a_job_too_large_to_be_relayed_is_refused_with_its_largest_input(
     with pytest.raises(ComputeHordeError, match=r"/volume/large \(1,046,528 bytes\)"):
         await client.create_job(spec)
     assert not server.requests
-
-
-def test_form_fields_need_a_form():
-    with pytest.raises(ValueError, match="POST only"):
-        HTTPOutputVolume(http_method="PUT", url="u", form_fields={"a": "b"})

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from compute_horde_sdk.fallback import jobs, script, sky
+from compute_horde_sdk.fallback.spec import FallbackJobSpec
 from compute_horde_sdk.v1 import (
     ComputeHordeError,
     ComputeHordeJobSpec,
@@ -139,7 +140,7 @@ async def test_a_job_of_the_network_runs_on_a_machine_of_its_own(client, cloud, 
 
 
 async def test_a_failed_job_is_run_again_and_its_output_kept(client, cloud):
-    spec = fallback.FallbackJobSpec(run="echo out; exit 3", envs={"PATH": "/usr/bin:/bin"})
+    spec = FallbackJobSpec(run="echo out; exit 3", envs={"PATH": "/usr/bin:/bin"})
     seen = []
     job = await client.run_until_complete(spec, lambda job: seen.append(job.uuid), max_attempts=2)
     assert len(seen) == 2
@@ -154,7 +155,7 @@ async def test_a_failed_job_is_run_again_and_its_output_kept(client, cloud):
 
 async def test_a_wait_runs_out(client, cloud):
     cloud.running_polls = 10**6
-    job = await client.create_job(fallback.FallbackJobSpec(run="true", envs={"PATH": "/bin"}))
+    job = await client.create_job(FallbackJobSpec(run="true", envs={"PATH": "/bin"}))
     with pytest.raises(fallback.FallbackJobTimeoutError, match="did not complete") as caught:
         await job.wait(0.1)
     assert isinstance(caught.value, TimeoutError)
@@ -162,7 +163,7 @@ async def test_a_wait_runs_out(client, cloud):
 
 async def test_streaming_is_refused_before_anything_costs(client, cloud):
     with pytest.raises(fallback.FallbackError, match="ports="):
-        await client.create_job(fallback.FallbackJobSpec(run="true", streaming=True))
+        await client.create_job(FallbackJobSpec(run="true", streaming=True))
     assert cloud.launched is None
     job = fallback.FallbackJob(client, "u", fallback.FallbackJobStatus.ACCEPTED)
     with pytest.raises(fallback.FallbackError, match="ports="):
@@ -173,15 +174,15 @@ def test_the_spec_of_the_network_is_taken_over():
     spec = ComputeHordeJobSpec(
         ExecutorClass.always_on__test, "n", "image:1", args=["echo", "a b"], streaming=True
     )
-    assert fallback.FallbackJobSpec.from_job_spec(spec, cpus="4+", envs={"A": "1"}) == (
-        fallback.FallbackJobSpec(
+    assert FallbackJobSpec.from_job_spec(spec, cpus="4+", envs={"A": "1"}) == (
+        FallbackJobSpec(
             run="echo 'a b'", envs={"A": "1"}, cpus="4+", image_id="docker:image:1", streaming=True
         )
     )
 
 
 def test_uploads_and_downloads_are_quoted():
-    spec = fallback.FallbackJobSpec(
+    spec = FallbackJobSpec(
         input_volumes={
             "/volume/a b": HTTPInputVolume(url="https://x/?a=1&b='2'"),
             "/volume/hf": HuggingfaceInputVolume(repo_id="o/m", allow_patterns=["*.json"]),
