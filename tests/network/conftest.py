@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.network)
             item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(autouse=True)
+async def closed_clients(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """No connection outlives the test that opened it."""
+    yield
+    if "network" in request.fixturenames:
+        clients = request.getfixturevalue("network").clients
+        while clients:
+            await clients.pop().aclose()
 
 
 @pytest.fixture

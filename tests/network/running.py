@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Running:
     """The network's addresses, databases and processes."""
 
     home: Home
+    clients: list[ComputeHordeClient] = field(default_factory=list)
 
     @property
     def env(self) -> dict[str, str]:
@@ -57,12 +58,14 @@ class Running:
         return dict(line.split("=", 1) for line in lines)
 
     def client(self) -> ComputeHordeClient:
-        """A new client of the local user; one per event loop."""
-        return ComputeHordeClient(
+        """A new client of the local user; it is closed after the test."""
+        client = ComputeHordeClient(
             hotkey=load_hotkey(Path(self.env["USER_HOTKEY_FILE"])),
             compute_horde_validator_hotkey=self.env["VALIDATOR_HOTKEY"],
             facilitator_url=self.env["FACILITATOR_URL"],
         )
+        self.clients.append(client)
+        return client
 
     async def run(self, job_spec: ComputeHordeJobSpec) -> ComputeHordeJob:
         """One job to its end."""
