@@ -53,7 +53,10 @@ class Miner:
         await self.pool.open()
 
     async def drain(self) -> None:
-        """Take no more jobs, let those going on finish for a moment, end and tell the others."""
+        """Take no more jobs, let those going on finish for a moment, end and tell the others.
+
+        Then end the executors, while the sockets still stand.
+        """
         self.desk.closing = True
         patience = self.config.shutdown_seconds
         try:
@@ -62,11 +65,12 @@ class Miner:
                 await self.book.close()
         except TimeoutError:
             log.error("the database did not take the last facts; the next start ends their jobs")
+        await self.pool.close()
 
     async def close(self) -> None:
         """End everything."""
-        await self.drain()
-        await self.pool.close()
+        if not self.desk.closing:
+            await self.drain()
         if self._following:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)

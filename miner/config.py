@@ -65,7 +65,12 @@ class Config(BaseSettings):
     )
     executor_image: str = "ghcr.io/computehorde/executor:latest"
     docker_servers: Path | None = Field(None, description="YAML file of executor hosts")
-    docker_socket: Path = Path("/var/run/docker.sock")
+    docker_host: str = Field(
+        "unix:///var/run/docker.sock",
+        validation_alias=AliasChoices("MINER_DOCKER_HOST", "DOCKER_HOST"),
+        pattern="^unix://.",
+        description="the local container engine",
+    )
     executor_miner_address: str | None = Field(
         None, description="ws:// address of this miner as executors see it"
     )
@@ -81,7 +86,7 @@ class Config(BaseSettings):
     start_seconds: float = Field(30, description="how long an always-on executor may take to start")
     grace_seconds: float = Field(30, description="beyond its budget before a job is ended")
 
-    shutdown_seconds: float = Field(3, description="how long jobs may go on after SIGTERM")
+    shutdown_seconds: float = Field(2.5, description="how long jobs may go on after SIGTERM")
 
     retention_days: int = Field(2, ge=1, description="how long jobs and receipts are kept")
     resend_seconds: int = Field(3600, description="how long after its end a job is told again")
@@ -94,7 +99,13 @@ class Config(BaseSettings):
         """A JSON list or names separated by commas."""
         if not isinstance(value, str):
             return value
-        return tuple(name for name in value.strip("[] ").replace('"', "").split(",") if name)
+        bare = value.strip("[] ").replace(chr(34), "")
+        return tuple(name.strip() for name in bare.split(",") if name.strip())
+
+    @property
+    def docker_socket(self) -> Path:
+        """Where the local container engine listens."""
+        return Path(self.docker_host.removeprefix("unix://"))
 
     @property
     def executors_see_us_at(self) -> str:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 NURSERY = ("-m", "executor", "nursery")
 RESTART_SECONDS = 1.0
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 1.0
 
 
 class LocalManager(ExecutorManager):

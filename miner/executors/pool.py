@@ -174,7 +174,7 @@ class Pool:
     def disconnected(self, executor: Executor, code: int) -> None:
         """Its socket closed."""
         executor.line = None
-        if executor.leaving:
+        if executor.leaving or not self._open:
             return
         while_busy = " while job was running" if executor.tenant else ""
         self._gone(executor, f"disconnected{while_busy} (code: {code})")
@@ -186,7 +186,7 @@ class Pool:
         if executor is None:
             return
         executor.wait(None, bool)
-        if not executor.leaving:
+        if not executor.leaving and self._open:
             self._gone(executor, f"ended: {how}")
 
     def release(self, executor: Executor) -> None:

@@ -184,7 +184,7 @@ def outline(message: JobOffered | JobPayload) -> str:
             [u.output_upload_type, getattr(u, "relative_path", None)]
             for u in each_upload(message.output_upload)
         ]
-    return plain(json.dumps(kept, ensure_ascii=False))
+    return json.dumps(kept, ensure_ascii=False)
 
 
 def result_fields(fact: JobMessage) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A miner whose executors are played by tests, and a validator it knows."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -79,6 +80,13 @@ class Scene:
 
 
 Run = Callable[..., "AbstractAsyncContextManager[Scene]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_half_open(django_db_setup: None) -> Iterator[None]:
+    """A connection given up while it was being opened ends when it is collected."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

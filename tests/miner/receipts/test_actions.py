@@ -1,0 +1,86 @@
+"""Receipts in the database."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from compute_horde import receipts
+from compute_horde.django import database
+from compute_horde.django.database import in_database
+from compute_horde.hardware import ExecutorClass
+from miner.receipts import actions
+from miner.receipts.models import Receipt
+from tests.miner.conftest import MINER, VALIDATOR
+from tests.miner.peers import CLASS, ValidatorPeer
+
+PEER = ValidatorPeer(None, VALIDATOR, MINER.ss58_address)
+
+
+@pytest.fixture(autouse=True)
+def _threads(transactional_db):
+    yield
+    database.close_threads()
+
+
+def started(uuid=None, **changes):
+    payload = PEER.started(uuid or str(uuid4())).model_copy(update=changes)
+    signature = receipts.signing.signed_hex(VALIDATOR, payload.blob())
+    return receipts.counter_sign(payload, signature, MINER)
+
+
+def finished(uuid, score="1.000000"):
+    said = PEER.finished_receipt(uuid, score)
+    return receipts.counter_sign(said.payload, said.signature, MINER)
+
+
+def test_of_two_receipts_of_a_type_the_first_stays():
+    uuid = str(uuid4())
+    actions.store([finished(uuid, "1.000000")])
+    actions.store([finished(uuid, "2.000000"), started(uuid)])
+    bodies = [receipts.Receipt.model_validate_json(r.body) for r in Receipt.objects.all()]
+    assert [getattr(r.payload, "score_str", None) for r in bodies] == ["1.000000", None]
+
+
+def test_what_is_stored_is_what_was_signed():
+    actions.store([started()])
+    line = actions.page_text(Receipt.objects.get().page)
+    receipts.Receipt.model_validate_json(line).verify()
+    assert line.endswith("}\n")
+
+
+def test_only_organic_started_receipts_that_are_valid_excuse():
+    now = datetime.now(UTC).replace(microsecond=0)
+    good = started(timestamp=now - timedelta(seconds=7))
+    actions.store(
+        [
+            good,
+            started(timestamp=now - timedelta(seconds=8)),
+            started(timestamp=now + timedelta(seconds=1)),
+            started(timestamp=now, is_organic=False),
+            started(timestamp=now, executor_class=ExecutorClass.always_on__llm__a6000),
+            finished(str(uuid4())),
+        ]
+    )
+    assert actions.find_excuses(CLASS, now) == [good]
+
+
+async def test_the_last_receipt_of_a_job_does_not_wait():
+    book, uuid = actions.Book(), str(uuid4())
+    await book.enter(started(uuid))
+    assert await in_database(Receipt.objects.count) == 0
+    await book.enter(finished(uuid))
+    assert await in_database(Receipt.objects.count) == 2
+
+
+async def test_excuses_include_what_was_entered_just_now():
+    book, receipt = actions.Book(), started()
+    await book.enter(receipt)
+    assert await book.excuses(CLASS, receipt.payload.timestamp) == [receipt]
+
+
+def test_old_receipts_are_forgotten():
+    now = datetime.now(UTC).replace(microsecond=0)
+    actions.store([started(timestamp=now - timedelta(days=3)), started()])
+    assert actions.evict(now - timedelta(days=2)) == 1
+    assert Receipt.objects.count() == 1

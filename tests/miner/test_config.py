@@ -1,0 +1,47 @@
+"""What the environment may say."""
+
+import pytest
+from pydantic import ValidationError
+
+from compute_horde.hardware import ExecutorClass
+from miner.config import Config, child_environment
+
+
+@pytest.fixture
+def env(monkeypatch):
+    for name in ("MINER_VALIDATORS", "MINER_EXECUTORS", "MINER_PORT", "DOCKER_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch.setenv
+
+
+@pytest.mark.parametrize("text", ["a,b", '["a", "b"]', "a, b,"])
+def test_validators_are_a_list_in_either_form(env, text):
+    env("MINER_VALIDATORS", text)
+    assert Config(_env_file=None).validators == ("a", "b")
+
+
+def test_executors_are_counted_by_class(env):
+    env("MINER_EXECUTORS", '{"always_on.test": 4}')
+    assert Config(_env_file=None).executors == {ExecutorClass.always_on__test: 4}
+    env("MINER_EXECUTORS", '{"quantum": 4}')
+    with pytest.raises(ValidationError):
+        Config(_env_file=None)
+
+
+def test_executors_find_the_miner_on_its_own_port(env):
+    env("MINER_PORT", "4711")
+    assert Config(_env_file=None).executors_see_us_at == "ws://127.0.0.1:4711"
+
+
+def test_the_engine_is_the_one_of_the_docker_command(env):
+    env("DOCKER_HOST", "unix:///run/mine.sock")
+    assert str(Config(_env_file=None).docker_socket) == "/run/mine.sock"
+
+
+def test_children_are_not_told_our_secrets(env):
+    env("MINER_SECRET_KEY", "hush")
+    env("DATABASE_URL", "hush")
+    env("EXECUTOR_DEBUG", "true")
+    told = child_environment(EXECUTOR_OWNER="me")
+    assert "hush" not in told.values()
+    assert (told["EXECUTOR_DEBUG"], told["EXECUTOR_OWNER"]) == ("true", "me")
