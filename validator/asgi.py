@@ -2,8 +2,9 @@
 
 import os
 
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.settings")  # noqa: TID251
 
-application = get_asgi_application()
+application = ASGIStaticFilesHandler(get_asgi_application())

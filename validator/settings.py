@@ -16,7 +16,8 @@ INSTALLED_APPS = [
     "validator.synthetic",
     "validator.weights",
 ]
-MIDDLEWARE = shared.MIDDLEWARE
+# Static files are served in `asgi`, from the packages they come in.
+MIDDLEWARE = [name for name in shared.MIDDLEWARE if "whitenoise" not in name]
 TEMPLATES = shared.templates()
 DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -29,7 +30,4 @@ LOGGING["loggers"] |= {
 }
 USE_TZ = True
 TIME_ZONE = "UTC"
-STATIC_URL = "static/"
-STATIC_ROOT = shared.static_root("validator")
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = config.debug
+STATIC_URL = "/static/"

@@ -9,7 +9,7 @@ from validator import health
 admin.site.site_header = admin.site.site_title = "ComputeHorde validator"
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="admin/")),
+    path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("health", health.health),
     path("metrics", health.metrics),

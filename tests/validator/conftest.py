@@ -84,5 +84,11 @@ def scene(transactional_db: None) -> Scene:
 @pytest.fixture(autouse=True)
 def _threads_end(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
-    if {"scene", "transactional_db"} & set(request.fixturenames):
+    marked = request.node.get_closest_marker("django_db")
+    if marked or "transactional_db" in request.fixturenames:
         database.close_threads()
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

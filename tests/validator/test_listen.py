@@ -1,15 +1,19 @@
 """Jobs through the listener, between a scripted facilitator and scripted miners."""
 
 import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from bittensor_core import Keypair
+from django.db.backends.signals import connection_created
 
+from compute_horde import hardware
 from compute_horde.django.database import in_database
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY, Heartbeat, Response
 from compute_horde.protocol.job import (
     CheatReported,
+    ExecutionDone,
     ExecutorReady,
     JobAccepted,
     JobDeclined,
@@ -22,7 +26,7 @@ from compute_horde.protocol.message import Message
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
 from compute_horde.protocol.status import StatusReported
 from compute_horde.receipts import counter_sign
-from compute_horde.signing import sign_request, verify_hex
+from compute_horde.signing import sign_request, validator_signed_text, verify_hex
 from compute_horde.vocabulary import (
     FailureReason,
     HordeReason,
@@ -133,8 +137,6 @@ async def test_a_job_goes_from_the_facilitator_to_the_miner_and_its_result_back(
 async def test_everything_said_to_the_miner_is_signed_as_published_miners_check_it(
     scene: Scene,
 ) -> None:
-    from compute_horde.signing import validator_signed_text
-
     miner, job = MinerPeer(), request()
     async with scene(miner) as facilitator:
         await facilitator.say(job)
@@ -164,8 +166,6 @@ async def test_a_job_costs_at_most_five_statements(scene: Scene) -> None:
 
     def watch(connection, **_):
         connection.execute_wrappers.append(count)
-
-    from django.db.backends.signals import connection_created
 
     connection_created.connect(watch)
     try:
@@ -198,10 +198,6 @@ async def all_told_by(facilitator: FacilitatorPeer, uuid: str) -> None:
 async def test_a_silent_miner_ends_the_job_and_is_paid_nothing(
     scene: Scene, heard: list, reason: HordeReason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datetime import timedelta
-
-    from compute_horde import hardware
-
     quick = hardware.Promise("T", timedelta(milliseconds=50))
     monkeypatch.setitem(hardware.PROMISES, hardware.ExecutorClass.always_on__test, quick)
     miner = MinerPeer(offered_then(*heard))
@@ -344,8 +340,6 @@ async def test_jobs_are_spread_over_miners_and_wait_when_all_are_busy(scene: Sce
 
 
 def _rest(uuid: str) -> list[Message]:
-    from compute_horde.protocol.job import ExecutionDone
-
     return [ExecutionDone(job_uuid=uuid), result(uuid)]
 
 

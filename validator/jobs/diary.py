@@ -19,6 +19,10 @@ from validator.jobs.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
+# States on the way may wait for the next one; the end of a job hurries what waits.
+COMPANY_SECONDS = 0.03
+ACKNOWLEDGED_SECONDS = 0.2
+
 
 class NotOursError(ComputeHordeError):
     """Another listener conducts this job, or its row is gone."""
@@ -37,8 +41,10 @@ class Diary:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._scribe: Scribe[str, Entry] = Scribe(self._write)
-        self._acknowledged: Scribe[str, str] = Scribe(self._remember)
+        self._scribe: Scribe[str, Entry] = Scribe(self._write, linger_seconds=COMPANY_SECONDS)
+        self._acknowledged: Scribe[str, str] = Scribe(
+            self._remember, linger_seconds=ACKNOWLEDGED_SECONDS
+        )
 
     def hear(self, kind: Job.Kind, move: Move) -> None:
         """Write this soon, then tell."""

@@ -49,7 +49,7 @@ class OrderForm(forms.ModelForm):
 
     class Meta:
         model = Job
-        fields: list[str] = []
+        fields = ["docker_image", "executor_class", "wanted_miner"]
 
     def clean_args(self) -> list[str]:
         """As a shell would split them."""

@@ -5,7 +5,7 @@ read first: a conditional update moves it, and what hangs on it is written only 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ class Fact:
     state: JobState
     message: Message
     said_by: Party
+    heard_at: datetime = field(default_factory=timezone.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,9 @@ issued AS (
 ),
 heard AS (
     INSERT INTO jobs_jobevent (job_id, state, body, said_by, created_at)
-    SELECT touched.uuid, fact.state, fact.body, fact.said_by, %(now)s FROM touched, unnest(
-        %(states)s::text[], %(bodies)s::text[], %(parties)s::text[]
-    ) WITH ORDINALITY AS fact (state, body, said_by, place)
+    SELECT touched.uuid, fact.state, fact.body, fact.said_by, fact.heard_at FROM touched, unnest(
+        %(states)s::text[], %(bodies)s::text[], %(parties)s::text[], %(heard)s::timestamptz[]
+    ) WITH ORDINALITY AS fact (state, body, said_by, heard_at, place)
     ORDER BY fact.place
 )
 SELECT count(*) FROM touched
@@ -132,6 +133,7 @@ def _write(statement: str, move: Move, columns: dict[str, Any]) -> bool:
         "states": [str(fact.state) for fact in move.facts],
         "bodies": [fact.message.encode() for fact in move.facts],
         "parties": [str(fact.said_by) for fact in move.facts],
+        "heard": [fact.heard_at for fact in move.facts],
         "types": [payload.receipt_type for payload in payloads],
         "miners": [payload.miner_hotkey for payload in payloads],
         "scores": [

@@ -1,0 +1,242 @@
+"""Batches on a real database, with scripted miners."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bittensor_core import Keypair
+from django.utils import timezone
+
+from compute_horde.cycles import cycle_at
+from compute_horde.django.database import in_database
+from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.job import (
+    ExecutionDone,
+    JobDeclined,
+    JobOffered,
+    JobPayload,
+    VolumesReady,
+)
+from compute_horde.protocol.message import Message
+from compute_horde.protocol.receipt import FinishedReceiptIssued
+from compute_horde.vocabulary import RejectionReason
+from tests.validator.chains import FakeChain
+from tests.validator.conftest import configured, remember
+from tests.validator.peers import MINER, MinerPeer, obliging, result, serving
+from validator.jobs.models import Job
+from validator.network.models import Manifest, Neuron
+from validator.receipts.models import IssuedReceipt
+from validator.synthetic import actions, rules
+from validator.synthetic.models import Batch, Puzzle
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NETUID = 8
+CYCLE = cycle_at(1000, netuid=NETUID, tempo=9)
+EVE = Keypair.create_from_uri("//Eve")
+
+
+def configuration(**fields: Any):
+    given = {
+        "netuid": NETUID,
+        "hash_candidates": 50,
+        "manifest_timeout_seconds": 1.0,
+        "reservation_seconds": 1,
+        "queue_seconds": 0.0,
+    }
+    return configured(**(given | fields))
+
+
+def solving(miner: MinerPeer, message: Message) -> list[Message]:
+    """A miner that really looks for the numbers."""
+    if not isinstance(message, JobPayload):
+        return obliging(miner, message)
+    import hashlib
+
+    salt, candidates, *targets = message.docker_run_cmd
+    numbers = {hashlib.sha256(f"{salt}{n}".encode()).hexdigest(): n for n in range(int(candidates))}
+    said = "".join(f"{numbers[target]}\n" for target in targets)
+    uuid = message.job_uuid
+    return [VolumesReady(job_uuid=uuid), ExecutionDone(job_uuid=uuid), result(uuid, said)]
+
+
+def begun() -> Batch:
+    return Batch.objects.create(cycle_start=1, block=1, seed="s", alive_at=timezone.now())
+
+
+async def held(*miners: MinerPeer, **fields: Any) -> list[tuple[str, int, str]]:
+    """Hold a batch; who earned what, and why."""
+    async with serving(*miners):
+        await in_database(remember, *miners)
+        batch = await in_database(begun)
+        attempts = await actions._held(batch, configuration(**fields))
+        for miner in miners:
+            for number, _ in enumerate(
+                [a for a in attempts if a.accepted_at and a.task.hotkey == miner.hotkey], 1
+            ):
+                await miner.hears(FinishedReceiptIssued, number)
+    rows = Puzzle.objects.order_by("hotkey", "id").values_list("hotkey", "points", "verdict")
+    return await in_database(lambda: list(rows))
+
+
+async def test_right_answers_earn_points_and_wrong_ones_do_not() -> None:
+    right, wrong = MinerPeer(solving), MinerPeer(obliging, {"always_on.test": 1}, EVE)
+    earned = await held(right, wrong)
+    assert sorted(earned) == sorted(
+        [
+            (right.hotkey, 1, "right"),
+            (right.hotkey, 1, "right"),
+            (wrong.hotkey, 0, "wrong answer"),
+        ]
+    )
+    scores = {one.payload.score_str for one in right.all(FinishedReceiptIssued)}
+    assert scores == {"1.000000"}
+    assert wrong.all(FinishedReceiptIssued)[0].payload.score_str == "0.000000"
+
+
+async def test_everything_about_a_puzzle_is_stored_like_any_job() -> None:
+    await held(MinerPeer(solving, {"always_on.test": 1}))
+    job = await in_database(Job.objects.get)
+    assert (job.kind, job.state, job.miner) == ("synthetic", "completed", MINER.ss58_address)
+    states = await in_database(lambda: list(job.events.values_list("state", flat=True)))
+    assert states == [
+        "accepted",
+        "executor_ready",
+        "volumes_ready",
+        "execution_done",
+        "completed",
+    ]
+    receipts = IssuedReceipt.objects.order_by("id").values_list("receipt_type", "score")
+    stored = await in_database(lambda: [(kind, score and int(score)) for kind, score in receipts])
+    assert stored == [
+        ("JobStartedReceipt", None),
+        ("JobAcceptedReceipt", None),
+        ("JobFinishedReceipt", 1),
+    ]
+
+
+async def test_offers_say_that_they_are_not_organic() -> None:
+    miner = MinerPeer(solving)
+    await held(miner)
+    assert {o.job_started_receipt_payload.is_organic for o in miner.all(JobOffered)} == {False}
+
+
+async def test_one_bad_miner_does_not_spoil_the_batch() -> None:
+    def silent(miner: MinerPeer, message: Message) -> list[Message]:
+        return []
+
+    def confused(miner: MinerPeer, message: Message) -> list[Message]:
+        if isinstance(message, JobOffered):
+            return [result(message.job_uuid)]
+        return []
+
+    gone = MinerPeer(solving, {"always_on.test": 1}, Keypair.create_from_uri("//Gone"))
+    gone.port = 1
+    good = MinerPeer(solving, {"always_on.test": 1})
+    peers = [
+        good,
+        MinerPeer(silent, {"always_on.test": 1}, EVE),
+        MinerPeer(confused, {"always_on.test": 1}, Keypair.create_from_uri("//Ferdie")),
+    ]
+    shy = MinerPeer(solving, {"always_on.test": 1}, Keypair.create_from_uri("//Shy"))
+    shy.accepts_logins = False
+    async with serving(*peers, shy):
+        await in_database(remember, *peers, shy, gone)
+        batch = await in_database(begun)
+        attempts = await actions._held(batch, configuration())
+    verdicts = {attempt.task.hotkey: attempt.verdict for attempt in attempts}
+    assert verdicts[good.hotkey] == "right"
+    assert verdicts[EVE.ss58_address].startswith("initial_response_timed_out")
+    assert "broke the order" in verdicts[peers[2].hotkey]
+    assert set(verdicts) == {peer.hotkey for peer in peers}
+
+
+async def test_a_busy_miner_is_asked_again_for_a_while() -> None:
+    left = [1]
+
+    def busy_once(miner: MinerPeer, message: Message) -> list[Message]:
+        if isinstance(message, JobOffered) and left[0]:
+            left[0] -= 1
+            busy = RejectionReason.BUSY
+            return [JobDeclined(job_uuid=message.job_uuid, reason=busy)]
+        return solving(miner, message)
+
+    earned = await held(MinerPeer(busy_once, {"always_on.test": 1}), queue_seconds=5.0)
+    assert [points for _, points, _ in earned] == [1]
+
+
+async def test_a_miner_that_stays_busy_earns_nothing() -> None:
+    def busy(miner: MinerPeer, message: Message) -> list[Message]:
+        if isinstance(message, JobOffered):
+            reason = RejectionReason.BUSY
+            return [JobDeclined(job_uuid=message.job_uuid, reason=reason)]
+        return []
+
+    earned = await held(MinerPeer(busy, {"always_on.test": 1}))
+    assert [(points, verdict) for _, points, verdict in earned] == [(0, "busy: ")]
+    assert await in_database(lambda: Job.objects.get().state) == "rejected"
+
+
+def test_a_cycle_has_one_batch() -> None:
+    assert actions.claim(CYCLE, 1001)
+    assert actions.claim(CYCLE, 1002) is None
+
+
+@pytest.mark.parametrize(
+    ("block", "batches"), [(CYCLE.start, 0), (CYCLE.start + 2, 1), (CYCLE.start + 16, 0)]
+)
+def test_a_batch_is_held_when_it_is_due_and_once(block: int, batches: int) -> None:
+    remember(MinerPeer())
+    Manifest.objects.create(
+        hotkey=MINER.ss58_address,
+        executor_class="always_on.test",
+        count=1,
+        heard_at=timezone.now(),
+    )
+    config = configuration(manifest_timeout_seconds=0.05)
+    Neuron.objects.update(port=1)
+    for _ in range(2):
+        actions.run_due(FakeChain(block=block), config)
+    assert list(Batch.objects.values_list("state", flat=True)) == ["done"] * batches
+
+
+def test_before_anybody_declared_an_executor_the_batch_waits() -> None:
+    actions.run_due(FakeChain(block=CYCLE.start + 2), configuration())
+    assert not Batch.objects.exists()
+
+
+def test_an_operators_batch_belongs_to_no_cycle() -> None:
+    actions.run_extra(FakeChain(block=7), configuration())
+    actions.run_extra(FakeChain(block=8), configuration())
+    rows = list(Batch.objects.order_by("id").values_list("cycle_start", "block", "state"))
+    assert rows == [(None, 7, "done"), (None, 8, "done")]
+
+
+def test_a_dead_workers_batch_is_buried_with_its_jobs_and_the_next_one_works() -> None:
+    batch = actions.claim(CYCLE, 1001)
+    cost = rules.Cost("image", 10, 10)
+    task = rules.Task(MINER.ss58_address, ExecutorClass.always_on__test, "hash", "s")
+    attempt = actions.Attempt(task, rules.request(task, cost, actions.new_uuid()))
+    actions._begin(batch, [attempt])
+    actions.bury_dead()
+    assert Batch.objects.get().state == "running"
+    long_ago = timezone.now() - timedelta(minutes=2)
+    Batch.objects.update(alive_at=long_ago)
+    actions.bury_dead()
+    assert Batch.objects.get().state == "failed"
+    job = Job.objects.get()
+    assert job.state == "horde_failed"
+    assert "worker died" in job.events.get().body
+    assert Puzzle.objects.get().points == 0
+    assert actions.claim(cycle_at(CYCLE.stop, netuid=NETUID, tempo=9), 1021)
+
+
+def test_a_batch_that_breaks_is_marked_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(actions, "_held", broken)
+    with pytest.raises(RuntimeError):
+        actions.run_extra(FakeChain(), configuration())
+    assert Batch.objects.get().state == "failed"
+    assert "broken" in Batch.objects.get().problem
