@@ -2,7 +2,6 @@
 
 import base64
 import sys
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,6 @@ class Progress:
     """A line for each status on stderr; between them, on a terminal, a clock that moves."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
         self._spinner: Status | None = None
         self.uuid: str | None = None
 
@@ -62,7 +60,9 @@ class Progress:
             self._line(f"job {job.uuid}")
         status = entry.status.value
         words = WORDS[status]
-        self._line(f"+{time.monotonic() - self._began:8.3f} s  {status:<16} {words}")
+        # By the facilitator's clock: several statuses may arrive here at once.
+        passed = (entry.created_at - job.status_history[0].created_at).total_seconds()
+        self._line(f"+{passed:8.3f} s  {status:<16} {words}")
         if self._spinner is not None:
             self._spinner.update(words)
 

@@ -4,9 +4,11 @@ import asyncio
 import json
 import logging
 import random
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +37,7 @@ SHOWN_ERROR_CHARS = 500
 # Said by a facilitator that knows our extensions, in each of its answers.
 EXTENSIONS_HEADER = "X-CH-Extensions"
 IDEMPOTENCY = "idempotency-key"
+NO_VALIDATOR = b"Could not select Validator"
 
 # Nothing of the request can have been acted upon.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -67,12 +70,20 @@ class Answer:
             ) from exc
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom TLS trusts. Reading the certificates takes as long as a job; once is enough."""
+    return httpx.create_ssl_context()
+
+
 class _Session:
     """What belongs to one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.client = httpx.AsyncClient(follow_redirects=True, timeout=TIMEOUT_SECONDS)
+        self.client = httpx.AsyncClient(
+            follow_redirects=True, timeout=TIMEOUT_SECONDS, verify=_trusted()
+        )
         self.logging_in = asyncio.Lock()
 
 
@@ -156,8 +167,7 @@ class Facilitator:
                     raise self._unreachable(request, exc) from exc
                 told: object = type(exc).__name__
             else:
-                busy = answer.status == httpx.codes.TOO_MANY_REQUESTS or answer.status >= 500
-                if attempt == ATTEMPTS or not busy:
+                if attempt == ATTEMPTS or not _may_pass(answer):
                     return answer
                 told = answer.status
             log.debug("facilitator asked again", extra={"attempt": attempt, "cause": told})
@@ -277,6 +287,13 @@ class Facilitator:
         return FacilitatorUnreachable(f"{told}; is the facilitator up, and its URL right?")
 
 
+def _may_pass(answer: Answer) -> bool:
+    """Whether the same request may soon be answered better; nothing was done for this one."""
+    # A validator takes a moment to come back to a facilitator that was restarted.
+    busy = answer.status == httpx.codes.TOO_MANY_REQUESTS or answer.status >= 500
+    return busy or (answer.status == httpx.codes.BAD_REQUEST and NO_VALIDATOR in answer.body)
+
+
 def _valid(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -288,7 +305,7 @@ def _valid(url: str) -> str:
 
 def _advice(answer: Answer) -> str:
     """What to do about a refusal that we recognise."""
-    if b"Could not select Validator" in answer.body:
+    if NO_VALIDATOR in answer.body:
         return (
             ". The validator is not connected to this facilitator: check the validator's hotkey, "
             "or ask its operator whether it is up"

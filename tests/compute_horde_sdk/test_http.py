@@ -40,10 +40,19 @@ async def test_a_busy_facilitator_is_asked_five_times(client, server, spec, stat
 
 async def test_a_refusal_is_told_once_with_what_the_facilitator_said(client, server, spec):
     server.faults["POST /api/v1/job"] = [400]
-    server.errors[400] = ["Could not select Validator"]
-    with pytest.raises(RequestRefused, match=r"Could not select Validator.*not connected"):
+    server.errors[400] = {"docker_image": ["too long"]}
+    with pytest.raises(RequestRefused, match=r"400 to POST .*docker_image.*too long"):
         await client.create_job(spec)
     assert len(server.seen("POST /api/v1/job")) == 1
+
+
+async def test_a_validator_that_is_just_coming_back_is_waited_for(client, server, spec):
+    server.errors[400] = ["Could not select Validator"]
+    server.faults["POST /api/v1/job"] = [400, 400]
+    await client.create_job(spec)
+    server.faults["POST /api/v1/job"] = [400] * 5
+    with pytest.raises(RequestRefused, match=r"Could not select Validator.*not connected"):
+        await client.create_job(spec)
 
 
 async def test_a_retry_after_a_lost_answer_makes_no_second_job(client, server, spec):
