@@ -2,6 +2,8 @@
 
 import sys
 
+from pydantic import ValidationError
+
 from compute_horde.errors import ConfigurationError
 from executor import nursery, process
 from executor.config import Config
@@ -12,6 +14,14 @@ WRONG_USE = 2
 
 def main(arguments: list[str]) -> int:
     """The exit code of the process."""
+    try:
+        return _run(arguments)
+    except (ConfigurationError, ValidationError) as exc:
+        sys.stderr.write(f"{exc}\n")
+        return WRONG_USE
+
+
+def _run(arguments: list[str]) -> int:
     config = Config()
     set_up(debug=config.debug)
     match arguments:

@@ -7,7 +7,7 @@ import signal
 from contextlib import AsyncExitStack
 
 from compute_horde.adapters.websocket import Line, LineLost, line_to
-from compute_horde.errors import ContainerError, JobError
+from compute_horde.errors import ConfigurationError, ContainerError, JobError
 from compute_horde.protocol.links import MINER_TO_EXECUTOR, ToExecutor
 from executor.config import Config
 from executor.containers import Engine
@@ -35,7 +35,10 @@ def id_of(token: str) -> str:
 def run(config: Config, token: str) -> int:
     """The exit code: 0 after an answered job."""
     executor_id = id_of(token)
-    work = WorkDir.make(config.work_dir, executor_id, config.owner)
+    try:
+        work = WorkDir.make(config.work_dir, executor_id, config.owner)
+    except OSError as exc:
+        raise ConfigurationError(f"EXECUTOR_WORK_DIR cannot be used: {exc}") from exc
     try:
         return asyncio.run(_stoppable(config, token, executor_id, work))
     finally:

@@ -21,19 +21,21 @@ def is_left(config: Config, executor_id: str) -> bool:
 
 def one(config: Config, executor_id: str) -> int:
     """Clean up after one executor, unless it lives; an exit code."""
-    return asyncio.run(_swept(config, [executor_id]))
+    return asyncio.run(swept(config, [executor_id]))
 
 
 def abandoned(config: Config) -> int:
     """Clean up after all dead executors of this owner, such as those of an earlier miner."""
     left = list(workdir.abandoned(config.work_dir, config.owner))
-    return asyncio.run(_swept(config, left, everything=True))
+    return asyncio.run(swept(config, left, everything=True))
 
 
-async def _swept(config: Config, left: list[str], *, everything: bool = False) -> int:
+async def swept(config: Config, left: list[str], *, everything: bool = False) -> int:
+    """Clean up after these executors, and with `everything` after all of this owner."""
     try:
         async with await Engine.connect(config.docker_url) as engine:
-            if everything:
+            # Without an owner, nobody can tell ours from another's.
+            if everything and config.owner:
                 left = left + await _containers_without_executor(engine, config)
             for executor_id in dict.fromkeys(left):
                 await _remove(engine, config, executor_id)

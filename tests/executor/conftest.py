@@ -10,11 +10,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from executor import process
 from executor.config import Config
 from executor.containers import EXECUTOR, Engine
 from executor.process import id_of
 from executor.workdir import WorkDir
-from tests.executor.peer import TOKEN
+from tests.executor.peer import TOKEN, Miner, offer, payload, serving
 
 BUSYBOX = Path("/bin/busybox")
 APPLETS = "sh true false echo cat ls ln mkdir mkfifo sleep yes dd head rm id touch seq env df kill"
@@ -92,6 +93,32 @@ async def engine():
     async with await Engine.connect(None) as connected:
         yield connected
         await connected.remove(label=EXECUTOR, value=id_of(TOKEN))
+
+
+@pytest.fixture
+async def does(config, work, engine):
+    """Runs a job to its end and gives the miner that heard it."""
+
+    async def run(offered, full=None, **changes):
+        async with serving(Miner(offered, after_ready=full)) as miner:
+            settings = config.model_copy(update={"miner_address": miner.address} | changes)
+            await process.live(settings, TOKEN, id_of(TOKEN), work)
+            await asyncio.wait_for(miner.hung_up.wait(), 5)
+        assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
+        return miner
+
+    return run
+
+
+@pytest.fixture
+def runs(does, busybox):
+    """Runs a shell line in the small image and gives the last word."""
+
+    async def run(line, *, offered=None, settings=None, **changes):
+        full = payload(busybox, "sh", "-c", line, **changes)
+        return (await does(offered or offer(busybox), full, **(settings or {}))).last
+
+    return run
 
 
 class Site:

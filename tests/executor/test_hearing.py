@@ -10,15 +10,17 @@ from tests.executor.peer import JOB, Miner, offer, payload, serving
 
 
 async def heard(*said, complaints):
-    async with serving(Miner(*said)) as miner:
-        async with line_to(miner.address, MINER_TO_EXECUTOR) as line:
-            hearing = Hearing(line)
-            listening = asyncio.create_task(hearing.listen())
-            async with miner.news:
-                enough = miner.news.wait_for(lambda: len(miner.heard) == complaints)
-                await asyncio.wait_for(enough, 5)
-            await asyncio.sleep(0.05)
-            listening.cancel()
+    async with (
+        serving(Miner(*said)) as miner,
+        line_to(miner.address, MINER_TO_EXECUTOR) as line,
+    ):
+        hearing = Hearing(line)
+        listening = asyncio.create_task(hearing.listen())
+        async with miner.news:
+            enough = miner.news.wait_for(lambda: len(miner.heard) == complaints)
+            await asyncio.wait_for(enough, 5)
+        await asyncio.sleep(0.05)
+        listening.cancel()
     return hearing, [message.details for message in miner.heard]
 
 

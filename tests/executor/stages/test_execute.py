@@ -1,0 +1,111 @@
+"""How a container's run ends, whatever the engine and the job do."""
+
+import asyncio
+
+import pytest
+
+from compute_horde.errors import HordeError, JobError
+from compute_horde.vocabulary import FailureReason
+from executor.stages import execute
+from executor.stages.execute import Run
+
+
+class FakeContainer:
+    """Prints, then exits with `code`; with None it runs until it is killed."""
+
+    def __init__(self, code=0, prints=((False, b"out"), (True, b"err")), *, dies=True):
+        self.code = code
+        self.prints = prints
+        self.dies = dies
+        self.ended = asyncio.Event()
+        self.kills = 0
+
+    async def output(self):
+        for piece in self.prints:
+            yield piece
+        if self.code is None:
+            await self.ended.wait()
+
+    async def exit_code(self):
+        if self.code is None:
+            await self.ended.wait()
+            return 137
+        return self.code
+
+    async def kill(self):
+        self.kills += 1
+        if self.dies:
+            self.ended.set()
+
+    async def was_out_of_memory(self):
+        return self.code == 9
+
+
+@pytest.fixture
+def run_of(work, config):
+    runs = []
+
+    def made(container, **changes):
+        settings = config.model_copy(update=changes)
+        runs.append(Run(container, work, settings, memory=1000, watch_root=False))
+        return runs[-1]
+
+    yield made
+    for run in runs:
+        run.close()
+
+
+async def test_a_run_that_ends_well_has_printed_all(run_of):
+    container = FakeContainer()
+    run = run_of(container)
+    await run.finish(5)
+    assert (run.stdout.shown(), run.stderr.shown()) == ("out", "err")
+    assert container.kills == 0
+
+
+@pytest.mark.parametrize(("code", "told"), [(1, "code: 1"), (9, "1000 bytes"), (137, "1000 bytes")])
+async def test_an_exit_code_fails_the_job_with_what_it_printed(run_of, code, told):
+    with pytest.raises(JobError, match=told) as failed:
+        await run_of(FakeContainer(code)).finish(5)
+    error = failed.value
+    assert error.reason is FailureReason.NONZERO_RETURN_CODE
+    assert (error.exit_status, error.stdout, error.stderr) == (code, "out", "err")
+
+
+async def test_a_run_over_its_time_is_killed(run_of):
+    container = FakeContainer(None)
+    with pytest.raises(JobError) as failed:
+        await run_of(container).finish(0.05)
+    assert container.kills == 1
+    assert failed.value.reason is FailureReason.TIMEOUT
+    assert (failed.value.exit_status, failed.value.stdout) == (None, "out")
+
+
+async def test_a_run_that_makes_too_many_files_is_killed(run_of, work, monkeypatch):
+    monkeypatch.setattr(execute, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(execute, "MAX_ENTRIES", 10)
+    for number in range(11):
+        (work.output / str(number)).touch()
+    container = FakeContainer(None)
+    with pytest.raises(JobError, match="more than 10 files"):
+        await run_of(container).finish(5)
+    assert container.kills == 1
+
+
+async def test_an_engine_that_does_not_kill_is_to_blame(run_of, monkeypatch):
+    monkeypatch.setattr(execute, "DRAIN_SECONDS", 0.05)
+    with pytest.raises(HordeError, match="did not end"):
+        await run_of(FakeContainer(None, dies=False)).finish(0.05)
+
+
+async def test_output_that_never_closes_does_not_hold_the_job(run_of, monkeypatch):
+    monkeypatch.setattr(execute, "DRAIN_SECONDS", 0.05)
+
+    class Held(FakeContainer):
+        async def output(self):
+            yield False, b"out"
+            await asyncio.sleep(60)
+
+    run = run_of(Held())
+    await run.finish(5)
+    assert run.stdout.shown() == "out"

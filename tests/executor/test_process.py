@@ -1,0 +1,107 @@
+"""One process, one job, an exit code that says how it went."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from executor import process
+from executor.process import id_of
+from tests.executor.peer import TOKEN, Miner, offer, payload, serving
+
+pytestmark = pytest.mark.docker
+
+
+async def started(tmp_path, **env):
+    settings = {
+        "EXECUTOR_WORK_DIR": str(tmp_path / "work"),
+        "EXECUTOR_OWNER": "executor-tests",
+        "EXECUTOR_MEMORY_BYTES": "100000000",
+        "EXECUTOR_TOKEN": TOKEN,
+    }
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "executor"),
+        env=os.environ | settings | env,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def ended(running):
+    _, said = await asyncio.wait_for(running.communicate(), 20)
+    return running.returncode, said.decode()
+
+
+def left(tmp_path):
+    return list((tmp_path / "work").glob("ch-*"))
+
+
+async def test_an_executor_does_one_job_and_is_gone(tmp_path, busybox):
+    full = payload(busybox, "echo", "hi")
+    async with serving(Miner(offer(busybox), after_ready=full)) as miner:
+        running = await started(tmp_path, EXECUTOR_MINER_ADDRESS=miner.address)
+        assert (await ended(running))[0] == process.DONE
+        assert miner.last.docker_process_stdout == "hi\n"
+    assert left(tmp_path) == []
+
+
+async def test_an_idle_executor_stops_when_told(tmp_path):
+    async with serving(Miner()) as miner:
+        running = await started(tmp_path, EXECUTOR_MINER_ADDRESS=miner.address)
+        await asyncio.wait_for(miner.connected.wait(), 20)
+        assert len(left(tmp_path)) == 1
+        running.send_signal(signal.SIGTERM)
+        assert (await ended(running))[0] == process.STOPPED
+    assert left(tmp_path) == []
+
+
+async def test_an_idle_executor_ends_with_its_miner(tmp_path):
+    async with serving(Miner()) as miner:
+        running = await started(tmp_path, EXECUTOR_MINER_ADDRESS=miner.address)
+        await asyncio.wait_for(miner.connected.wait(), 20)
+        await miner.socket.close()
+        assert (await ended(running))[0] == process.LOST
+    assert left(tmp_path) == []
+
+
+async def test_a_miner_that_starts_late_is_waited_for(config, work, engine, monkeypatch, busybox):
+    monkeypatch.setattr(process, "FIRST_WAIT_SECONDS", 0.05)
+    real, tries = process.line_to, []
+
+    def flaky(url, link):
+        tries.append(url)
+        return real(url if len(tries) == 3 else "ws://127.0.0.1:1/", link)
+
+    monkeypatch.setattr(process, "line_to", flaky)
+    async with serving(Miner(offer(busybox), after_ready=payload(busybox, "true"))) as miner:
+        settings = config.model_copy(update={"miner_address": miner.address})
+        await process.live(settings, TOKEN, id_of(TOKEN), work)
+    assert len(tries) == 3
+
+
+async def test_an_executor_without_an_engine_says_so(tmp_path):
+    running = await started(tmp_path, EXECUTOR_DOCKER_URL=f"unix://{tmp_path}/none.sock")
+    code, said = await ended(running)
+    assert code == process.BROKEN
+    assert "container engine lost" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"EXECUTOR_TOKEN": ""}, "EXECUTOR_TOKEN"),
+        ({"EXECUTOR_PULL_POLICY": "sometimes"}, "pull_policy"),
+        ({"EXECUTOR_WORK_DIR": "/proc/none"}, "EXECUTOR_WORK_DIR"),
+    ],
+)
+async def test_a_wrong_setting_is_named(tmp_path, env, told):
+    code, said = await ended(await started(tmp_path, **env))
+    assert code == 2
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_the_shown_id_does_not_give_the_token_away():
+    assert id_of("token") == "3c469e9d6c5875d3"

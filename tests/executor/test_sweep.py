@@ -1,0 +1,67 @@
+"""The dead are cleaned up after, the living are left alone."""
+
+import pytest
+
+from executor import sweep, workdir
+from executor.containers import EXECUTOR, OWNER, Engine, Order
+from executor.process import id_of
+from tests.executor.peer import TOKEN
+
+pytestmark = pytest.mark.docker
+
+ME = id_of(TOKEN)
+OURS = f"sweep-{TOKEN}"
+
+
+@pytest.fixture
+async def container(engine, busybox):
+    image = await engine.image(busybox)
+    labels = {OWNER: OURS, EXECUTOR: ME}
+    made = await engine.create(Order(f"ch-{ME}-job", image.id, ["true"], [], "0", labels))
+    return made.id
+
+
+async def test_a_dead_executor_is_cleaned_up_after(engine, container, config):
+    left = config.work_dir / f"ch-{ME}"
+    left.mkdir(parents=True)
+    assert sweep.is_left(config, ME)
+    assert await sweep.swept(config, [ME]) == sweep.DONE
+    assert not left.exists()
+    assert await engine.labelled(EXECUTOR, ME) == {}
+
+
+async def test_a_living_executor_is_left_alone(engine, container, config, work):
+    await sweep.swept(config, [ME])
+    assert work.output.exists()
+    assert await engine.labelled(EXECUTOR, ME) == {container: ME}
+
+
+async def test_containers_of_an_owner_go_with_their_executors(engine, container, config):
+    other = config.model_copy(update={"owner": "another"})
+    nobody = config.model_copy(update={"owner": ""})
+    for settings in (other, nobody):
+        await sweep.swept(settings, [], everything=True)
+    assert await engine.labelled(EXECUTOR, ME) == {container: ME}
+    await sweep.swept(config.model_copy(update={"owner": OURS}), [], everything=True)
+    assert await engine.labelled(EXECUTOR, ME) == {}
+
+
+def test_the_dead_of_an_owner_are_found_by_their_directories(config):
+    left = config.work_dir / "ch-dead"
+    left.mkdir(parents=True)
+    (left / "owner").write_text(config.owner)
+    assert list(workdir.abandoned(config.work_dir, config.owner)) == ["dead"]
+    assert sweep.abandoned(config) == sweep.DONE
+    assert not left.exists()
+
+
+def test_without_an_engine_leftovers_stay_for_the_next_time(config, monkeypatch):
+    monkeypatch.setattr(Engine, "connect", _no_engine)
+    left = config.work_dir / f"ch-{ME}"
+    left.mkdir(parents=True)
+    assert sweep.one(config, ME) == sweep.FAILED
+    assert left.exists()
+
+
+async def _no_engine(url):
+    raise sweep.ContainerError("no engine")
