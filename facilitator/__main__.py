@@ -63,4 +63,5 @@ def main(words: list[str]) -> None:
             sys.exit(USAGE)
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,7 +1,11 @@
 """Requests that are too long are refused before they are kept."""
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import Any
+
+PATIENCE_SECONDS = 3.0
 
 
 class BodyLimit:
@@ -12,16 +16,16 @@ class BodyLimit:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if _announced(scope) > self._max_bytes:
-            await self._refuse(send)
+            await self._refuse(receive, send)
             return
-        heard, is_over, is_answered = 0, False, False
+        heard, is_sending, is_answered = 0, False, False
 
         async def listen() -> Any:
-            nonlocal heard, is_over
+            nonlocal heard, is_sending
             message = await receive()
             heard += len(message.get("body", b""))
             if heard > self._max_bytes:
-                is_over = True
+                is_sending = message.get("more_body", False)
                 return {"type": "http.disconnect"}
             return message
 
@@ -31,10 +35,16 @@ class BodyLimit:
             await send(message)
 
         await self._application(scope, listen, answer)
-        if is_over and not is_answered:
-            await self._refuse(send)
+        if heard > self._max_bytes and not is_answered:
+            await self._refuse(receive if is_sending else None, send)
 
-    async def _refuse(self, send: Any) -> None:
+    async def _refuse(self, receive: Any, send: Any) -> None:
+        """Say no; a client who is still sending would not hear it, so hear it out for a while."""
+        if receive is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while (await receive()).get("more_body"):
+                        pass
         text = f"at most {self._max_bytes} bytes are accepted; put large inputs behind a URL"
         body = json.dumps({"error": "Request too large", "details": text}).encode()
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]

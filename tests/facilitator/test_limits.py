@@ -35,6 +35,7 @@ async def exchange(pieces: list[bytes], headers: list[tuple[bytes, bytes]]) -> t
         sent.append(message)
 
     await BodyLimit(application, 10)({"type": "http", "headers": headers}, receive, send)
+    assert not queue
     return sent[0]["status"], sent[1]["body"]
 
 
@@ -47,9 +48,9 @@ async def test_a_short_body_is_heard_whole(pieces):
 @pytest.mark.parametrize(
     ("pieces", "headers"),
     [
-        ([], [(b"content-length", b"11")]),
+        ([b"01234", b"56789", b"a"], [(b"content-length", b"11")]),
         ([b"0123456789a"], []),
-        ([b"01234", b"56789", b"a"], [(b"content-length", b"x")]),
+        ([b"01234", b"56789", b"a", b"bc"], [(b"content-length", b"x")]),
         ([b"01234", b"56789", b"a"], [(b"content-length", b"5")]),
     ],
 )
