@@ -20,7 +20,9 @@ WALK = (ROOT / "docs" / "walkthrough.md").read_text()
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_works(network: Running, command: str) -> None:
     typed = command.replace(".localnet/env", str(network.home.env_file))
-    program = typed.replace(".venv/bin/compute-horde", f"{sys.executable} -m compute_horde_sdk.cli")
+    program = typed.replace(
+        ".venv/bin/compute-horde", str(Path(sys.executable).with_name("compute-horde"))
+    )
     done = subprocess.run(
         program, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
     )
