@@ -8,7 +8,8 @@ import django
 
 def main(arguments: list[str]) -> int:
     """Run one of the validator's processes or chores."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.settings")  # noqa: TID251
+    settings = "validator.headless" if arguments == ["listen"] else "validator.settings"
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)  # noqa: TID251
     django.setup()
     match arguments:
         case ["web"]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from celery import Celery
 from celery.signals import setup_logging
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.settings")  # noqa: TID251
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.headless")  # noqa: TID251
 
 from django.conf import settings
 

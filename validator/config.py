@@ -91,6 +91,11 @@ class Config(BaseSettings):
         return load_hotkey(self.hotkey_file)
 
     @property
+    def look_lasts(self) -> timedelta:
+        """How long a look at the chain tells which cycle it is."""
+        return timedelta(seconds=10 * self.refresh_seconds)
+
+    @property
     def patience(self) -> Patience:
         """Our own part of every job's time."""
         return Patience(

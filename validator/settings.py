@@ -8,14 +8,14 @@ DEBUG = config.debug
 ALLOWED_HOSTS = config.allowed_hosts
 CSRF_TRUSTED_ORIGINS = config.trusted_origins
 ROOT_URLCONF = "validator.urls"
-INSTALLED_APPS = [
-    *shared.ADMIN_APPS,
+FEATURES = [
     "validator.network",
     "validator.jobs",
     "validator.receipts",
     "validator.synthetic",
     "validator.weights",
 ]
+INSTALLED_APPS = [*shared.ADMIN_APPS, *FEATURES]
 # Static files are served in `asgi`, from the packages they come in.
 MIDDLEWARE = [name for name in shared.MIDDLEWARE if "whitenoise" not in name]
 TEMPLATES = shared.templates()

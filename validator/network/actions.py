@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -45,6 +46,11 @@ def refresh_metagraph(chain: Chain) -> None:
             "addresses changed",
             extra={"block": metagraph.block, "neurons": len(metagraph.neurons)},
         )
+
+
+def last_look(longest_ago: timedelta) -> Snapshot | None:
+    """The chain as it was a moment ago; None when nobody looked for so long."""
+    return Snapshot.objects.filter(taken_at__gt=timezone.now() - longest_ago).first()
 
 
 def serving_miners(validator: str) -> list[ServingMiner]:

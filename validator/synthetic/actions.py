@@ -9,7 +9,6 @@ from datetime import timedelta
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from compute_horde.adapters.chain_port import Chain
 from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.django.database import in_database
 from compute_horde.protocol.job import HordeFailed
@@ -20,7 +19,7 @@ from validator.jobs.actions import new_uuid
 from validator.jobs.ledger import Fact, Move
 from validator.jobs.lines import Address
 from validator.jobs.models import Job
-from validator.network.actions import serving_miners
+from validator.network.actions import last_look, serving_miners
 from validator.synthetic import rules
 from validator.synthetic.models import Batch, Puzzle
 from validator.synthetic.round import Attempt, Manner, Round
@@ -32,21 +31,25 @@ SIGN_OF_LIFE_SECONDS = 5.0
 DEAD_AFTER = timedelta(seconds=30)
 
 
-def run_due(chain: Chain, config: Config) -> None:
+def run_due(config: Config) -> None:
     """Hold the present cycle's batch, if it is time and nobody has begun it."""
     bury_dead()
-    block, tempo = chain.head(), chain.hyperparameters().tempo
-    cycle = cycle_at(block, netuid=config.netuid, tempo=tempo)
-    due = rules.is_due(cycle, block, offset=config.batch_offset, deadline=config.batch_deadline)
+    if (seen := last_look(config.look_lasts)) is None:
+        return
+    cycle = cycle_at(seen.block, netuid=config.netuid, tempo=seen.tempo)
+    due = rules.is_due(
+        cycle, seen.block, offset=config.batch_offset, deadline=config.batch_deadline
+    )
     # Before anybody declared an executor there is nothing to test: the batch can wait.
     someone = any(any(m.manifest.values()) for m in serving_miners(config.hotkey.ss58_address))
-    if due and someone and (batch := claim(cycle, block)):
+    if due and someone and (batch := claim(cycle, seen.block)):
         hold(batch, config)
 
 
-def run_extra(chain: Chain, config: Config) -> None:
+def run_extra(config: Config) -> None:
     """Hold a batch now, because an operator wants to see one; it earns nothing."""
-    hold(_begun(None, chain.head()), config)
+    seen = last_look(config.look_lasts)
+    hold(_begun(None, seen.block if seen else 0), config)
 
 
 def claim(cycle: Cycle, block: int) -> Batch | None:

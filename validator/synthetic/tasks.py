@@ -2,7 +2,6 @@
 
 from celery import shared_task
 
-from validator import chain
 from validator.config import config
 from validator.synthetic import actions
 
@@ -10,12 +9,10 @@ from validator.synthetic import actions
 @shared_task(queue="jobs")
 def run_due_batch() -> None:
     """The cycle's batch, once per cycle."""
-    with chain.opened() as now:
-        actions.run_due(now, config)
+    actions.run_due(config)
 
 
 @shared_task(queue="jobs")
 def run_extra_batch() -> None:
     """A batch because an operator asked for it."""
-    with chain.opened() as now:
-        actions.run_extra(now, config)
+    actions.run_extra(config)

@@ -1,16 +1,19 @@
 """Setting weights: once per cycle, tried again until the chain took them."""
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import Decimal
 
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from compute_horde.adapters.chain_port import Chain, Metagraph
+from compute_horde.adapters.chain_port import Chain, ChainUnreachable, Metagraph
 from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.errors import ChainError
 from compute_horde.hardware import ExecutorClass
 from validator.config import Config
+from validator.network.actions import last_look
 from validator.scoring.rules import Earned, miner_weights
 from validator.synthetic.models import Batch, Puzzle
 from validator.weights import rules
@@ -19,16 +22,24 @@ from validator.weights.models import WeightsSet
 log = logging.getLogger(__name__)
 
 
-def publish(chain: Chain, config: Config) -> None:
+def publish(open_chain: Callable[[], AbstractContextManager[Chain]], config: Config) -> None:
     """Set this cycle's weights, if its window is open and they are not set."""
-    block, tempo = chain.head(), chain.hyperparameters().tempo
-    cycle = cycle_at(block, netuid=config.netuid, tempo=tempo)
-    _close_missed(cycle)
-    paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=tempo)
-    if block not in rules.window(cycle) or _is_still_worked(paid):
+    seen = last_look(config.look_lasts)
+    if seen is None:
         return
-    if row := claim(cycle, paid, block):
-        _attempt(chain, config, row, cycle, block)
+    cycle = cycle_at(seen.block, netuid=config.netuid, tempo=seen.tempo)
+    _close_missed(cycle)
+    paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=seen.tempo)
+    if seen.block not in rules.window(cycle) or _is_still_worked(paid):
+        return
+    row = claim(cycle, paid, seen.block)
+    if row is None:
+        return
+    try:
+        with open_chain() as chain:
+            _attempt(chain, config, row, cycle)
+    except ChainError as exc:
+        _failed(row, exc, next_try_block=seen.block + 1)
 
 
 def claim(cycle: Cycle, paid: Cycle, block: int) -> WeightsSet | None:
@@ -55,7 +66,7 @@ def earned(cycle_start: int) -> list[Earned]:
     return [Earned(hotkey, ExecutorClass(kind), total) for hotkey, kind, total in totals]
 
 
-def _attempt(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle, block: int) -> None:
+def _attempt(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> None:
     metagraph = chain.metagraph()
     if row.attempts > 1 and _came_true(metagraph, config.hotkey.ss58_address, cycle):
         _end(row, WeightsSet.State.PUBLISHED, "an earlier attempt was found on the chain")
@@ -68,20 +79,26 @@ def _attempt(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle, block:
     if not by_uid:
         _end(row, WeightsSet.State.EMPTY, "nobody who is registered earned anything")
         return
-    _set(chain, row, by_uid, block)
+    _set(chain, row, by_uid)
 
 
-def _set(chain: Chain, row: WeightsSet, by_uid: dict[int, Decimal], block: int) -> None:
+def _set(chain: Chain, row: WeightsSet, by_uid: dict[int, Decimal]) -> None:
     try:
         accepted = chain.set_weights(by_uid)
-    except ChainError as exc:
-        row.outcome, row.next_try_block = f"{type(exc).__name__}: {exc}"[:1000], block + 1
-        row.save(update_fields=["weights", "outcome", "next_try_block"])
-        log.warning("weights not set", extra={"cycle": row.cycle_start, "problem": row.outcome})
+    except ChainUnreachable as exc:
+        # It may still come true: the claim stays until that is over.
+        _failed(row, exc, next_try_block=row.next_try_block)
         return
     row.block = accepted.block
     sealed = f", sealed until round {accepted.reveal_round}" if accepted.reveal_round else ""
     _end(row, WeightsSet.State.PUBLISHED, f"accepted in block {accepted.block}{sealed}")
+
+
+def _failed(row: WeightsSet, problem: ChainError, *, next_try_block: int) -> None:
+    row.outcome = f"{type(problem).__name__}: {problem}"[:1000]
+    row.next_try_block = next_try_block
+    row.save(update_fields=["weights", "outcome", "next_try_block"])
+    log.warning("weights not set", extra={"cycle": row.cycle_start, "problem": row.outcome})
 
 
 def _end(row: WeightsSet, state: WeightsSet.State, outcome: str) -> None:

@@ -10,5 +10,4 @@ from validator.weights import actions
 @shared_task(queue="chain")
 def publish_weights() -> None:
     """The cycle's weights, once, in its window."""
-    with chain.opened() as now:
-        actions.publish(now, config)
+    actions.publish(chain.opened, config)

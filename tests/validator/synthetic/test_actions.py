@@ -20,11 +20,10 @@ from compute_horde.protocol.job import (
 from compute_horde.protocol.message import Message
 from compute_horde.protocol.receipt import FinishedReceiptIssued
 from compute_horde.vocabulary import RejectionReason
-from tests.validator.chains import FakeChain
 from tests.validator.conftest import configured, remember
 from tests.validator.peers import MINER, MinerPeer, obliging, result, serving
 from validator.jobs.models import Job
-from validator.network.models import Manifest, Neuron
+from validator.network.models import Manifest, Neuron, Snapshot
 from validator.receipts.models import IssuedReceipt
 from validator.synthetic import actions, rules
 from validator.synthetic.models import Batch, Puzzle
@@ -196,20 +195,23 @@ def test_a_batch_is_held_when_it_is_due_and_once(block: int, batches: int) -> No
     config = configuration(manifest_timeout_seconds=0.05)
     Neuron.objects.update(port=1)
     for _ in range(2):
-        actions.run_due(FakeChain(block=block), config)
+        Snapshot.objects.create(block=block, tempo=9, neurons=1)
+        actions.run_due(config)
     assert list(Batch.objects.values_list("state", flat=True)) == ["done"] * batches
 
 
 def test_before_anybody_declared_an_executor_the_batch_waits() -> None:
-    actions.run_due(FakeChain(block=CYCLE.start + 2), configuration())
+    Snapshot.objects.create(block=CYCLE.start + 2, tempo=9, neurons=1)
+    actions.run_due(configuration())
     assert not Batch.objects.exists()
 
 
 def test_an_operators_batch_belongs_to_no_cycle() -> None:
-    actions.run_extra(FakeChain(block=7), configuration())
-    actions.run_extra(FakeChain(block=8), configuration())
+    actions.run_extra(configuration())
+    Snapshot.objects.create(block=8, tempo=9, neurons=1)
+    actions.run_extra(configuration())
     rows = list(Batch.objects.order_by("id").values_list("cycle_start", "block", "state"))
-    assert rows == [(None, 7, "done"), (None, 8, "done")]
+    assert rows == [(None, 0, "done"), (None, 8, "done")]
 
 
 def test_a_dead_workers_batch_is_buried_with_its_jobs_and_the_next_one_works() -> None:
@@ -237,6 +239,6 @@ def test_a_batch_that_breaks_is_marked_failed(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(actions, "_held", broken)
     with pytest.raises(RuntimeError):
-        actions.run_extra(FakeChain(), configuration())
+        actions.run_extra(configuration())
     assert Batch.objects.get().state == "failed"
     assert "broken" in Batch.objects.get().problem

@@ -1,5 +1,7 @@
 """Weights are set once per cycle, whatever goes wrong."""
 
+from contextlib import nullcontext
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +15,7 @@ from tests.validator.chains import FakeChain, neuron
 from tests.validator.conftest import configured
 from tests.validator.peers import VALIDATOR, request
 from validator.jobs import actions as jobs
+from validator.network.models import Snapshot
 from validator.synthetic.models import Batch, Puzzle
 from validator.weights import actions
 from validator.weights.models import WeightsSet
@@ -30,6 +33,12 @@ US = neuron(0, VALIDATOR.ss58_address, last_update=PAID.start)
 def chain(block: int = OPEN, **fields: Any) -> FakeChain:
     neurons = [US, neuron(1, "good"), neuron(2, "better"), neuron(3, "wrong")]
     return FakeChain(block=block, **({"neurons": neurons} | fields))
+
+
+def publish(on: FakeChain) -> None:
+    """As the task does, soon after a look at the chain."""
+    Snapshot.objects.create(block=on.block, tempo=on.tempo, neurons=0)
+    actions.publish(lambda: nullcontext(on), CONFIG)
 
 
 def batch(state: str = "done", cycle_start: int | None = PAID.start, **points: int) -> None:
@@ -55,7 +64,7 @@ def row() -> WeightsSet:
 def test_the_window_opens_and_what_was_earned_in_the_last_cycle_is_set() -> None:
     batch(good=1, better=3, wrong=0)
     on = chain()
-    actions.publish(on, CONFIG)
+    publish(on)
     assert on.set == [{1: Decimal("0.25"), 2: Decimal("0.75")}]
     assert (row().state, row().block, row().earned_in) == ("published", OPEN, PAID.start)
     assert row().weights == {"better": "0.75", "good": "0.25"}
@@ -66,7 +75,7 @@ def test_weights_are_never_set_twice_in_a_cycle() -> None:
     on = chain()
     for block in (OPEN, OPEN + 1, CYCLE.stop - 1):
         on.block = block
-        actions.publish(on, CONFIG)
+        publish(on)
     assert len(on.set) == 1
 
 
@@ -74,14 +83,13 @@ def test_weights_are_never_set_twice_in_a_cycle() -> None:
 def test_outside_of_the_window_nothing_is_set(block: int) -> None:
     batch(good=1)
     on = chain(block)
-    actions.publish(on, CONFIG)
+    publish(on)
     assert on.set == []
 
 
 @pytest.mark.parametrize(
     "problem",
     [
-        ChainUnreachable("no answer"),
         RateLimited("too soon", "rate_limited"),
         ChainRefused("bad day", "unknown"),
     ],
@@ -89,35 +97,70 @@ def test_outside_of_the_window_nothing_is_set(block: int) -> None:
 def test_a_failed_try_is_tried_again_in_the_next_block(problem: Exception) -> None:
     batch(good=1)
     on = chain(problems=[problem])
-    actions.publish(on, CONFIG)
+    publish(on)
     assert (row().state, row().attempts) == ("trying", 1)
     assert str(problem) in row().outcome
-    actions.publish(on, CONFIG)
+    publish(on)
     assert on.set == []
     on.block += 1
-    actions.publish(on, CONFIG)
+    publish(on)
     assert (row().state, len(on.set)) == ("published", 1)
 
 
-def test_a_try_that_came_true_unheard_is_not_repeated() -> None:
+def test_a_chain_that_cannot_be_reached_is_tried_again_in_the_next_block() -> None:
+    batch(good=1)
+    on = chain()
+
+    def down() -> None:
+        raise ChainUnreachable("no node")
+
+    Snapshot.objects.create(block=OPEN, tempo=9, neurons=0)
+    actions.publish(down, CONFIG)
+    assert "no node" in row().outcome
+    on.block += 1
+    publish(on)
+    assert len(on.set) == 1
+
+
+def test_a_write_without_an_answer_is_looked_for_before_it_is_repeated() -> None:
     batch(good=1)
     on = chain(problems=[ChainUnreachable("too late to say")])
-    actions.publish(on, CONFIG)
+    publish(on)
+    on.block += 1
+    publish(on)
+    assert row().attempts == 1
     on.block += 1
     on.neurons[0] = neuron(0, VALIDATOR.ss58_address, last_update=on.block)
-    actions.publish(on, CONFIG)
+    publish(on)
     assert (row().state, on.set) == ("published", [])
     assert "found on the chain" in row().outcome
+
+
+def test_a_write_that_did_not_come_true_is_repeated() -> None:
+    batch(good=1)
+    on = chain(problems=[ChainUnreachable("too late to say")])
+    publish(on)
+    on.block += 2
+    publish(on)
+    assert len(on.set) == 1
+
+
+def test_without_a_fresh_look_at_the_chain_nothing_is_done() -> None:
+    batch(good=1)
+    Snapshot.objects.create(block=OPEN, tempo=9, neurons=0)
+    Snapshot.objects.update(taken_at=timezone.now() - timedelta(hours=1))
+    actions.publish(lambda: nullcontext(chain()), CONFIG)
+    assert not WeightsSet.objects.exists()
 
 
 def test_a_worker_that_died_while_trying_is_followed_by_another_in_the_same_window() -> None:
     batch(good=1)
     assert actions.claim(CYCLE, PAID, OPEN)
     on = chain(OPEN + 1)
-    actions.publish(on, CONFIG)
+    publish(on)
     assert on.set == []
     on.block = OPEN + 2
-    actions.publish(on, CONFIG)
+    publish(on)
     assert len(on.set) == 1
 
 
@@ -130,9 +173,9 @@ def test_a_window_that_closed_is_marked_failed_and_the_next_cycle_works() -> Non
     batch(good=1)
     batch(cycle_start=CYCLE.start, better=1)
     on = chain(problems=[ChainUnreachable("down")])
-    actions.publish(on, CONFIG)
+    publish(on)
     on.block = OPEN + 20
-    actions.publish(on, CONFIG)
+    publish(on)
     assert row().state == "failed"
     assert on.set == [{2: Decimal(1)}]
 
@@ -140,14 +183,14 @@ def test_a_window_that_closed_is_marked_failed_and_the_next_cycle_works() -> Non
 def test_a_miner_that_left_the_subnet_does_not_stop_the_others() -> None:
     batch(good=1, gone=9)
     on = chain()
-    actions.publish(on, CONFIG)
+    publish(on)
     assert list(on.set[0]) == [1]
 
 
 def test_without_right_answers_nothing_is_set_and_the_row_says_so() -> None:
     batch(wrong=0)
     on = chain()
-    actions.publish(on, CONFIG)
+    publish(on)
     assert (row().state, on.set) == ("empty", [])
 
 
@@ -155,11 +198,11 @@ def test_without_right_answers_nothing_is_set_and_the_row_says_so() -> None:
 def test_failed_and_extra_batches_earn_nothing(fields: dict[str, Any]) -> None:
     batch(good=1, **fields)
     on = chain()
-    actions.publish(on, CONFIG)
+    publish(on)
     assert on.set == []
 
 
 def test_a_batch_that_still_runs_is_waited_for() -> None:
     batch(state="running", good=1)
-    actions.publish(chain(), CONFIG)
+    publish(chain())
     assert not WeightsSet.objects.exists()
