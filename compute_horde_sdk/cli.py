@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -161,15 +161,15 @@ def run_command(
     hotkey_file: Hotkey = None,
     validator_hotkey: Validator = None,
 ) -> None:
-    wanted = dict(_pairs(outputs, ":"))
+    wanted = _pairs(outputs, ":")
     where = artifacts_dir or (ARTIFACTS_DIR if wanted else None)
     whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
     request = partial(
         run,
         image,
         args or (),
-        env=dict(_pairs(env, "=", first=True)),
-        inputs=dict(_pairs(inputs, ":")),
+        env=_pairs(env, "=", first=True),
+        inputs=_pairs(inputs, ":"),
         artifacts_dir=where,
         executor_class=executor_class,
         namespace=namespace,
@@ -229,7 +229,7 @@ def job_command(
     hotkey_file: Hotkey = None,
     validator_hotkey: Validator = None,
 ) -> None:
-    wanted = dict(_pairs(outputs, ":"))
+    wanted = _pairs(outputs, ":")
     whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
     with console.Progress() if wait else nullcontext() as progress:
 
@@ -249,13 +249,17 @@ def job_command(
     _bring(job, wanted, artifacts_dir)
 
 
-def _pairs(words: Words, mark: str, *, first: bool = False) -> Iterator[tuple[str, str]]:
+def _pairs(words: Words, mark: str, *, first: bool = False) -> dict[str, str]:
     """Both sides of each option; a URL before the last colon keeps its own."""
+    pairs: dict[str, str] = {}
     for word in words or ():
         left, found, right = word.partition(mark) if first else word.rpartition(mark)
         if not (found and left and (right or first)):
             raise typer.BadParameter(f"{word!r} is not two parts with {mark!r} between them")
-        yield left, right
+        if left in pairs:
+            raise typer.BadParameter(f"{left!r} is given twice")
+        pairs[left] = right
+    return pairs
 
 
 def _explained(work: Callable[[], T], progress: console.Progress | None = None) -> T:

@@ -82,7 +82,11 @@ class _Session:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.client = httpx.AsyncClient(
-            follow_redirects=True, timeout=TIMEOUT_SECONDS, verify=_trusted()
+            follow_redirects=True,
+            timeout=TIMEOUT_SECONDS,
+            # Each job that is waited for holds a connection.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            verify=_trusted(),
         )
         self.logging_in = asyncio.Lock()
 
@@ -295,8 +299,12 @@ def _may_pass(answer: Answer) -> bool:
 
 
 def _valid(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
         raise ComputeHordeError(
             f"{url!r} is not the URL of a facilitator; it looks like {DEFAULT_FACILITATOR_URL}"
         )

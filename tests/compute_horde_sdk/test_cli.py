@@ -131,6 +131,8 @@ def test_json_is_one_object(server):
     [
         (["-e", "A", "busybox"], 2, "'A'"),
         (["-i", "nowhere", "busybox"], 2, "nowhere"),
+        (["-i", "a:x", "-i", "a:y", "busybox"], 2, "twice"),
+        (["-e", "A=1", "-e", "A=2", "busybox"], 2, "twice"),
         (["-i", "nowhere:x", "busybox"], Exit.NOT_RUN, "nowhere"),
         (["--class", "big", "busybox"], Exit.NOT_RUN, "always_on.test"),
         (["--hotkey-file", "/no/such", "busybox"], Exit.NOT_RUN, "/no/such"),

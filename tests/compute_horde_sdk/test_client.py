@@ -12,7 +12,7 @@ from compute_horde_sdk.v1 import (
     ComputeHordeNotFoundError,
 )
 from tests.compute_horde.vectors import VECTORS
-from tests.compute_horde_sdk.pretend import GOES_WELL, steps
+from tests.compute_horde_sdk.pretend import GOES_WELL, ON_THE_WAY, finished, steps
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,8 @@ async def test_the_last_attempt_is_returned_whatever_became_of_it(client, server
 
 
 async def test_a_job_may_be_created_many_times_at_once_with_one_login(client, server, spec):
-    jobs = await asyncio.gather(*(client.create_job(spec) for _ in range(20)))
-    await asyncio.gather(*(job.wait(10) for job in jobs))
+    server.script = steps(*ON_THE_WAY, end=(1.0, "completed", finished()))
+    jobs = await asyncio.gather(*(client.create_job(spec) for _ in range(150)))
+    await asyncio.gather(*(job.wait(20) for job in jobs))
     assert all(job.result.stdout == "hi\n" for job in jobs)
     assert server.logins == 1

@@ -92,7 +92,9 @@ async def test_no_facilitator_at_all_is_said_with_its_url(spec):
         await client.create_job(spec)
 
 
-@pytest.mark.parametrize("url", ["", "localhost:80", "gopher://x/", "http://", "/api"])
+@pytest.mark.parametrize(
+    "url", ["", "localhost:80", "gopher://x/", "http://", "/api", "http://x:99999/"]
+)
 async def test_what_is_no_url_is_told_at_once(spec, url):
     client = ComputeHordeClient(USER, VALIDATOR, facilitator_url=url)
     with pytest.raises(ComputeHordeError, match="not the URL of a facilitator"):
