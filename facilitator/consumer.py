@@ -34,12 +34,32 @@ class ValidatorConsumer(MessageConsumer):
     hotkey = ""
     last_heard = 0.0
 
-    async def connect(self) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.name = board.new_name()
         self._answers: asyncio.Queue[Answer] = asyncio.Queue(MAX_UNANSWERED)
-        self._answerer = asyncio.create_task(self._answer_in_order())
         self._last_answer: Answer | None = None
+        self._tasks = [asyncio.create_task(self._answer_in_order())]
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # However it ended: a connection that only seems alive would swallow jobs.
+            await self._gone()
+
+    async def _gone(self) -> None:
+        if self.hotkey:
+            board.leave(self)
+            log.info("validator gone", extra={"validator": self.hotkey, "connection": self.name})
+            # What it said last may be that it took a job.
+            if self._last_answer is not None:
+                await asyncio.wait([self._last_answer])
+        for task in self._tasks:
+            task.cancel()
+        if self.hotkey:
+            await switchboard.adopt(self.hotkey)
+
+    async def connect(self) -> None:
         self._waiting_for_login = asyncio.create_task(self._time_to_log_in())
+        self._tasks.append(self._waiting_for_login)
         await self.accept()
 
     async def _time_to_log_in(self) -> None:
@@ -111,19 +131,6 @@ class ValidatorConsumer(MessageConsumer):
         if self.hotkey:
             board.leave(self)
         await self.close(code)
-
-    async def disconnect(self, code: int) -> None:
-        self._waiting_for_login.cancel()
-        if not self.hotkey:
-            self._answerer.cancel()
-            return
-        board.leave(self)
-        log.info("validator gone", extra={"validator": self.hotkey, "code": code})
-        # What it said last may be that it took a job.
-        if self._last_answer is not None:
-            await asyncio.wait([self._last_answer])
-        self._answerer.cancel()
-        await switchboard.adopt(self.hotkey)
 
     async def complain(self, problem: ProtocolError) -> None:
         log.info("bad message", extra={"problem": str(problem), "validator": self.hotkey})

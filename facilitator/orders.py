@@ -39,6 +39,7 @@ async def report_cheat(request: HttpRequest, body: CheatBody, hotkey: str) -> No
     """Store a claim and tell the validator of the job, now or when it connects."""
     message = body.message(_signature(request))
     _check(message, hotkey)
+    _sayable(message)
     validator = await promptly(actions.report_cheat, hotkey, message)
     await switchboard.adopt(validator)
 
@@ -60,9 +61,7 @@ def _order(request: HttpRequest, body: JobBody, hotkey: str) -> Order:
     signature = _signature(request)
     message = body.request(str(uuid4()), signature)
     _check(message, hotkey)
-    frame = message.encode()
-    if text := rules.oversize(frame):
-        raise Refusal(413, {"error": "Job too large", "details": text})
+    frame = _sayable(message)
     return Order(
         hotkey=hotkey,
         validator=body.target_validator_hotkey,
@@ -98,6 +97,14 @@ def _check(message: JobRequested | CheatReported, hotkey: str) -> None:
     except BadSignature as exc:
         refusal = {"error": "Invalid signature provided", "details": str(exc)}
         raise Refusal(400, refusal) from exc
+
+
+def _sayable(message: JobRequested | CheatReported) -> str:
+    """The frame, if validators can hear one that long."""
+    frame = message.encode()
+    if text := rules.oversize(frame):
+        raise Refusal(413, {"error": "Request too large for validators", "details": text})
+    return frame
 
 
 def _idempotency_key(request: HttpRequest) -> str | None:

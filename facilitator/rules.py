@@ -169,11 +169,11 @@ def check_signature(
 
 
 def oversize(frame: str) -> str | None:
-    """What to say of a job too long for a validator to hear, or None."""
+    """What to say of a frame too long for a validator to hear, or None."""
     size = len(frame.encode())
     if size <= FACILITATOR_FRAME_BYTES:
         return None
-    return f"the job is {size} bytes long, {FACILITATOR_FRAME_BYTES} are allowed; {REMEDY}"
+    return f"it is {size} bytes long, {FACILITATOR_FRAME_BYTES} are allowed; {REMEDY}"
 
 
 def overdue_at(job: JobRequested, *, now: datetime, spare_seconds: float) -> datetime:

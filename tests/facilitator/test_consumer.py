@@ -267,6 +267,24 @@ async def test_what_could_not_be_stored_is_not_acknowledged(line, user, monkeypa
     assert await line.closed() == 1011
 
 
+async def test_a_connection_that_broke_on_our_side_swallows_no_jobs(
+    line, user, connect, monkeypatch
+):
+    def broken(*_):
+        raise RuntimeError("bug")
+
+    uuid = (await user.create()).json()["uuid"]
+    await line.hear()
+    with monkeypatch.context() as patched:
+        patched.setattr(reports, "hear", broken)
+        await line.tell(uuid, "received")
+        line.is_open = False
+        with pytest.raises(RuntimeError):
+            await line.socket.wait(5)
+    assert (await user.create()).json() == ["Could not select Validator"]
+    assert (await (await connect().log_in()).hear())["uuid"] == uuid
+
+
 async def test_many_statuses_of_many_jobs_at_once(line, user):
     uuids = [(await user.create()).json()["uuid"] for _ in range(10)]
     for _ in uuids:

@@ -318,6 +318,13 @@ async def test_cheat_reports_need_two_own_jobs_of_the_right_kinds(user, stranger
     assert set(answer.json()) == {"job_uuid", "trusted_job_uuid"}
 
 
+async def test_a_cheat_report_too_long_for_validators_is_refused(user, line):
+    uuids = await two_jobs(user, line)
+    answer = await report_cheat(user, **uuids, details="x" * 2**20)
+    assert answer.status_code == 413
+    assert (await report_cheat(user, **uuids, details="x")).status_code == 201
+
+
 async def test_a_cheat_report_is_signed(user, line):
     uuids = await two_jobs(user, line)
     answer = await user.post("/api/v1/cheated-job/", uuids | {"details": None})

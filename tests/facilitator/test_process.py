@@ -192,12 +192,16 @@ async def test_a_database_that_drops_its_connections_is_not_noticed(facilitator,
         assert json.loads(await line.recv())["status"] == "success"
 
 
+async def flood(line: websockets.ClientConnection) -> None:
+    await line.send("x" * (WS_MAX_BYTES + 1))
+    await line.recv()
+
+
 async def test_an_oversized_frame_ends_the_connection_and_nothing_else(facilitator, user):
     async with facilitator.validator() as other:
         async with facilitator.validator() as line:
             with pytest.raises(websockets.ConnectionClosed) as closed:
-                await line.send("x" * (WS_MAX_BYTES + 1))
-                await line.recv()
+                await flood(line)
             assert closed.value.rcvd.code == 1009
         async with facilitator.client(user) as client:
             uuid = await create(client, user)
