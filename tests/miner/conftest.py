@@ -51,7 +51,8 @@ class Scene:
 
     async def app(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """The miner's application; remembers what it serves."""
-        self._lines.add(asyncio.current_task())
+        if scope["type"] == "websocket":
+            self._lines.add(asyncio.current_task())
         await self._application(scope, receive, send)
 
     async def hang_up(self) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 
+import httpx
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient, Client
@@ -73,20 +74,24 @@ async def test_jobs_and_executors_can_be_looked_at(scene, admin):
         job = await in_database(admin.get, reverse("admin:jobs_job_change", args=[uuid]))
         assert b"V0ExecutorReadyRequest" in job.content
         assert b"Save" not in job.content
-        page = await get_with(it.miner, admin, "/admin/executors/")
+        page = await get_with(it, admin, "/admin/executors/")
         assert uuid in page
         assert it.miner.pool.executors[0].id in page
-        measured = await get_with(it.miner, admin, "/metrics")
+        measured = await get_with(it, admin, "/metrics")
+        assert "--primary" in await get_with(it, admin, "/static/admin/css/base.css")
         assert 'miner_executors{executor_class="always_on.test",state="busy"} 1.0' in measured
 
 
-async def get_with(miner, client, path) -> str:
-    """As the application does: the scope holds the miner."""
-    asynchronous = AsyncClient(miner=miner)
-    asynchronous.cookies = client.cookies
-    answer = await asynchronous.get(path)
+async def get_with(it, client, path) -> str:
+    """As a browser does, through the miner's own application."""
+    cookies = {"sessionid": client.cookies["sessionid"].value}
+    transport = httpx.ASGITransport(app=it.app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://localhost", cookies=cookies
+    ) as browser:
+        answer = await browser.get(path)
     assert answer.status_code == 200
-    return answer.content.decode()
+    return answer.text
 
 
 def test_rows_of_the_miner_cannot_be_edited(admin):
