@@ -28,10 +28,14 @@ class Place:
 
     name: str
     engine: Engine
-    executor_class: ExecutorClass | None = None
-    address: str | None = None
+    server: Server | None = None
     tunnel: Tunnel | None = None
     used_by: str | None = None
+
+    @property
+    def executor_class(self) -> ExecutorClass | None:
+        """The one class it is for; None: any."""
+        return self.server.executor_class if self.server else None
 
 
 class DockerManager(ExecutorManager):
@@ -39,8 +43,8 @@ class DockerManager(ExecutorManager):
 
     def __init__(self, setting: Setting, on_exit: OnExit) -> None:
         super().__init__(setting, on_exit)
-        self._sockets = tempfile.TemporaryDirectory(prefix="ch-docker-")
         self._places = self._all_places()
+        self._sockets: tempfile.TemporaryDirectory[str] | None = None
         self._where: dict[str, Place] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
@@ -52,6 +56,9 @@ class DockerManager(ExecutorManager):
 
     async def open(self) -> None:
         """Reach every server and remove leftovers of an earlier life there."""
+        self._sockets = tempfile.TemporaryDirectory(prefix="ch-docker-")
+        for number, place in enumerate(self._places):
+            self._tunnel(place, Path(self._sockets.name) / f"{number}.sock")
         await asyncio.gather(*(self._open_place(place) for place in self._places))
 
     async def start(self, token: str, executor_class: ExecutorClass) -> None:
@@ -78,7 +85,7 @@ class DockerManager(ExecutorManager):
     def public_address(self, token: str) -> str | None:
         """The server's own address."""
         place = self._where.get(token)
-        return place.address if place else None
+        return place.server.host if place and place.server else None
 
     async def close(self) -> None:
         """Remove all our containers and hang up."""
@@ -86,21 +93,20 @@ class DockerManager(ExecutorManager):
             watcher.cancel()
         await asyncio.gather(*self._watchers.values(), return_exceptions=True)
         await asyncio.gather(*(self._close_place(place) for place in self._places))
-        self._sockets.cleanup()
+        if self._sockets:
+            self._sockets.cleanup()
 
     def _all_places(self) -> list[Place]:
         here = Engine(self.setting.docker_socket)
         if self.setting.docker_servers is None:
             return [Place("local", here)]
         listed = servers.read(self.setting.docker_servers)
-        return [self._place(name, server, here) for name, server in listed.items()]
+        return [Place(name, here, server) for name, server in listed.items()]
 
-    def _place(self, name: str, server: Server, here: Engine) -> Place:
-        if server.mode == "local":
-            return Place(name, here, server.executor_class)
-        socket = Path(self._sockets.name) / f"{len(name)}-{abs(hash(name)):x}.sock"
-        tunnel = Tunnel(servers.tunnel_command(server, socket), socket)
-        return Place(name, Engine(socket), server.executor_class, server.host, tunnel)
+    def _tunnel(self, place: Place, socket: Path) -> None:
+        if place.server and place.server.mode == "ssh":
+            place.engine = Engine(socket)
+            place.tunnel = Tunnel(servers.tunnel_command(place.server, socket), socket)
 
     def _free(self, executor_class: ExecutorClass) -> Place:
         for place in self._places:

@@ -54,7 +54,10 @@ class Engine:
         """Fetch an image."""
         name, tag = _split(image)
         query = urlencode({"fromImage": name, "tag": tag})
-        text = await self._raw("POST", f"/images/create?{query}", None, LONG_SECONDS)
+        try:
+            text = await self._raw("POST", f"/images/create?{query}", None, LONG_SECONDS)
+        except ContainerError as exc:
+            raise ContainerError(f"{image} cannot be pulled: {exc}") from exc
         for line in text.splitlines():
             if problem := json.loads(line).get("error"):
                 raise ContainerError(f"{image} cannot be pulled: {problem}")

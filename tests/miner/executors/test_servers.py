@@ -1,0 +1,70 @@
+"""The file of executor hosts and the ssh that reaches them."""
+
+import pytest
+
+from compute_horde.errors import ConfigurationError
+from compute_horde.hardware import ExecutorClass
+from miner.executors import servers
+from miner.executors.containers import DockerManager
+from miner.executors.manager import Setting
+from miner.executors.servers import Server
+
+GOOD = """
+here: {mode: local, executor_class: always_on.gpu-24gb}
+there:
+  mode: ssh
+  host: 192.0.2.9
+  ssh_port: 2222
+  username: horde
+  key_path: /keys/one
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "servers.yml"
+    path.write_text(text)
+    return path
+
+
+def test_each_server_offers_one_executor(tmp_path):
+    path = written(tmp_path, GOOD)
+    manager = DockerManager(Setting("ws://x", "me", docker_servers=path), lambda *_: None)
+    assert manager.manifest() == {
+        ExecutorClass.always_on__gpu_24gb: 1,
+        ExecutorClass.spin_up_4min__gpu_24gb: 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one: {mode: ssh}", "host, username and key_path"),
+        ("one: {mode: telnet}", "mode"),
+        ("one: {mode: local, executor_class: quantum}", "executor_class"),
+        ("one: {mode: local, hots: x}", "hots"),
+        ("a: {mode: local}\nb: {mode: local}", "at most one"),
+        ("a: [", "servers.yml"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path, text, said):
+    with pytest.raises(ConfigurationError, match=said):
+        servers.read(written(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"none\.yml"):
+        servers.read(tmp_path / "none.yml")
+
+
+@pytest.mark.parametrize(("verify", "word"), [(True, "yes"), (False, "no")])
+def test_host_keys_are_verified_unless_told_otherwise(tmp_path, verify, word):
+    server = Server(
+        host="192.0.2.9", username="horde", key_path=tmp_path / "key", verify_host_key=verify
+    )
+    command = servers.tunnel_command(server, tmp_path / "docker.sock")
+    assert f"StrictHostKeyChecking={word}" in command
+    assert command[-3:] == [
+        "-L",
+        f"{tmp_path}/docker.sock:/var/run/docker.sock",
+        "horde@192.0.2.9",
+    ]
