@@ -98,4 +98,5 @@ def setting_of(config: Config, hotkey: Signer) -> Setting:
         docker_socket=config.docker_socket,
         docker_servers=config.docker_servers,
         executor_image=config.executor_image,
+        executor_address=config.executor_address,
     )

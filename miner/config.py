@@ -34,7 +34,6 @@ class Config(BaseSettings):
     host: str = "0.0.0.0"
     port: int = Field(8000, ge=0, le=65535, description="the one port, announced on the chain")
     debug: bool = False
-    log_level: str = "INFO"
     admin_user: str = "admin"
     admin_password: SecretStr | None = Field(None, description="`seed` makes no admin without it")
 

@@ -6,7 +6,7 @@ from types import FrameType
 import uvicorn
 
 from compute_horde.adapters.wallet import load_hotkey
-from compute_horde.protocol.message import MAX_FRAME_BYTES
+from compute_horde.frames import MAX_FRAME_BYTES
 from miner.asgi import Application
 from miner.assembly import Miner
 from miner.config import Config

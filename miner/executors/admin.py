@@ -22,7 +22,7 @@ def executors_page(request: HttpRequest) -> HttpResponse:
 
 
 def _job(executor: Executor) -> str:
-    return executor.tenant.job.uuid if executor.tenant else ""
+    return executor.tenant.job_uuid if executor.tenant else ""
 
 
 def _age(executor: Executor) -> str:

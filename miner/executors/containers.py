@@ -85,7 +85,8 @@ class DockerManager(ExecutorManager):
     def public_address(self, token: str) -> str | None:
         """The server's own address."""
         place = self._where.get(token)
-        return place.server.host if place and place.server else None
+        host = place.server.host if place and place.server else None
+        return host or super().public_address(token)
 
     async def close(self) -> None:
         """Remove all our containers and hang up."""

@@ -32,6 +32,9 @@ class Line(Protocol):
 class Tenant(Protocol):
     """The job an executor is reserved for."""
 
+    @property
+    def job_uuid(self) -> str: ...
+
     def lost(self, error: HordeError) -> None: ...
 
 

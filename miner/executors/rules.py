@@ -25,7 +25,8 @@ def pause_after(failures: int) -> timedelta:
     """How long to wait before starting another after so many crashes in a row."""
     if failures <= 0:
         return timedelta(0)
-    return min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE)
+    doubled: int = 2 ** min(failures - 1, 20)
+    return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)
 
 
 def is_crash(*, connected_for: timedelta | None) -> bool:

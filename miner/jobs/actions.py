@@ -32,6 +32,11 @@ class Tenancy:
     job: LiveJob
     floor: Floor
 
+    @property
+    def job_uuid(self) -> str:
+        """Which job it is."""
+        return self.job.uuid
+
     def lost(self, error: HordeError) -> None:
         """The executor is gone."""
         self.floor.end_soon(self.job, error)
@@ -163,8 +168,7 @@ class Desk:
             raise ProtocolError(f"JobRequest of another executor class, job_uuid: {job.uuid}")
         job.payload = payload
         if unsafe := _unsafe(payload.volume):
-            if job.ear:
-                await job.ear.say(GenericError(details=unsafe))
+            await job.ear.say(GenericError(details=unsafe))
             await self.floor.end(job, JobError(FailureReason.DOWNLOAD_FAILED, unsafe))
         elif job.executor:
             self.pool.say(job.executor, payload)

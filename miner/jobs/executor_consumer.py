@@ -48,9 +48,10 @@ class ExecutorConsumer(MessageConsumer):
     async def complain(self, problem: ProtocolError) -> None:
         """An executor that cannot be understood has no job any more."""
         await super().complain(problem)
-        tenancy = self._executor.tenant if self._executor else None
-        if isinstance(tenancy, Tenancy):
-            text = f"Executor {self._executor.id} broke the protocol: {problem}"
+        executor = self._executor
+        tenancy = executor.tenant if executor else None
+        if executor and isinstance(tenancy, Tenancy):
+            text = f"Executor {executor.id} broke the protocol: {problem}"
             await self._miner.floor.end(tenancy.job, HordeError(HordeReason.GENERIC_ERROR, text))
 
     async def disconnect(self, code: int) -> None:

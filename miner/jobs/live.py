@@ -17,7 +17,7 @@ class LiveJob:
 
     offered: JobOffered
     validator: str
-    ear: Ear | None
+    ear: Ear
     receipt: Receipt | None = None
     executor: Executor | None = None
     payload: JobPayload | None = None

@@ -12,7 +12,7 @@ from compute_horde import frames, receipts, signing
 from compute_horde.deadlines import Budget
 from compute_horde.errors import BadSignature, ProtocolError, RejectionError
 from compute_horde.hardware import PROMISES, ExecutorClass
-from compute_horde.protocol.job import JobFailed, JobFinished, JobOffered, JobPayload
+from compute_horde.protocol.job import HordeFailed, JobFailed, JobFinished, JobOffered, JobPayload
 from compute_horde.protocol.message import JobMessage
 from compute_horde.receipts import Receipt
 from compute_horde.signing import Signer
@@ -204,4 +204,6 @@ def result_fields(fact: JobMessage) -> dict[str, Any]:
                 "error_type": str(fact.reason),
                 "error_detail": plain(fact.message),
             }
-    return {"error_type": str(fact.reason), "error_detail": plain(fact.message)}
+        case HordeFailed():
+            return {"error_type": str(fact.reason), "error_detail": plain(fact.message)}
+    return {}

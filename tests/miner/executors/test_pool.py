@@ -36,6 +36,8 @@ class Line:
 class Tenant:
     """A job that remembers its loss."""
 
+    job_uuid = "job"
+
     def __init__(self):
         self.error: HordeError | None = None
 
