@@ -12,14 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
+from benchmarks import processes
 from compute_horde_sdk.v1 import (
     ComputeHordeClient,
     ComputeHordeJob,
     ComputeHordeJobSpec,
     ExecutorClass,
 )
-
-from benchmarks import processes
 from localnet.home import Home
 
 IMAGE = "computehorde/noop"

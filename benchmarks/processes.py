@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from compute_horde_sdk.v1 import ComputeHordeClient
 
+from compute_horde_sdk.v1 import ComputeHordeClient
 from localnet import control, state
 from localnet.home import Home
 from localnet.network import ROOT
