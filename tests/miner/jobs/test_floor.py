@@ -113,6 +113,8 @@ async def test_a_short_job_costs_five_statements(scene, statements, monkeypatch)
         executor, validator = await it.executor(), await it.validator()
         offer = validator.offer()
         uuid = offer.job_uuid
+        # What it asks after a login is no cost of the job.
+        assert await validator.hears_nothing()
         with statements() as said:
             await validator.say(offer)
             await validator.say(validator.accepted_receipt(uuid))
