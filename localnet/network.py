@@ -62,7 +62,9 @@ def processes(network: Network, only: Iterable[str] = ()) -> list[Process]:
 
 def service_env(network: Network, service: str) -> dict[str, str]:
     """What `python -m <service>` needs to know, whatever it is asked to do."""
-    return _around(network) | _told(network, service)
+    others = tuple(_prefix(other) for other in _PARTICULAR if other != service.split("-")[0])
+    around = {k: v for k, v in _around(network).items() if not k.startswith(others)}
+    return around | _told(network, service)
 
 
 def env_lines(network: Network) -> dict[str, str]:

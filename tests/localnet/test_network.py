@@ -59,7 +59,8 @@ def test_the_env_file_has_all_that_a_stranger_needs(network):
     assert all(lines.values())
 
 
-def test_services_are_told_what_is_theirs_only(network):
+def test_services_are_told_what_is_theirs_only(network, monkeypatch):
+    monkeypatch.setenv("VALIDATOR_SECRET_KEY", "of somebody else")
     told = service_env(network, "miner")
     assert told["MINER_NETUID"] == "12"
     assert told["MINER_DATABASE_URL"].endswith("/miner")
