@@ -38,6 +38,8 @@ NO_SUCH_IMAGE = (
     "invalid reference",
     "name unknown",
 )
+# What the engine calls its own error at the start, though the job asked for it.
+UNRUNNABLE = ("unable to find user", "unable to find group", "environment variable")
 
 
 class EngineError(ContainerError):
@@ -202,7 +204,7 @@ class Container:
             with _door():
                 await self._container.start()
         except EngineError as exc:
-            if exc.status == BAD_REQUEST:
+            if exc.status == BAD_REQUEST or any(word in exc.detail for word in UNRUNNABLE):
                 raise _unstartable(exc.detail) from exc
             raise
 

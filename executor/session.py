@@ -9,7 +9,7 @@ from typing import Any
 
 from compute_horde import blame
 from compute_horde.adapters.websocket import Line, LineLost
-from compute_horde.errors import ContainerError, HordeError
+from compute_horde.errors import ComputeHordeError, ContainerError, HordeError
 from compute_horde.hardware import PROMISES
 from compute_horde.protocol.capacity import MachineSpecs
 from compute_horde.protocol.job import (
@@ -94,20 +94,24 @@ class Session:
         except asyncio.CancelledError:
             await self._say_stopped(offered)
             raise
-        except Exception as error:
-            log.exception("job failed", extra={"job": offered.job_uuid, "stage": self._stage})
-            return blame.failure(
-                _our_fault(error),
-                job_uuid=offered.job_uuid,
-                seen_by=Party.EXECUTOR,
-                during=self._stage,
-            )
+        except Exception as error:  # noqa: BLE001 - the edge of a job: whatever happens is told
+            return self._blamed(_our_fault(error), offered)
+
+    def _blamed(self, error: Exception, offered: JobOffered) -> JobFailed | HordeFailed:
+        foreseen = isinstance(error, ComputeHordeError | TimeoutError)
+        log.log(
+            logging.INFO if foreseen else logging.ERROR,
+            "job failed",
+            exc_info=None if foreseen else error,
+            extra={"job": offered.job_uuid, "stage": str(self._stage), "error": str(error)},
+        )
+        return blame.failure(
+            error, job_uuid=offered.job_uuid, seen_by=Party.EXECUTOR, during=self._stage
+        )
 
     async def _say_stopped(self, offered: JobOffered) -> None:
         stopped = HordeError(HordeReason.GENERIC_ERROR, "the executor was told to stop")
-        last = blame.failure(
-            stopped, job_uuid=offered.job_uuid, seen_by=Party.EXECUTOR, during=self._stage
-        )
+        last = self._blamed(stopped, offered)
         with suppress(LineLost, TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self._line.say(last)

@@ -12,9 +12,11 @@ from executor.workdir import WorkDir, used_bytes
 
 WATCH_SECONDS = 1.0
 MAX_ENTRIES = 500_000
-# What a dead container printed must come out of the engine within this time.
+# A killed container must end, and what it printed come out of the engine, within this time.
 DRAIN_SECONDS = 5
 KILLED = 137
+# Between two pieces of output that will not be kept.
+BRAKE_SECONDS = 0.002
 
 
 class Run:
@@ -52,9 +54,7 @@ class Run:
                 {exiting, watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
             in_time, overdrawn = exiting.done(), watching.done()
-            if not in_time:
-                await self._container.kill()
-            code = await _drained(reading, exiting)
+            code = await self._ended(reading, exiting)
             if overdrawn and not in_time:
                 raise self._failed(FailureReason.UNKNOWN, watching.result())
         finally:
@@ -65,9 +65,29 @@ class Run:
         if code:
             raise await self._nonzero(code)
 
+    async def _ended(self, reading: asyncio.Task[None], exiting: asyncio.Task[int]) -> int:
+        """The exit code of what has ended or is ended now, with all that it printed read."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                if not exiting.done():
+                    await self._container.kill()
+                code = await exiting
+        except TimeoutError as exc:
+            text = "the container engine did not end the job's container"
+            raise HordeError(HordeReason.GENERIC_ERROR, text) from exc
+        # A process that left the container's group may hold its output open; the job is over.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await reading
+        return code
+
     async def _read(self) -> None:
         async for is_stderr, data in self._container.output():
-            (self.stderr if is_stderr else self.stdout).feed(data)
+            transcript = self.stderr if is_stderr else self.stdout
+            transcript.feed(data)
+            if transcript.total > self._config.log_max_bytes:
+                # The engine's pipe fills up, and with it a job that only prints is slowed down.
+                await asyncio.sleep(BRAKE_SECONDS)
 
     async def _overdrawn(self) -> str:
         """Returns, and says why, only when the job has filled more disk than it may."""
@@ -85,7 +105,7 @@ class Run:
     async def _nonzero(self, code: int) -> JobError:
         text = f"Job container exited with non-zero exit code: {code}"
         # The engine does not notice every kill for want of memory.
-        if await self._container.was_out_of_memory() or code == KILLED:
+        if code == KILLED or await self._container.was_out_of_memory():
             text += f" (killed; its memory limit was {self._memory} bytes)"
         return self._failed(FailureReason.NONZERO_RETURN_CODE, text, code)
 
@@ -102,18 +122,3 @@ class Run:
         """Give back the disk space of what was printed."""
         self.stdout.close()
         self.stderr.close()
-
-
-async def _drained(reading: asyncio.Task[None], exiting: asyncio.Task[int]) -> int:
-    """The exit code, when all that was printed has been read."""
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            code = await exiting
-    except TimeoutError as exc:
-        text = "the container engine did not end the job's container"
-        raise HordeError(HordeReason.GENERIC_ERROR, text) from exc
-    # A process that left the container's group may hold its output open; the job is over.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_SECONDS):
-            await reading
-    return code

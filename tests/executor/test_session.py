@@ -168,6 +168,13 @@ async def test_an_image_may_be_named_only_with_the_job(does, busybox):
     assert miner.last.docker_process_stdout == "hi\n"
 
 
+@pytest.mark.parametrize("name", ["A\0", "", "=A"])
+async def test_a_variable_that_cannot_be_is_the_job_s_fault(runs, name):
+    failed = await runs("true", env={name: "a\0b"})
+    assert isinstance(failed, JobFailed)
+    assert "environment variable" in failed.message
+
+
 async def test_an_image_that_takes_long_delays_only_its_own_job(does, busybox, monkeypatch):
     """Ready is said in time; the rest of the fetch is part of the job's download time."""
     real = check.image
