@@ -18,6 +18,7 @@ from django.db.backends.utils import CursorWrapper
 from compute_horde.django import database
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.job import ExecutorReady, JobAccepted
 from miner.asgi import Application
 from miner.assembly import Miner
 from miner.config import config
@@ -107,6 +108,18 @@ def scene(transactional_db: None) -> Iterator[Run]:
 
     yield run
     database.close_threads()
+
+
+async def accepted(it: Scene, **changes: object) -> tuple[ExecutorPeer, ValidatorPeer, str]:
+    """A job whose executor is ready; both peers have heard all so far."""
+    executor, validator = await it.executor(), await it.validator()
+    offer = validator.offer(**changes)
+    await validator.say(offer)
+    assert isinstance(await validator.hear(), JobAccepted)
+    await executor.hear()
+    await executor.say(ExecutorReady(job_uuid=offer.job_uuid))
+    assert isinstance(await validator.hear(), ExecutorReady)
+    return executor, validator, offer.job_uuid
 
 
 async def record(uuid: str) -> Job:

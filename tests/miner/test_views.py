@@ -15,8 +15,7 @@ from compute_horde.django.database import in_database
 from miner.receipts import actions
 from miner.receipts.models import Receipt
 from miner.validators.models import ValidatorBlacklist
-from tests.miner.conftest import VALIDATOR
-from tests.miner.jobs.test_validator_consumer import accepted
+from tests.miner.conftest import VALIDATOR, accepted
 from tests.miner.receipts.test_actions import started
 
 

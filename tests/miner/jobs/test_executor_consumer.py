@@ -12,8 +12,7 @@ from compute_horde.protocol.job import (
 )
 from compute_horde.signing import verify_hex
 from compute_horde.vocabulary import HordeReason, JobState, Party
-from tests.miner.conftest import MINER, record
-from tests.miner.jobs.test_validator_consumer import accepted
+from tests.miner.conftest import MINER, accepted, record
 from tests.miner.peers import ExecutorPeer
 
 

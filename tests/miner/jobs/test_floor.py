@@ -5,8 +5,7 @@ from compute_horde.protocol.capacity import Manifest
 from compute_horde.protocol.job import ExecutorReady, HordeFailed, JobFinished, VolumesReady
 from compute_horde.vocabulary import JobState
 from miner.jobs.models import Job
-from tests.miner.conftest import MINER, VALIDATOR, record
-from tests.miner.jobs.test_validator_consumer import accepted
+from tests.miner.conftest import MINER, VALIDATOR, accepted, record
 from tests.miner.peers import ValidatorPeer
 
 
