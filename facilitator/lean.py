@@ -10,6 +10,9 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
 from django.urls import set_script_prefix
 
+# What clients may rely on beyond the published API: pushed statuses, creation safe to repeat.
+EXTENSIONS = "events, idempotency-key"
+
 
 class LeanHandler(ASGIHandler):
     """Leads requests to views that are coroutines and need no session."""
@@ -29,6 +32,7 @@ class LeanHandler(ASGIHandler):
 
     async def _answer(self, request: HttpRequest, send: Any) -> None:
         response = await self.get_response_async(request)
+        response.headers["X-CH-Extensions"] = EXTENSIONS
         try:
             await self.send_response(response, send)
         finally:

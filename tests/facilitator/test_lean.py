@@ -82,3 +82,14 @@ async def test_a_broken_view_answers_500_and_the_next_request_works(user, monkey
         patched.setattr(actions, "is_allowed", broken)
         assert (await answer(request("/api/v1/jobs/", **user.auth)))[0] == 500
     assert (await answer(request("/api/v1/jobs/", **user.auth)))[0] == 200
+
+
+async def test_every_answer_says_what_clients_may_rely_on():
+    call = request("/auth/nonce")
+    await call.send_input({"type": "http.request", "body": b""})
+    start = await call.receive_output(5)
+    assert (b"x-ch-extensions", b"events, idempotency-key") in [
+        (name.lower(), value) for name, value in start["headers"]
+    ]
+    await call.receive_output(5)
+    await call.wait(5)
