@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.headless")  # noqa: TID251
 
@@ -12,13 +12,16 @@ from django.conf import settings
 
 from validator.config import config
 
+# How often, and on which queue: what waits for the chain must not keep a batch waiting.
 TASKS = {
-    "validator.network.tasks.refresh_metagraph": config.refresh_seconds,
-    "validator.network.tasks.poll_manifests": config.manifest_seconds,
-    "validator.synthetic.tasks.run_due_batch": config.tick_seconds,
-    "validator.weights.tasks.publish_weights": config.tick_seconds,
-    "validator.jobs.tasks.evict": 3600.0,
+    "validator.network.tasks.refresh_metagraph": (config.refresh_seconds, "chain"),
+    "validator.network.tasks.poll_manifests": (config.manifest_seconds, "default"),
+    "validator.synthetic.tasks.run_due_batch": (config.tick_seconds, "jobs"),
+    "validator.weights.tasks.publish_weights": (config.tick_seconds, "chain"),
+    "validator.jobs.tasks.evict": (3600.0, "default"),
 }
+ROUTES = {name: {"queue": queue} for name, (_, queue) in TASKS.items()}
+ROUTES["validator.synthetic.tasks.run_extra_batch"] = {"queue": "jobs"}
 
 app = Celery("validator", broker=config.redis_url.get_secret_value())
 app.conf.update(
@@ -30,6 +33,7 @@ app.conf.update(
     ],
     task_default_queue="default",
     task_queues={name: {} for name in ("default", "chain", "jobs")},
+    task_routes=ROUTES,
     task_ignore_result=True,
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,
@@ -43,7 +47,7 @@ app.conf.update(
             "schedule": timedelta(seconds=seconds),
             "options": {"expires": max(seconds, 1.0)},
         }
-        for name, seconds in TASKS.items()
+        for name, (seconds, _) in TASKS.items()
     },
 )
 
@@ -54,3 +58,11 @@ def _log_as_django_does(**_: object) -> None:
     from logging.config import dictConfig
 
     dictConfig(settings.LOGGING)
+
+
+@worker_shutting_down.connect
+def _stop_batches(**_: object) -> None:
+    """A batch may last minutes, and a worker that is told to stop has seconds."""
+    from validator.synthetic import actions
+
+    actions.interrupt()

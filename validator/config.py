@@ -1,5 +1,6 @@
 """Everything the environment may say to the validator."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -17,8 +18,10 @@ from validator.jobs.rules import Patience
 
 def _words(value: object) -> object:
     """Accept `a,b` as well as `["a", "b"]`."""
-    if not isinstance(value, str) or value.lstrip().startswith("["):
+    if not isinstance(value, str):
         return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
     return [word.strip() for word in value.split(",") if word.strip()]
 
 

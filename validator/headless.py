@@ -4,3 +4,4 @@ from validator.settings import *  # noqa: F403
 from validator.settings import FEATURES
 
 INSTALLED_APPS = FEATURES
+ROOT_URLCONF = ""

@@ -1,6 +1,6 @@
 """What we say to a miner in the course of one job."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -138,7 +138,7 @@ async def converse(
     started: Issued | None = None,
     state: JobState = JobState.RECEIVED,
     deadline: datetime | None = None,
-) -> AsyncIterator[Step]:
+) -> AsyncGenerator[Step, None]:
     """Offer the job, or with no `started` listen on where we were; yield steps to the end.
 
     `LineLost` means that the offer could not be made; later losses are the line's to mend.

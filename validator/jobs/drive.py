@@ -1,7 +1,7 @@
 """One job's conversation with a miner: listen until the deadline of the present state, advance."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,7 +53,7 @@ async def drive(
     now: Clock,
     state: JobState = JobState.RECEIVED,
     deadline: datetime | None = None,
-) -> AsyncIterator[Step]:
+) -> AsyncGenerator[Step, None]:
     """Yield every step from `state` to the end; a silent, lost or confused miner ends it too.
 
     `listen` raises `HordeError` when the miner is given up.

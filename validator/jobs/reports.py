@@ -79,13 +79,11 @@ def _metadata(message: Message | None, said_by: Party) -> StatusMetadata | None:
             )
             return StatusMetadata(job_rejection_details=details)
         case JobFailed():
-            details = FailureDetails(**message.model_dump(exclude={"message_type", "job_uuid"}))
-            return StatusMetadata(job_failure_details=details)
+            failure = FailureDetails(**message.model_dump(exclude={"message_type", "job_uuid"}))
+            return StatusMetadata(job_failure_details=failure)
         case HordeFailed():
-            failure = HordeFailureDetails(
-                **message.model_dump(exclude={"message_type", "job_uuid"})
-            )
-            return StatusMetadata(horde_failure_details=failure)
+            lost = HordeFailureDetails(**message.model_dump(exclude={"message_type", "job_uuid"}))
+            return StatusMetadata(horde_failure_details=lost)
         case StreamingReady():
             server = StreamingServer(
                 streaming_server_cert=message.public_key,

@@ -8,7 +8,7 @@ from validator import chores
 from validator.config import config
 
 
-@shared_task(queue="default")
+@shared_task
 def evict() -> None:
     """Forget what is older than the operator wants to keep."""
     chores.evict(timedelta(days=config.keep_days))

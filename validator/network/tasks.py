@@ -7,14 +7,14 @@ from validator.config import config
 from validator.network import actions
 
 
-@shared_task(queue="chain")
+@shared_task
 def refresh_metagraph() -> None:
     """Read the chain."""
     with chain.opened() as now:
         actions.refresh_metagraph(now)
 
 
-@shared_task(queue="default")
+@shared_task
 def poll_manifests() -> None:
     """Ask the miners."""
     actions.poll_manifests(config.hotkey, config.manifest_timeout_seconds)

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 SIGN_OF_LIFE_SECONDS = 5.0
 DEAD_AFTER = timedelta(seconds=30)
 
+_held_here: set[tuple[asyncio.AbstractEventLoop, asyncio.Task[Sequence[Attempt]]]] = set()
+
 
 def run_due(config: Config) -> None:
     """Hold the present cycle's batch, if it is time and nobody has begun it."""
@@ -72,32 +74,55 @@ def _begun(cycle_start: int | None, block: int) -> Batch:
 def hold(batch: Batch, config: Config) -> None:
     """Set every puzzle, check every answer, store what they earned."""
     try:
-        attempts = asyncio.run(_held(batch, config))
+        attempts = asyncio.run(_interruptible(batch, config))
+    except asyncio.CancelledError:
+        _fail(batch, "The worker was stopped during the batch")
+        return
     except Exception as exc:
         log.exception("batch failed", extra={"batch": batch.pk})
-        _ended(batch, Batch.State.FAILED, problem=f"{type(exc).__name__}: {exc}"[:1000])
-        raise
+        _fail(batch, f"{type(exc).__name__}: {exc}"[:1000])
+        return
     _ended(batch, Batch.State.DONE)
     right = sum(attempt.points for attempt in attempts)
     log.info("batch done", extra={"batch": batch.pk, "puzzles": len(attempts), "right": right})
 
 
+def interrupt() -> None:
+    """The worker stops: so do the batches it holds."""
+    for loop, task in list(_held_here):
+        loop.call_soon_threadsafe(task.cancel)
+
+
+async def _interruptible(batch: Batch, config: Config) -> Sequence[Attempt]:
+    task = asyncio.create_task(_held(batch, config))
+    here = (asyncio.get_running_loop(), task)
+    _held_here.add(here)
+    try:
+        return await task
+    finally:
+        _held_here.discard(here)
+
+
 def bury_dead() -> None:
     """End the batches whose worker died, and every job they left running."""
-    dead = Batch.objects.filter(state=Batch.State.RUNNING, alive_at__lt=timezone.now() - DEAD_AFTER)
-    for batch in dead:
-        for puzzle in batch.puzzles.filter(job__state=JobState.RECEIVED).select_related("job"):
-            _bury(puzzle)
-        _ended(batch, Batch.State.FAILED, problem="The worker that held this batch died")
+    long_ago = timezone.now() - DEAD_AFTER
+    for batch in Batch.objects.filter(state=Batch.State.RUNNING, alive_at__lt=long_ago):
+        _fail(batch, "The worker that held this batch died")
         log.warning("dead batch buried", extra={"batch": batch.pk})
 
 
-def _bury(puzzle: Puzzle) -> None:
+def _fail(batch: Batch, problem: str) -> None:
+    for puzzle in batch.puzzles.filter(job__state=JobState.RECEIVED):
+        _bury(puzzle, problem)
+    _ended(batch, Batch.State.FAILED, problem)
+
+
+def _bury(puzzle: Puzzle, problem: str) -> None:
     died = HordeFailed(
         job_uuid=str(puzzle.job_id),
         reported_by=Party.VALIDATOR,
         reason=HordeReason.GENERIC_ERROR,
-        message="The validator's worker died during the batch",
+        message=problem[:200],
     )
     fact = Fact(JobState.HORDE_FAILED, died, Party.VALIDATOR)
     before = JobState.RECEIVED

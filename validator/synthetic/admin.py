@@ -52,7 +52,7 @@ class BatchAdmin(ReadOnlyAdmin):
         from validator.celery import app
 
         try:
-            app.send_task("validator.synthetic.tasks.run_extra_batch", queue="jobs", retry=False)
+            app.send_task("validator.synthetic.tasks.run_extra_batch", retry=False)
         except OperationalError as exc:
             messages.error(request, f"The worker could not be told: {exc}")
         else:

@@ -7,7 +7,7 @@ from validator.config import config
 from validator.weights import actions
 
 
-@shared_task(queue="chain")
+@shared_task
 def publish_weights() -> None:
     """The cycle's weights, once, in its window."""
     actions.publish(chain.opened, config)

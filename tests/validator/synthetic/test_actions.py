@@ -1,5 +1,6 @@
 """Batches on a real database, with scripted miners."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -228,7 +229,7 @@ def test_a_dead_workers_batch_is_buried_with_its_jobs_and_the_next_one_works() -
     assert Batch.objects.get().state == "failed"
     job = Job.objects.get()
     assert job.state == "horde_failed"
-    assert "worker died" in job.events.get().body
+    assert "worker that held this batch died" in job.events.get().body
     assert Puzzle.objects.get().points == 0
     assert actions.claim(cycle_at(CYCLE.stop, netuid=NETUID, tempo=9), 1021)
 
@@ -238,7 +239,17 @@ def test_a_batch_that_breaks_is_marked_failed(monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("broken")
 
     monkeypatch.setattr(actions, "_held", broken)
-    with pytest.raises(RuntimeError):
-        actions.run_extra(configuration())
+    actions.run_extra(configuration())
     assert Batch.objects.get().state == "failed"
     assert "broken" in Batch.objects.get().problem
+
+
+def test_a_worker_that_is_told_to_stop_ends_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def endless(*_: object) -> None:
+        actions.interrupt()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(actions, "_held", endless)
+    actions.run_extra(configuration())
+    assert Batch.objects.get().state == "failed"
+    assert "stopped" in Batch.objects.get().problem

@@ -1,0 +1,164 @@
+"""What is said to a miner, and what becomes of what it says."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from compute_horde import hardware
+from compute_horde.protocol.job import (
+    ExecutorReady,
+    JobAccepted,
+    JobFailed,
+    JobOffered,
+    JobPayload,
+    VolumesReady,
+)
+from compute_horde.protocol.message import Message
+from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
+from compute_horde.receipts import counter_sign
+from compute_horde.signing import validator_signed_text, verify_hex
+from compute_horde.vocabulary import (
+    FailureReason,
+    HordeReason,
+    JobState,
+    Party,
+    Stage,
+)
+from tests.validator.conftest import Scene
+from tests.validator.peers import (
+    VALIDATOR,
+    MinerPeer,
+    obliging,
+    request,
+    result,
+)
+from tests.validator.scripts import (
+    ALL_STATES,
+    offered_then,
+    rest,
+)
+
+
+async def test_everything_said_to_the_miner_is_signed_as_published_miners_check_it(
+    scene: Scene,
+) -> None:
+    miner, job = MinerPeer(), request()
+    async with scene(miner) as facilitator:
+        await facilitator.say(job)
+        finished = await miner.hears(FinishedReceiptIssued)
+        for kind in (JobOffered, JobPayload):
+            said = await miner.hears(kind)
+            text = validator_signed_text(said.model_dump(mode="json"))
+            verify_hex(VALIDATOR.ss58_address, text, said.validator_signature)
+        offered, accepted = await miner.hears(JobOffered), await miner.hears(AcceptedReceiptIssued)
+        started = offered.job_started_receipt_payload
+        for payload, signature in (
+            (started, offered.job_started_receipt_signature),
+            (accepted.payload, accepted.signature),
+            (finished.payload, finished.signature),
+        ):
+            counter_sign(payload, signature, miner.keypair).verify()
+        assert (started.is_organic, started.ttl) == (True, 5)
+
+
+@pytest.mark.parametrize(
+    ("heard", "reason"),
+    [
+        ([], HordeReason.INITIAL_RESPONSE_TIMED_OUT),
+        ([JobAccepted], HordeReason.EXECUTOR_READINESS_RESPONSE_TIMED_OUT),
+        ([JobAccepted, ExecutorReady], HordeReason.VOLUMES_TIMED_OUT),
+        ([JobAccepted, ExecutorReady, VolumesReady], HordeReason.EXECUTION_TIMED_OUT),
+    ],
+)
+async def test_a_silent_miner_ends_the_job_and_is_paid_nothing(
+    scene: Scene, heard: list, reason: HordeReason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = hardware.Promise("T", timedelta(milliseconds=50))
+    monkeypatch.setitem(hardware.PROMISES, hardware.ExecutorClass.always_on__test, quick)
+    miner = MinerPeer(offered_then(*heard))
+    limits = {
+        "download_time_limit": 0,
+        "execution_time_limit": 0,
+        "upload_time_limit": 0,
+    }
+    job = request(**limits)
+    brisk = {"reservation_seconds": 1, "startup_seconds": 0, "leeway_seconds": 0}
+    async with scene(miner, **brisk) as facilitator:
+        await facilitator.say(job)
+        end = await facilitator.hears_end(job.uuid)
+        assert end.status is JobState.HORDE_FAILED
+        details = end.metadata.horde_failure_details
+        assert (details.reason, details.reported_by) == (reason, Party.VALIDATOR)
+        finished = await miner.hears(FinishedReceiptIssued)
+        assert finished.payload.score_str == "0.000000"
+
+
+async def test_failures_told_by_the_miner_reach_the_facilitator_unchanged(scene: Scene) -> None:
+    def script(miner: MinerPeer, message: Message) -> list[Message]:
+        if isinstance(message, JobPayload):
+            failed = JobFailed(
+                job_uuid=message.job_uuid,
+                message="exit 3",
+                reason=FailureReason.NONZERO_RETURN_CODE,
+                stage=Stage.EXECUTION,
+                docker_process_exit_status=3,
+                docker_process_stdout="o",
+            )
+            return [VolumesReady(job_uuid=message.job_uuid), failed]
+        return obliging(miner, message)
+
+    miner, job = MinerPeer(script), request()
+    async with scene(miner) as facilitator:
+        await facilitator.say(job)
+        end = await facilitator.hears_end(job.uuid)
+        assert end.status is JobState.FAILED
+        assert end.metadata.job_failure_details.docker_process_exit_status == 3
+        finished = await miner.hears(FinishedReceiptIssued)
+        assert finished.payload.score_str == "0.000000"
+
+
+async def test_a_miner_that_comes_back_repeats_its_facts_and_the_job_ends_well(
+    scene: Scene,
+) -> None:
+    miner, job = MinerPeer(offered_then(JobAccepted, ExecutorReady)), request()
+    async with scene(miner) as facilitator:
+        await facilitator.say(job)
+        await miner.hears(JobPayload)
+        uuid = job.uuid
+        miner.repeats = [
+            JobAccepted(job_uuid=uuid),
+            ExecutorReady(job_uuid=uuid),
+            VolumesReady(job_uuid=uuid),
+            *rest(uuid),
+        ]
+        await miner.connections[0].close()
+        assert (await facilitator.hears_end(uuid)).status is JobState.COMPLETED
+        assert facilitator.states(uuid) == ALL_STATES
+        await miner.hears(FinishedReceiptIssued)
+    receipts = miner.all(AcceptedReceiptIssued)
+    assert {one.payload for one in receipts} == {receipts[0].payload}
+
+
+async def test_a_miner_that_stays_away_ends_its_jobs(scene: Scene) -> None:
+    miner, job = MinerPeer(offered_then(JobAccepted)), request()
+    async with scene(miner, miner_absence_seconds=0.4) as facilitator:
+        await facilitator.say(job)
+        await facilitator.until(lambda: "accepted" in facilitator.states(job.uuid))
+        await miner.stop()
+        end = await facilitator.hears_end(job.uuid)
+        details = end.metadata.horde_failure_details
+        assert details.reason is HordeReason.MINER_CONNECTION_FAILED
+        assert miner.hotkey in details.message
+
+
+async def test_a_miner_that_missed_the_end_is_reminded(scene: Scene) -> None:
+    miner, job = MinerPeer(), request()
+    async with scene(miner) as facilitator:
+        await facilitator.say(job)
+        first = await miner.hears(FinishedReceiptIssued)
+        await miner.say(result(job.uuid))
+        assert await miner.hears(FinishedReceiptIssued, 2) == first
+        await miner.say(result(str(uuid4())))
+        await miner.say(result(job.uuid))
+        assert await miner.hears(FinishedReceiptIssued, 3) == first

@@ -1,0 +1,72 @@
+"""The line to the facilitator."""
+
+import asyncio
+
+import pytest
+
+from compute_horde.protocol.handshake import Heartbeat, Response
+from compute_horde.vocabulary import (
+    JobState,
+)
+from tests.validator.conftest import Scene, listening
+from tests.validator.peers import (
+    FacilitatorPeer,
+    MinerPeer,
+    request,
+    serving,
+)
+from tests.validator.scripts import (
+    ALL_STATES,
+    all_told,
+)
+from validator.jobs import facilitator as facilitator_module
+
+
+async def test_the_heartbeat_beats(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facilitator_module, "HEARTBEAT_SECONDS", 0.05)
+    async with scene() as facilitator:
+        await facilitator.hears(Heartbeat, 2)
+
+
+async def test_statuses_that_were_not_acknowledged_are_sent_again_after_a_reconnect(
+    scene: Scene,
+) -> None:
+    async with scene(MinerPeer()) as facilitator:
+        facilitator.answers = False
+        job = request()
+        await facilitator.say(job)
+        await facilitator.hears_end(job.uuid)
+        facilitator.answers = True
+        await facilitator.connections[0].close()
+        await facilitator.until(lambda: facilitator.states(job.uuid) == ALL_STATES * 2)
+        await all_told(job.uuid)
+
+
+async def test_a_status_the_facilitator_refuses_counts_as_acknowledged(scene: Scene) -> None:
+    async with scene(MinerPeer()) as facilitator:
+        facilitator.answers = False
+        job = request()
+        await facilitator.say(job)
+        await facilitator.hears_end(job.uuid)
+        refusal = Response.refusal("job.integrity_error", "twice")
+        await facilitator.say(*[refusal] * len(ALL_STATES))
+        await all_told(job.uuid)
+
+
+async def test_a_refused_login_is_tried_again(scene: Scene) -> None:
+    facilitator = FacilitatorPeer()
+    facilitator.refusal = Response.refusal("auth.validator_not_found", "who?")
+    async with serving(facilitator), listening(facilitator):
+        await facilitator.until(lambda: True)
+        await asyncio.sleep(0.1)
+        facilitator.refusal = None
+        await facilitator.until(lambda: facilitator.logins)
+
+
+async def test_a_malformed_frame_is_skipped(scene: Scene) -> None:
+    async with scene(MinerPeer()) as facilitator:
+        for frame in ("{", '{"message_type": "V9"}', '{"message_type": "V2JobRequest"}', "PING"):
+            await facilitator.connections[0].send(frame)
+        job = request()
+        await facilitator.say(job)
+        assert (await facilitator.hears_end(job.uuid)).status is JobState.COMPLETED

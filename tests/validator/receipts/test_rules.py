@@ -1,0 +1,70 @@
+"""What receipts say."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from compute_horde.deadlines import Budget
+from compute_horde.receipts import MAX_DURATION_US, MAX_TTL_SECONDS
+from tests.validator.peers import request
+from validator.receipts import rules
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+PARTIES = {"miner": "m", "validator": "v"}
+
+
+def budget(execution: int = 30) -> Budget:
+    seconds = (7, 3, 5, 4, 10, 20, execution, 40)
+    return Budget(*(timedelta(seconds=one) for one in seconds))
+
+
+def test_the_started_receipt_holds_for_the_reservation() -> None:
+    job = request()
+    receipt = rules.started(job, **PARTIES, now=NOW, budget=budget(), is_organic=True)
+    assert (receipt.job_uuid, receipt.ttl, receipt.is_organic) == (job.uuid, 7, True)
+    assert receipt.model_dump(mode="json")["timestamp"] == "2026-07-01T12:00:00Z"
+
+
+def test_the_accepted_receipt_holds_for_the_rest_streaming_included() -> None:
+    receipt = rules.accepted(request().uuid, **PARTIES, now=NOW, budget=budget())
+    assert (receipt.ttl, receipt.time_accepted) == (3 + 5 + 4 + 10 + 20 + 30 + 40, NOW)
+
+
+def test_a_very_long_job_is_clamped_to_what_receipts_may_say() -> None:
+    receipt = rules.accepted(request().uuid, **PARTIES, now=NOW, budget=budget(10**8))
+    assert receipt.ttl == MAX_TTL_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("took", "told"),
+    [
+        (timedelta(seconds=1.5), 1_500_000),
+        (timedelta(seconds=-1), 0),
+        (timedelta(days=400), MAX_DURATION_US),
+    ],
+)
+def test_the_finished_receipt_tells_how_long_it_took(took: timedelta, told: int) -> None:
+    receipt = rules.finished(
+        request().uuid, **PARTIES, now=NOW + took, began=NOW, score=Decimal(20)
+    )
+    assert (receipt.time_took_us, receipt.score_str, receipt.time_started) == (
+        told,
+        "20.000000",
+        NOW,
+    )
+
+
+def test_scores_are_plain_decimals_however_large_or_small() -> None:
+    scores = [Decimal(0), Decimal("0.0000004"), Decimal(10) ** 12, Decimal("1E+3")]
+    assert [rules.score_text(score) for score in scores] == [
+        "0.000000",
+        "0.000000",
+        "1000000000000.000000",
+        "1000.000000",
+    ]
+
+
+def test_a_users_job_costs_its_time_limits_and_a_trusted_one_nothing() -> None:
+    assert rules.price(request()) == 5 + 10 + 5
+    assert rules.price(request(on_trusted_miner=True)) == 0

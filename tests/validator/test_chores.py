@@ -1,0 +1,40 @@
+"""What is forgotten, and what is not."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from tests.validator.peers import request
+from validator import chores
+from validator.jobs import actions
+from validator.jobs.models import Job
+from validator.network.models import Snapshot
+from validator.receipts.models import IssuedReceipt
+from validator.synthetic.models import Batch
+from validator.weights.models import WeightsSet
+
+pytestmark = pytest.mark.django_db
+
+
+def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
+    now = timezone.now()
+    for age in (timedelta(days=8), timedelta(days=6)):
+        job = actions.order(request(signer=None), miner="")
+        Job.objects.filter(pk=job.pk).update(created_at=now - age)
+        IssuedReceipt.objects.create(
+            job_uuid=job.pk,
+            receipt_type="JobStartedReceipt",
+            miner_hotkey="m",
+            payload="{}",
+            signature="0x",
+            issued_at=now - age,
+        )
+        batch = Batch.objects.create(block=1, seed="s", alive_at=now)
+        Batch.objects.filter(pk=batch.pk).update(started_at=now - age)
+        snapshot = Snapshot.objects.create(block=1, tempo=1, neurons=1)
+        Snapshot.objects.filter(pk=snapshot.pk).update(taken_at=now - age)
+        WeightsSet.objects.create(cycle_start=age.days, earned_in=0, published_at=now - age)
+    chores.evict(timedelta(days=7))
+    models = (Job, IssuedReceipt, Batch, Snapshot, WeightsSet)
+    assert [model.objects.count() for model in models] == [1, 1, 1, 1, 2]
