@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from compute_horde.blame import failure
 from compute_horde.deadlines import Budget, timed_out
@@ -24,6 +24,17 @@ BUSY_WITH = {
     JobState.STREAMING_READY: Stage.EXECUTION,
     JobState.EXECUTION_DONE: Stage.RESULT_UPLOAD,
 }
+# From here on the executor keeps the same deadlines: it says itself that one is over, and why.
+# We hear that a moment later, and only silence after it is the network's fault.
+SELF_TIMED = frozenset(
+    {
+        JobState.EXECUTOR_READY,
+        JobState.VOLUMES_READY,
+        JobState.STREAMING_READY,
+        JobState.EXECUTION_DONE,
+    }
+)
+LAST_WORD = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +98,9 @@ async def _next(
     deadline: datetime,
     now: Clock,
 ) -> tuple[JobMessage, Party]:
+    give_up = deadline + LAST_WORD if state in SELF_TIMED else deadline
     try:
-        async with asyncio.timeout((deadline - now()).total_seconds()):
+        async with asyncio.timeout((give_up - now()).total_seconds()):
             message = await listen()
     except TimeoutError:
         reason = timed_out(state, streaming=budget.streaming)

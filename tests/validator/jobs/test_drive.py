@@ -23,6 +23,7 @@ from compute_horde.protocol.job import (
 )
 from compute_horde.vocabulary import HordeReason, Party
 from compute_horde.vocabulary import JobState as S
+from validator.jobs import drive as driving
 from validator.jobs.drive import Step, drive
 
 JOB = "00000000-0000-0000-0000-000000000001"
@@ -43,6 +44,11 @@ ROAD = [
     DONE,
 ]
 SPECS = MachineSpecs(job_uuid=JOB, specs={})
+
+
+@pytest.fixture(autouse=True)
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driving, "LAST_WORD", BRISK)
 
 
 def now() -> datetime:
@@ -105,6 +111,25 @@ async def test_a_miner_silent_in_any_state_fails_the_job_by_the_networks_fault(
     assert last.said_by is Party.VALIDATOR
     assert isinstance(last.message, HordeFailed)
     assert (last.message.reason, last.message.reported_by) == (reason, Party.VALIDATOR)
+
+
+@pytest.mark.parametrize("heard", [2, 3, 4])
+async def test_an_executor_may_say_itself_that_its_time_is_over(
+    heard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "LAST_WORD", timedelta(seconds=5))
+    words = says(*ROAD[:heard])
+    over = JobFailed(job_uuid=JOB, message="Download time exceeded")
+
+    async def listen():
+        try:
+            async with asyncio.timeout((BRISK * (heard + 1)).total_seconds()):
+                return await words()
+        except TimeoutError:
+            return over
+
+    last = [step async for step in drive(JOB, listen, BUDGET, now=now)][-1]
+    assert (last.state, last.said_by, last.message) == (S.FAILED, Party.MINER, over)
 
 
 async def test_unused_time_carries_over_to_later_states() -> None:
