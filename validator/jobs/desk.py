@@ -82,22 +82,30 @@ class Desk:
             return
         wanted = TRUSTED_MINER_HOTKEY if request.on_trusted_miner else ""
         job = LiveJob(request, Job.Kind.ORGANIC, wanted)
-        self._live[job.uuid] = job
         try:
             await self._check(request)
         except RejectionError as exc:
             await self._refuse(job, exc)
             return
+        if request.uuid in self._live:
+            return
+        self._live[job.uuid] = job
         offer = self._offer_now(job)
         assert request.signature  # noqa: S101
         row = job.row(rules.request_digest(request.signature))
-        if await in_database(ledger.insert, row, job.move(receipts=_receipts(offer))):
+        new = False
+        try:
+            new = await in_database(ledger.insert, row, job.move(receipts=_receipts(offer)))
+        finally:
+            if not new:
+                self._live.pop(job.uuid, None)
+                if offer:
+                    self._roster.leave(offer.deal.miner, request.executor_class)
+        if new:
             self._diary.received(job.uuid)
             self.start(self._conduct(job, offer))
-            return
-        if offer:
-            self._roster.leave(offer.deal.miner, request.executor_class)
-        await self._known(job)
+        else:
+            await self._known(job)
 
     async def unclaimed(self) -> list[Job]:
         """Unfinished jobs in the database that nobody here conducts; also learn whom we serve."""
@@ -139,7 +147,6 @@ class Desk:
         log.info("job refused", extra={"job": job.uuid, "reason": str(refusal)})
         fact = job.ending(refusal)
         stored = await in_database(ledger.insert, job.row(None), job.move(fact))
-        self._live.pop(job.uuid, None)
         if stored:
             self._diary.tell(job.uuid, fact)
         else:
@@ -151,7 +158,6 @@ class Desk:
         if row is None:
             await self._refuse(job, rules.replayed())
             return
-        self._live.pop(job.uuid, None)
         await self._diary.tell_again(job.uuid)
         if not row.is_final:
             self._adopt(row)
@@ -172,8 +178,8 @@ class Desk:
         self.start(self._conduct(job, offer))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do this beside everything else."""
-        task = asyncio.create_task(work)
+        """Do this beside everything else; what goes wrong is logged and disturbs nobody."""
+        task = asyncio.create_task(_guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -242,7 +248,8 @@ class Desk:
                 now=now,
                 started=offer.started,
                 state=job.state,
-                deadline=job.deadline,
+                # The time to answer an offer counts from when it is made.
+                deadline=None if offer.started else job.deadline,
             )
             async with aclosing(steps):
                 async for step in steps:
@@ -290,6 +297,13 @@ class Desk:
         await self._diary.settled(job.uuid)
         if job.closing:
             await say_if_there(line, as_message(job.closing))
+
+
+async def _guarded(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("work of the listener failed")
 
 
 def _receipts(offer: Offer | None) -> tuple[Issued, ...]:

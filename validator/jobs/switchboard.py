@@ -37,18 +37,20 @@ class Switchboard:
     def serve(self, addresses: Iterable[Address]) -> set[str]:
         """Keep lines to exactly these; returns who is no longer served.
 
-        A miner with jobs keeps its line until they are over.
+        A line with jobs on it stays until they are over; when it breaks it follows its miner.
         """
         wanted = {address.hotkey: address for address in addresses}
-        gone = set()
-        for hotkey, line in list(self._lines.items()):
-            if wanted.get(hotkey) != line.address and not line.in_use:
+        gone = self._lines.keys() - wanted.keys()
+        for hotkey in gone:
+            if not self._lines[hotkey].in_use:
                 self._hang_up(hotkey)
-                gone.add(hotkey)
         for hotkey, address in wanted.items():
-            if hotkey not in self._lines:
+            line = self._lines.get(hotkey)
+            if line is None:
                 self._open(address)
-        return gone - wanted.keys()
+            elif line.address != address:
+                self._move(line, address)
+        return gone
 
     async def close(self) -> None:
         """Hang up on everybody."""
@@ -63,6 +65,14 @@ class Switchboard:
         )
         self._lines[address.hotkey] = line
         self._running[address.hotkey] = asyncio.create_task(line.run())
+
+    def _move(self, line: MinerLine, address: Address) -> None:
+        if line.in_use:
+            line.address = address
+            line.hurry()
+        else:
+            self._hang_up(address.hotkey)
+            self._open(address)
 
     def _hang_up(self, hotkey: str) -> None:
         del self._lines[hotkey]
