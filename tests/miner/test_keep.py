@@ -10,6 +10,8 @@ import pytest
 from django.utils import timezone
 
 from compute_horde.adapters.chain_port import Metagraph, Neuron
+from localnet.chain.admin import administer
+from localnet.chain.testing import running
 from miner import keep
 from miner.config import config
 from miner.jobs.models import Job
@@ -145,3 +147,20 @@ async def test_a_signal_ends_it():
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(keeping, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_on_a_real_chain_the_miner_is_found_and_its_validator_heard(tmp_path, monkeypatch):
+    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(tmp_path))
+    with running(block_seconds=0.5) as chain, administer(chain.url) as ground:
+        told = {"chain_url": chain.url, "external_ip": "192.0.2.1", "port": 4711, "netuid": 12}
+        keeping = Keeper(config.model_copy(update=told | {"trusted": False}), MINER)
+        for keypair, stake in ((MINER, 0), (VALIDATOR, 2000)):
+            hotkey = keypair.ss58_address
+            ground.add_neuron(hotkey, STRANGER.ss58_address, stake * TAO)
+            ground.fund(hotkey, TAO)
+        keeping.refresh()
+        with keeping._chain() as reader:
+            found = {n.hotkey: (n.ip, n.port) for n in reader.metagraph().neurons}
+        assert found[MINER.ss58_address] == ("192.0.2.1", 4711)
+        assert Validator.objects.get(active=True).hotkey == VALIDATOR.ss58_address
