@@ -1,0 +1,75 @@
+# The services, a target each:  docker build --target executor -t computehorde/executor .
+# Also for engines without BuildKit, which build every stage above the target: smallest first.
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS python
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && rm -rf /var/lib/apt/lists/*
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+
+FROM python AS tools
+# Certificates and package indexes of your own belong into a BASE of your own.
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && python3 -m venv /tools \
+    && /tools/bin/pip install --no-cache-dir uv
+COPY pyproject.toml uv.lock ./
+
+FROM tools AS executor-packages
+RUN /tools/bin/uv sync --locked --no-install-project --no-default-groups --group executor
+COPY compute_horde compute_horde
+COPY executor executor
+RUN python -m compileall -q compute_horde executor
+
+# As root: it drives the engine through its socket and removes what jobs of any user wrote.
+FROM python AS executor
+COPY --from=executor-packages /app /app
+ENTRYPOINT ["python", "-m", "executor"]
+
+# What servers stand on: nobody in particular, with a home for keys.
+FROM python AS server
+RUN useradd --create-home --uid 10001 horde
+
+FROM tools AS facilitator-packages
+RUN /tools/bin/uv sync --locked --no-install-project --no-default-groups --group facilitator
+COPY compute_horde compute_horde
+COPY facilitator facilitator
+RUN python -m compileall -q compute_horde facilitator
+
+FROM server AS facilitator
+COPY --from=facilitator-packages /app /app
+USER horde
+ENTRYPOINT ["python", "-m", "facilitator"]
+CMD ["web"]
+
+FROM tools AS miner-packages
+RUN /tools/bin/uv sync --locked --no-install-project --no-default-groups --group miner
+COPY compute_horde compute_horde
+COPY miner miner
+RUN python -m compileall -q compute_horde miner
+
+# ssh reaches the servers that run executors. There is no executor in it to run by itself.
+FROM server AS miner
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openssh-client \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=miner-packages /app /app
+ENV MINER_EXECUTOR_MANAGER=docker
+USER horde
+ENTRYPOINT ["python", "-m", "miner"]
+CMD ["web"]
+
+FROM tools AS validator-packages
+RUN /tools/bin/uv sync --locked --no-install-project --no-default-groups --group validator
+COPY compute_horde compute_horde
+COPY validator validator
+RUN python -m compileall -q compute_horde validator
+
+FROM server AS validator
+COPY --from=validator-packages /app /app
+USER horde
+ENTRYPOINT ["python", "-m", "validator"]
+CMD ["web"]
