@@ -1,5 +1,6 @@
 """Plain HTTP: is it alive, which version, how many, receipt pages."""
 
+import asyncio
 import gzip
 from importlib.metadata import PackageNotFoundError, version
 
@@ -12,12 +13,17 @@ from miner import metrics
 from miner.config import config
 from miner.receipts import actions, rules
 
+HEALTH_SECONDS = 3.0
 DISTRIBUTION = "compute-horde-sdk"
 
 
 async def health(_request: HttpRequest) -> HttpResponse:
     """`ok` when the database answers."""
-    await in_database(_ask)
+    try:
+        async with asyncio.timeout(HEALTH_SECONDS):
+            await in_database(_ask)
+    except TimeoutError:
+        return HttpResponse("no database", status=503, content_type="text/plain")
     return HttpResponse("ok", content_type="text/plain")
 
 

@@ -18,7 +18,7 @@ from miner.executors.manager import ExecutorManager, executor_id
 
 log = logging.getLogger(__name__)
 
-LEAVE_SECONDS = 5.0
+LEAVE = timedelta(seconds=5)
 
 
 class Line(Protocol):
@@ -67,14 +67,17 @@ class Executor:
             return "busy" if self.line else "starting for a job"
         return "idle" if self.line else "starting"
 
-    def wait(self, delay: timedelta | float | None, then: Callable[[], object]) -> None:
-        """Call `then` after `delay`, instead of what was to be called before; None: nothing."""
+    def in_time(self, delay: timedelta, then: Callable[[], object]) -> None:
+        """Call `then` after `delay`, instead of what was to be called before."""
+        self.rest()
+        loop = asyncio.get_running_loop()
+        self.timer = loop.call_later(delay.total_seconds(), then)
+
+    def rest(self) -> None:
+        """Nothing is to be called any more."""
         if self.timer:
             self.timer.cancel()
             self.timer = None
-        if delay is not None:
-            seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-            self.timer = asyncio.get_running_loop().call_later(seconds, then)
 
 
 @dataclass(slots=True)
@@ -122,7 +125,7 @@ class Pool:
             if slots.refill:
                 slots.refill.cancel()
         for executor in self._executors.values():
-            executor.wait(None, bool)
+            executor.rest()
         await self.manager.close()
         for task in list(self._tasks):
             task.cancel()
@@ -170,7 +173,7 @@ class Pool:
         if executor is None or executor.connected_at is not None:
             return None
         executor.line, executor.peer, executor.connected_at = line, peer, monotonic()
-        executor.wait(None, bool)
+        executor.rest()
         self._spawn(self._talk(executor))
         return executor
 
@@ -188,7 +191,7 @@ class Pool:
         executor = self._executors.pop(token, None)
         if executor is None:
             return
-        executor.wait(None, bool)
+        executor.rest()
         if not executor.leaving and self._open:
             self._gone(executor, f"ended: {how}")
 
@@ -197,7 +200,7 @@ class Pool:
         slots = self._slots[executor.executor_class]
         slots.failures, slots.problem = 0, ""
         executor.tenant, executor.leaving = None, True
-        executor.wait(LEAVE_SECONDS, lambda: self._spawn(self._kill(executor)))
+        executor.in_time(LEAVE, lambda: self._spawn(self._kill(executor)))
         self._refill(executor.executor_class)
 
     def discard(self, executor: Executor) -> None:
@@ -241,7 +244,7 @@ class Pool:
         executor = Executor(token_urlsafe(32), executor_class)
         self._executors[executor.token] = executor
         limit = rules.time_to_start(executor_class, self._start_limit)
-        executor.wait(limit, lambda: self._late(executor, limit))
+        executor.in_time(limit, lambda: self._late(executor, limit))
         self._spawn(self._launch(executor))
         return executor
 
@@ -258,7 +261,7 @@ class Pool:
     def _gone(self, executor: Executor, how: str) -> None:
         """An executor ended before its time."""
         self._executors.pop(executor.token, None)
-        executor.wait(None, bool)
+        executor.rest()
         executor.leaving = True
         tenant, executor.tenant = executor.tenant, None
         since = executor.connected_at
@@ -288,7 +291,7 @@ class Pool:
         executor.talking = False
 
     async def _kill(self, executor: Executor) -> None:
-        executor.wait(None, bool)
+        executor.rest()
         try:
             await self.manager.kill(executor.token)
         except (OutsideError, OSError):

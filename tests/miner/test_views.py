@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from threading import Event
 
 import httpx
 import pytest
@@ -111,3 +112,12 @@ def test_the_blacklist_can(admin):
     )
     assert gone.status_code == 302
     assert not ValidatorBlacklist.objects.exists()
+
+
+async def test_it_is_not_healthy_without_its_database(monkeypatch):
+    monkeypatch.setattr("miner.views.HEALTH_SECONDS", 0.05)
+    hanging = Event()
+    monkeypatch.setattr("miner.views._ask", lambda: hanging.wait(5))
+    answer = await AsyncClient().get("/health")
+    hanging.set()
+    assert answer.status_code == 503

@@ -113,7 +113,7 @@ async def test_a_slot_is_refilled_at_once_when_its_job_is_over(pool):
 
 
 async def test_an_executor_that_does_not_leave_is_killed(pool, monkeypatch):
-    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.02)
+    monkeypatch.setattr(module, "LEAVE", module.timedelta(seconds=0.02))
     it = await pool(always_on__test=1)
     executor, line = it.reserve(WARM, Tenant()), Line()
     it.connected(executor.token, line, None)
@@ -125,7 +125,7 @@ async def test_an_executor_that_does_not_leave_is_killed(pool, monkeypatch):
 
 
 async def test_one_that_leaves_is_not_killed(pool, monkeypatch):
-    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.02)
+    monkeypatch.setattr(module, "LEAVE", module.timedelta(seconds=0.02))
     it = await pool(always_on__test=1)
     executor = it.reserve(WARM, Tenant())
     it.connected(executor.token, Line(), None)

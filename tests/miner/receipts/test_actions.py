@@ -11,6 +11,7 @@ from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
 from miner.receipts import actions
 from miner.receipts.models import Receipt
+from miner.receipts.rules import page_at
 from tests.miner.conftest import MINER, VALIDATOR
 from tests.miner.peers import CLASS, ValidatorPeer
 
@@ -79,8 +80,11 @@ async def test_excuses_include_what_was_entered_just_now():
     assert await book.excuses(CLASS, receipt.payload.timestamp) == [receipt]
 
 
-def test_old_receipts_are_forgotten():
-    now = datetime.now(UTC).replace(microsecond=0)
-    actions.store([started(timestamp=now - timedelta(days=3)), started()])
+def test_old_pages_are_forgotten_whole():
+    now = datetime.now(UTC)
+    old, late = started(), started(timestamp=now.replace(microsecond=0) - timedelta(days=3))
+    actions.store([old])
+    Receipt.objects.update(page=page_at(now - timedelta(days=2)) - 1)
+    actions.store([late, started()])
     assert actions.evict(now - timedelta(days=2)) == 1
-    assert Receipt.objects.count() == 1
+    assert Receipt.objects.count() == 2
