@@ -5,13 +5,19 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from localnet import apt, docker_engine
 
 BUSYBOX = "computehorde/busybox"
 NOOP = "computehorde/noop"
+HASH = "computehorde/hash:v1"
+SOURCE = "compute_horde.source"
+
+_SOLVER = Path(__file__).parent.parent / "validator" / "synthetic" / "image" / "solve.sh"
 
 _INSTALLED = Path("/bin/busybox")
 _KEPT = Path.home() / ".cache" / "compute-horde" / "busybox"
@@ -28,42 +34,64 @@ def static_busybox() -> Path:
     return _downloaded()
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an image is made: busybox, further programs at the root, and what Docker is told."""
+
+    changes: tuple[str, ...]
+    programs: Mapping[str, Path] = field(default_factory=dict)
+
+
+RECIPES = {
+    BUSYBOX: Recipe(('CMD ["sh"]', "ENV PATH=/bin")),
+    NOOP: Recipe(('ENTRYPOINT ["/bin/true"]',)),
+    HASH: Recipe(('ENTRYPOINT ["/bin/sh", "/solve.sh"]', "ENV PATH=/bin"), {"solve.sh": _SOLVER}),
+}
+
+
 def build() -> None:
-    """Make the images that are not there yet."""
+    """Make the images that are not there yet, or not as their recipes say."""
     busybox = static_busybox()
-    with docker_engine.client() as engine:
-        for name, changes in {
-            BUSYBOX: ['CMD ["sh"]', "ENV PATH=/bin"],
-            NOOP: ['ENTRYPOINT ["/bin/true"]'],
-        }.items():
-            if not engine.get(f"/images/{name}:latest/json").is_success:
-                _load(name, changes, busybox)
+    for name, recipe in RECIPES.items():
+        _make(name, recipe, busybox)
 
 
-def _load(name: str, changes: Sequence[str], busybox: Path) -> None:
+def _make(name: str, recipe: Recipe, busybox: Path) -> None:
+    root = _root(busybox, recipe.programs)
+    source = sha256(root + repr(recipe.changes).encode()).hexdigest()
     with docker_engine.client() as engine:
+        there = engine.get(f"/images/{name}/json")
+        if there.is_success and (there.json()["Config"]["Labels"] or {}).get(SOURCE) == source:
+            return
+        repository, _, tag = name.partition(":")
         answer = engine.post(
             "/images/create",
-            params={"fromSrc": "-", "repo": name, "tag": "latest", "changes": list(changes)},
-            content=_root(busybox),
+            params={
+                "fromSrc": "-",
+                "repo": repository,
+                "tag": tag or "latest",
+                "changes": [*recipe.changes, f"LABEL {SOURCE}={source}"],
+            },
+            content=root,
             headers={"Content-Type": "application/x-tar"},
         )
     if not answer.is_success or '"error"' in answer.text:
         raise NoImageError(f"the engine did not take {name}: {answer.text.strip()}")
 
 
-def _root(busybox: Path) -> bytes:
-    """A root file system of one program under its many names."""
+def _root(busybox: Path, programs: Mapping[str, Path]) -> bytes:
+    """A root file system of one program under its many names, and some scripts."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as root:
         for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             root.addfile(entry)
-        program = tarfile.TarInfo("bin/busybox")
-        program.size, program.mode = busybox.stat().st_size, 0o755
-        with busybox.open("rb") as content:
-            root.addfile(program, content)
+        for name, path in {"bin/busybox": busybox, **programs}.items():
+            program = tarfile.TarInfo(name)
+            program.size, program.mode = path.stat().st_size, 0o755
+            with path.open("rb") as content:
+                root.addfile(program, content)
         for name in _applets(busybox):
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"

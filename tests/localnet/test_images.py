@@ -1,6 +1,7 @@
 """Images made on the spot, run by the engine."""
 
 import subprocess
+from hashlib import sha256
 
 import pytest
 
@@ -29,6 +30,23 @@ def test_noop_does_nothing_well():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_the_solver_finds_the_numbers_behind_hashes():
+    wanted = [sha256(f"salt{number}".encode()).hexdigest() for number in (7, 3)]
+    done = docker("run", "--rm", "--network=none", images.HASH, "salt", "10", *wanted, "00")
+    assert (done.returncode, done.stdout) == (0, "7\n3\n?\n"), done.stderr
+
+
+def test_a_changed_recipe_makes_a_new_image(monkeypatch):
+    name = "computehorde/changed"
+    try:
+        for word in ("one", "two"):
+            images._make(name, images.Recipe((f'CMD ["echo", "{word}"]',)), images.static_busybox())
+            done = docker("run", "--rm", "--network=none", "-e", "PATH=/bin", name)
+            assert done.stdout == f"{word}\n", done.stderr
+    finally:
+        docker("rmi", name)
+
+
 def test_an_image_that_is_there_is_not_made_again():
     before = docker("image", "inspect", "--format", "{{.Created}}", images.NOOP).stdout
     images.build()
@@ -36,9 +54,10 @@ def test_an_image_that_is_there_is_not_made_again():
 
 
 def test_a_broken_archive_is_an_error(monkeypatch):
-    monkeypatch.setattr(images, "_root", lambda busybox: b"no archive at all")
+    monkeypatch.setattr(images, "_root", lambda *parts: b"no archive at all")
+    recipe = images.Recipe(())
     with pytest.raises(images.NoImageError, match="computehorde/broken"):
-        images._load("computehorde/broken", [], images.static_busybox())
+        images._make("computehorde/broken", recipe, images.static_busybox())
     with docker_engine.client() as engine:
         assert not engine.get("/images/computehorde/broken:latest/json").is_success
 
