@@ -123,4 +123,9 @@ def child_environment(**extra: str) -> dict[str, str]:
     return {k: v for k, v in kept.items() if k != "DATABASE_URL"} | extra
 
 
+def executor_environment() -> dict[str, str]:
+    """Settings of executors among our own, for those that are no children of ours."""
+    return {k: v for k, v in os.environ.items() if k.startswith("EXECUTOR_")}  # noqa: TID251
+
+
 config = Config()

@@ -4,13 +4,16 @@ import asyncio
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
+from urllib.parse import urlsplit
 
-from compute_horde.errors import ContainerError
+from compute_horde.errors import ConfigurationError, ContainerError
 from compute_horde.hardware import PROMISES, ExecutorClass
+from miner.config import executor_environment
 from miner.executors import servers
 from miner.executors.docker import EXECUTOR, OWNER, ROLE, Engine
 from miner.executors.manager import ExecutorManager, OnExit, Setting, executor_id
@@ -20,6 +23,20 @@ from miner.executors.tunnel import Tunnel
 log = logging.getLogger(__name__)
 
 SOCKET = "/var/run/docker.sock"
+STOP_SECONDS = 2
+FREE_SECONDS = 15.0
+KILLED = 128
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+# An executor drives the engine, which is power enough; it has no other.
+HARDENED = {
+    "CapDrop": ["ALL"],
+    # Jobs write as users of their own, and it removes what they wrote.
+    "CapAdd": ["DAC_OVERRIDE", "FOWNER"],
+    "SecurityOpt": ["no-new-privileges"],
+    "ReadonlyRootfs": True,
+    "Tmpfs": {"/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=64m"},  # noqa: S108
+    "PidsLimit": 512,
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +63,8 @@ class DockerManager(ExecutorManager):
         self._places = self._all_places()
         self._sockets: tempfile.TemporaryDirectory[str] | None = None
         self._where: dict[str, Place] = {}
-        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
 
     def manifest(self) -> Mapping[ExecutorClass, int]:
         """One executor per server of the file; without a file, the counts of the settings."""
@@ -63,22 +81,20 @@ class DockerManager(ExecutorManager):
 
     async def start(self, token: str, executor_class: ExecutorClass) -> None:
         """Run the executor image on a free machine of the class."""
-        place = self._free(executor_class)
-        self._where[token] = place
-        if place.executor_class:
-            place.used_by = token
+        place = await self._take(token, executor_class)
         try:
             if place.tunnel:
                 await place.tunnel.up()
-            await place.engine.run(_name(token), self._options(token, executor_class))
+            await place.engine.run(_name(token), self._options(place, token, executor_class))
         except ContainerError:
             self._forget(token)
             raise
-        self._watchers[token] = asyncio.create_task(self._watch(token, place))
+        self._spawn(self._watch(token, place))
 
     async def kill(self, token: str) -> None:
-        """Remove the executor's container and its job's."""
+        """Let the executor clean up for a moment, then remove its container and its job's."""
         if place := self._where.get(token):
+            await place.engine.stop(_name(token), STOP_SECONDS)
             await place.engine.remove_all({EXECUTOR: executor_id(token)})
             self._forget(token)
 
@@ -90,9 +106,9 @@ class DockerManager(ExecutorManager):
 
     async def close(self) -> None:
         """Remove all our containers and hang up."""
-        for watcher in self._watchers.values():
-            watcher.cancel()
-        await asyncio.gather(*self._watchers.values(), return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(self._close_place(place) for place in self._places))
         if self._sockets:
             self._sockets.cleanup()
@@ -102,6 +118,12 @@ class DockerManager(ExecutorManager):
         if self.setting.docker_servers is None:
             return [Place("local", here)]
         listed = servers.read(self.setting.docker_servers)
+        remote = [name for name, server in listed.items() if server.mode == "ssh"]
+        if remote and urlsplit(self.setting.miner_address).hostname in LOOPBACK:
+            raise ConfigurationError(
+                f"executors on {', '.join(remote)} would look for the miner on their own machine: "
+                "set MINER_EXECUTOR_MINER_ADDRESS to the ws:// address they can reach"
+            )
         return [Place(name, here, server) for name, server in listed.items()]
 
     def _tunnel(self, place: Place, socket: Path) -> None:
@@ -109,60 +131,102 @@ class DockerManager(ExecutorManager):
             place.engine = Engine(socket)
             place.tunnel = Tunnel(servers.tunnel_command(place.server, socket), socket)
 
-    def _free(self, executor_class: ExecutorClass) -> Place:
+    async def _take(self, token: str, executor_class: ExecutorClass) -> Place:
+        """A machine of the class; its last executor may need a moment to leave."""
+        try:
+            async with asyncio.timeout(FREE_SECONDS):
+                while (place := self._free(executor_class)) is None:
+                    self._freed.clear()
+                    await self._freed.wait()
+        except TimeoutError as exc:
+            raise ContainerError(f"no free server for {executor_class}") from exc
+        self._where[token] = place
+        if place.executor_class:
+            place.used_by = token
+        return place
+
+    def _free(self, executor_class: ExecutorClass) -> Place | None:
         for place in self._places:
             if place.executor_class is None or (
                 place.executor_class == executor_class and place.used_by is None
             ):
                 return place
-        raise ContainerError(f"no free server for {executor_class}")
+        return None
 
-    def _options(self, token: str, executor_class: ExecutorClass) -> dict[str, Any]:
-        """What the engine is told; the job's directories must have one path inside and out."""
-        setting, work = self.setting, str(self.setting.work_dir)
-        environment = {
-            "EXECUTOR_MINER_ADDRESS": setting.miner_address,
+    def _options(self, place: Place, token: str, executor_class: ExecutorClass) -> dict[str, Any]:
+        told = {
+            "EXECUTOR_MINER_ADDRESS": self.setting.miner_address,
             "EXECUTOR_TOKEN": token,
             "EXECUTOR_CLASS": str(executor_class),
+        }
+        options = self._container(place, "executor", told)
+        options["Labels"][EXECUTOR] = executor_id(token)
+        if PROMISES[executor_class].gpu:
+            gpus = {"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}
+            options["HostConfig"]["DeviceRequests"] = [gpus]
+        return options
+
+    def _container(self, place: Place, role: str, told: Mapping[str, str]) -> dict[str, Any]:
+        """What the engine is told; the jobs' directories must have one path inside and out."""
+        setting, work = self.setting, str(self.setting.work_dir)
+        socket = SOCKET if place.tunnel else setting.docker_socket
+        environment = {
+            **executor_environment(),
             "EXECUTOR_OWNER": setting.owner,
             "EXECUTOR_WORK_DIR": work,
+            "EXECUTOR_DOCKER_URL": f"unix://{SOCKET}",
+            **told,
         }
-        host: dict[str, Any] = {
-            "AutoRemove": True,
-            "NetworkMode": "host",
-            "Binds": [f"{SOCKET}:{SOCKET}", f"{work}:{work}"],
-        }
-        if PROMISES[executor_class].gpu:
-            host["DeviceRequests"] = [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]
         return {
             "Image": setting.executor_image,
             "Env": [f"{name}={value}" for name, value in environment.items()],
-            "Labels": {
-                OWNER: setting.owner,
-                EXECUTOR: executor_id(token),
-                ROLE: "executor",
+            "Labels": {OWNER: setting.owner, ROLE: role},
+            "HostConfig": {
+                "AutoRemove": True,
+                "NetworkMode": "host",
+                "Binds": [f"{socket}:{SOCKET}", f"{work}:{work}"],
+                **HARDENED,
             },
-            "HostConfig": host,
         }
 
     async def _watch(self, token: str, place: Place) -> None:
+        code = None
         try:
-            how = f"exit code {await place.engine.exit_code(_name(token))}"
+            code = await place.engine.exit_code(_name(token))
+            how = f"exit code {code}"
         except ContainerError as exc:
             how = str(exc)
-        if how != "exit code 0":
-            try:
-                await place.engine.remove_all({EXECUTOR: executor_id(token)})
-            except ContainerError as exc:
-                log.warning("containers left behind", extra={"problem": str(exc)})
-        self._forget(token)
         self.on_exit(token, how)
+        if code != 0:
+            await self._clean(token, place)
+        self._forget(token)
+        if code is None or code > KILLED:
+            await self._sweep(place)
+
+    async def _clean(self, token: str, place: Place) -> None:
+        try:
+            await place.engine.remove_all({EXECUTOR: executor_id(token)})
+        except ContainerError as exc:
+            log.warning("containers left behind", extra={"problem": str(exc)})
+
+    async def _sweep(self, place: Place) -> None:
+        """Have the directories of dead executors removed: they are out of our own reach."""
+        options = self._container(place, "sweeper", {}) | {"Cmd": ["sweep"]}
+        try:
+            await place.engine.run(f"ch-sweep-{token_hex(8)}", options)
+        except ContainerError as exc:
+            log.warning("directories left behind", extra={"problem": str(exc)})
 
     def _forget(self, token: str) -> None:
-        self._watchers.pop(token, None)
         place = self._where.pop(token, None)
         if place and place.used_by == token:
             place.used_by = None
+            self._freed.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _open_place(self, place: Place) -> None:
         try:
@@ -171,9 +235,14 @@ class DockerManager(ExecutorManager):
             await place.engine.remove_all({OWNER: self.setting.owner})
         except ContainerError as exc:
             log.error("server cannot be used yet", extra={"server": place.name, "why": str(exc)})
+        else:
+            # Not waited for: the image may have to be fetched first.
+            self._spawn(self._sweep(place))
 
     async def _close_place(self, place: Place) -> None:
+        ours = [_name(token) for token, where in self._where.items() if where is place]
         try:
+            await asyncio.gather(*(place.engine.stop(one, STOP_SECONDS) for one in ours))
             await place.engine.remove_all({OWNER: self.setting.owner})
         except ContainerError as exc:
             log.warning("containers left behind", extra={"problem": str(exc)})

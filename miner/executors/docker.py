@@ -27,6 +27,10 @@ class Engine:
         found = await self._call("GET", f"/containers/json?{query}")
         return [one["Id"] for one in found]
 
+    async def stop(self, container: str, seconds: int) -> None:
+        """Ask a container to end and kill it when it takes longer; harmless when it is gone."""
+        await self._call("POST", f"/containers/{quote(container)}/stop?t={seconds}", also=GONE)
+
     async def remove(self, container: str) -> None:
         """Kill and delete a container; harmless when it is gone."""
         await self._call("DELETE", f"/containers/{quote(container)}?force=1&v=1", also=GONE)

@@ -23,6 +23,8 @@ CLOSE_SECONDS = 1.0
 class LocalManager(ExecutorManager):
     """One nursery process; every executor is its child and dies with it, and it with us."""
 
+    overlaps = True
+
     def __init__(self, setting: Setting, on_exit: OnExit) -> None:
         super().__init__(setting, on_exit)
         self._engine = Engine(setting.docker_socket)

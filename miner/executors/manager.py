@@ -48,6 +48,10 @@ class ExecutorManager:
     run in the miner's event loop and must not block it.
     """
 
+    # Whether the next executor may be started while the last one still works: it saves the next
+    # job the start, and takes room for one more executor per job.
+    overlaps = False
+
     def __init__(self, setting: Setting, on_exit: OnExit) -> None:
         """`on_exit(token, how)` is to be called once for each executor that ended."""
         self.setting = setting

@@ -48,6 +48,7 @@ class Executor:
     peer: str | None = None
     tenant: Tenant | None = None
     connected_at: float | None = None
+    working: bool = False
     leaving: bool = False
     timer: asyncio.TimerHandle | None = None
     unsaid: list[Message] = field(default_factory=list)
@@ -195,6 +196,12 @@ class Pool:
         if not executor.leaving and self._open:
             self._gone(executor, f"ended: {how}")
 
+    def works(self, executor: Executor) -> None:
+        """Its job is under way: make ready who comes after it, where there is room for both."""
+        if self.manager.overlaps and executor.tenant:
+            executor.working = True
+            self._refill(executor.executor_class)
+
     def release(self, executor: Executor) -> None:
         """Its job is over: it leaves by itself, and its slot is free at once."""
         slots = self._slots[executor.executor_class]
@@ -222,6 +229,12 @@ class Pool:
             for one in self._executors.values()
         )
 
+    def _working(self, executor_class: ExecutorClass) -> int:
+        return sum(
+            one.working and one.tenant is not None and one.executor_class == executor_class
+            for one in self._executors.values()
+        )
+
     def _refill(self, executor_class: ExecutorClass) -> None:
         """Start what is missing, after a pause when executors keep crashing."""
         slots = self._slots[executor_class]
@@ -237,7 +250,7 @@ class Pool:
         slots = self._slots[executor_class]
         slots.refill = None
         there = self._busy(executor_class) + len(self._free(executor_class))
-        for _ in range(slots.wanted - there):
+        for _ in range(slots.wanted + self._working(executor_class) - there):
             self._start(executor_class)
 
     def _start(self, executor_class: ExecutorClass) -> Executor:

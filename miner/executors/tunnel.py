@@ -35,6 +35,8 @@ class Tunnel:
             await self._ssh.wait()
 
     async def _start(self) -> None:
+        # What an ssh that was killed left would look like an open tunnel.
+        self._socket.unlink(missing_ok=True)
         try:
             self._ssh = await asyncio.create_subprocess_exec(
                 *self._command,

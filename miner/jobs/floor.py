@@ -88,6 +88,8 @@ class Floor:
         if self._advance(job, fact):
             if job.state in lifecycle.FINAL and job.executor:
                 self._pool.release(job.executor)
+            elif job.state is JobState.VOLUMES_READY and job.executor:
+                self._pool.works(job.executor)
             await self._pass_on(job, fact)
 
     async def end(self, job: LiveJob, error: HordeError | JobError) -> None:

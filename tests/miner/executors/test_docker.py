@@ -13,7 +13,7 @@ from compute_horde.errors import ContainerError
 from compute_horde.hardware import ExecutorClass
 from miner.config import config
 from miner.executors.containers import DockerManager
-from miner.executors.docker import OWNER, Engine
+from miner.executors.docker import EXECUTOR, OWNER, Engine
 from miner.executors.manager import Setting, executor_id
 
 pytestmark = pytest.mark.docker
@@ -125,10 +125,10 @@ async def test_an_executor_killed_from_outside_is_told_of(manager):
 async def test_a_kill_takes_its_job_container_too(manager, engine, owner, image):
     it, _ = manager
     await it.start("other victim", CLASS)
-    labels = {OWNER: owner, "compute_horde.executor": executor_id("other victim")}
+    labels = {OWNER: owner, EXECUTOR: executor_id("other victim")}
     await engine.run(f"{owner}-job", {"Image": image, "Labels": labels})
     await it.kill("other victim")
-    assert await engine.containers({OWNER: owner}) == []
+    assert await engine.containers({EXECUTOR: executor_id("other victim")}) == []
     await it.kill("other victim")
 
 

@@ -112,6 +112,31 @@ async def test_a_slot_is_refilled_at_once_when_its_job_is_over(pool):
     assert again is not executor
 
 
+async def test_who_comes_next_is_started_while_the_last_one_works(pool, monkeypatch):
+    monkeypatch.setattr(ScriptedManager, "overlaps", True)
+    it = await pool(always_on__test=1)
+    executor = it.reserve(WARM, Tenant())
+    it.connected(executor.token, Line(), None)
+    for _ in range(2):
+        it.works(executor)
+        await settle()
+        assert len(it.manager.tokens) == 2
+    assert it.reserve(WARM, Tenant()) is None
+    it.release(executor)
+    await settle()
+    assert len(it.manager.tokens) == 2
+    following = it.reserve(WARM, Tenant())
+    assert following.token == it.manager.tokens[1]
+
+
+async def test_a_machine_with_room_for_one_has_one(pool):
+    it = await pool(always_on__test=1)
+    executor = it.reserve(WARM, Tenant())
+    it.works(executor)
+    await settle()
+    assert it.manager.tokens == [executor.token]
+
+
 async def test_an_executor_that_does_not_leave_is_killed(pool, monkeypatch):
     monkeypatch.setattr(module, "LEAVE", module.timedelta(seconds=0.02))
     it = await pool(always_on__test=1)
