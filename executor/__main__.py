@@ -1,11 +1,11 @@
-"""`python -m executor` lives for one job; `python -m executor nursery` forks executors."""
+"""`python -m executor` lives for one job; `… nursery` forks executors; `… sweep` tidies up."""
 
 import sys
 
 from pydantic import ValidationError
 
 from compute_horde.errors import ConfigurationError
-from executor import nursery, process
+from executor import nursery, process, sweep
 from executor.config import Config
 from executor.logs import set_up
 
@@ -27,6 +27,8 @@ def _run(arguments: list[str]) -> int:
     match arguments:
         case ["nursery"]:
             return nursery.run(config)
+        case ["sweep"]:
+            return sweep.directories(config)
         case [] if config.token:
             return process.run(config, config.token)
         case []:

@@ -24,6 +24,14 @@ def one(config: Config, executor_id: str) -> int:
     return asyncio.run(swept(config, [executor_id]))
 
 
+def directories(config: Config) -> int:
+    """Clean up after those dead executors of this owner that left a directory.
+
+    Safe where an executor is a container that is labelled before its directory is there.
+    """
+    return asyncio.run(swept(config, list(workdir.abandoned(config.work_dir, config.owner))))
+
+
 def abandoned(config: Config) -> int:
     """Clean up after all dead executors of this owner, such as those of an earlier miner."""
     left = list(workdir.abandoned(config.work_dir, config.owner))

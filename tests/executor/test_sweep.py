@@ -1,5 +1,7 @@
 """The dead are cleaned up after, the living are left alone."""
 
+import subprocess
+
 import pytest
 
 from executor import sweep, workdir
@@ -53,6 +55,18 @@ def test_the_dead_of_an_owner_are_found_by_their_directories(config):
     assert list(workdir.abandoned(config.work_dir, config.owner)) == ["dead"]
     assert sweep.abandoned(config) == sweep.DONE
     assert not left.exists()
+
+
+def test_directories_can_be_swept_alone(config, container):
+    left = config.work_dir / "ch-dead"
+    left.mkdir(parents=True)
+    (left / "owner").write_text(OURS)
+    settings = config.model_copy(update={"owner": OURS})
+    assert sweep.directories(settings) == sweep.DONE
+    assert not left.exists()
+    found = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label={OWNER}={OURS}"]
+    listed = subprocess.run(found, capture_output=True, text=True, check=True)
+    assert listed.stdout.split() == [container]
 
 
 def test_without_an_engine_leftovers_stay_for_the_next_time(config, monkeypatch):
