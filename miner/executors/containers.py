@@ -63,6 +63,7 @@ class DockerManager(ExecutorManager):
         self._places = self._all_places()
         self._sockets: tempfile.TemporaryDirectory[str] | None = None
         self._where: dict[str, Place] = {}
+        self._watchers: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
 
@@ -87,16 +88,16 @@ class DockerManager(ExecutorManager):
                 await place.tunnel.up()
             await place.engine.run(_name(token), self._options(place, token, executor_class))
         except ContainerError:
+            await self._clean(token, place)
             self._forget(token)
             raise
-        self._spawn(self._watch(token, place))
+        self._watchers[token] = self._spawn(self._watch(token, place))
 
     async def kill(self, token: str) -> None:
-        """Let the executor clean up for a moment, then remove its container and its job's."""
-        if place := self._where.get(token):
-            await place.engine.stop(_name(token), STOP_SECONDS)
-            await place.engine.remove_all({EXECUTOR: executor_id(token)})
-            self._forget(token)
+        """Stop the executor's container; its watcher removes what is left, the job's too."""
+        if watcher := self._watchers.get(token):
+            await self._where[token].engine.stop(_name(token), STOP_SECONDS)
+            await asyncio.wait({watcher})
 
     def public_address(self, token: str) -> str | None:
         """The server's own address."""
@@ -199,9 +200,9 @@ class DockerManager(ExecutorManager):
         self.on_exit(token, how)
         if code != 0:
             await self._clean(token, place)
-        self._forget(token)
         if code is None or code > KILLED:
             await self._sweep(place)
+        self._forget(token)
 
     async def _clean(self, token: str, place: Place) -> None:
         try:
@@ -218,15 +219,17 @@ class DockerManager(ExecutorManager):
             log.warning("directories left behind", extra={"problem": str(exc)})
 
     def _forget(self, token: str) -> None:
+        self._watchers.pop(token, None)
         place = self._where.pop(token, None)
         if place and place.used_by == token:
             place.used_by = None
             self._freed.set()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _open_place(self, place: Place) -> None:
         try:
