@@ -9,7 +9,8 @@ from compute_horde.errors import ProtocolError
 MAX_FRAME_BYTES = 50 * 2**20
 MAX_VALUES = 50_000
 
-_PIECE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{,]', re.DOTALL)
+# A string that never ends is one piece, too: else each quote in it would be tried as a beginning.
+_PIECE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{,]', re.DOTALL)
 
 
 def checked(raw: str | bytes, *, max_bytes: int = MAX_FRAME_BYTES) -> bytes:

@@ -1,5 +1,7 @@
 """A frame is measured before it is read."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,15 @@ def test_a_frame_with_the_most_values_is_read_and_one_more_is_not():
     assert len(frames.parsed(most)) == frames.MAX_VALUES
     with pytest.raises(ProtocolError, match="values"):
         frames.parsed("[0," + most[1:])
+
+
+@pytest.mark.parametrize("inside", ['\\"', "\\", "a", "[", '"'])
+def test_a_string_without_an_end_is_measured_as_quickly_as_any_other(inside):
+    frame = '"' + inside * 20_000 + "," * (frames.MAX_VALUES + 1)
+    began = time.process_time()
+    with pytest.raises(ProtocolError):
+        frames.parsed(frame)
+    assert time.process_time() - began < 1
 
 
 def test_the_limit_counts_bytes_of_the_encoded_text():
