@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 
 SOCKET = "/var/run/docker.sock"
 STOP_SECONDS = 2
+LEAVE_SECONDS = 10.0
 FREE_SECONDS = 15.0
+AGAIN_SECONDS = 2.0
 KILLED = 128
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # An executor drives the engine, which is power enough; it has no other.
@@ -97,7 +99,7 @@ class DockerManager(ExecutorManager):
         """Stop the executor's container; its watcher removes what is left, the job's too."""
         if watcher := self._watchers.get(token):
             await self._where[token].engine.stop(_name(token), STOP_SECONDS)
-            await asyncio.wait({watcher})
+            await asyncio.wait({watcher}, timeout=LEAVE_SECONDS)
 
     def public_address(self, token: str) -> str | None:
         """The server's own address."""
@@ -191,18 +193,24 @@ class DockerManager(ExecutorManager):
         }
 
     async def _watch(self, token: str, place: Place) -> None:
-        code = None
-        try:
-            code = await place.engine.exit_code(_name(token))
-            how = f"exit code {code}"
-        except ContainerError as exc:
-            how = str(exc)
-        self.on_exit(token, how)
+        code = await self._end_of(token, place)
+        self.on_exit(token, "its container is gone" if code is None else f"exit code {code}")
         if code != 0:
             await self._clean(token, place)
         if code is None or code > KILLED:
             await self._sweep(place)
         self._forget(token)
+
+    async def _end_of(self, token: str, place: Place) -> int | None:
+        """The exit code; an engine out of reach for a while does not mean that it ended."""
+        while True:
+            try:
+                if place.tunnel:
+                    await place.tunnel.up()
+                return await place.engine.exit_code(_name(token))
+            except ContainerError as exc:
+                log.warning("engine lost", extra={"server": place.name, "problem": str(exc)})
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def _clean(self, token: str, place: Place) -> None:
         try:

@@ -11,7 +11,8 @@ from compute_horde.errors import ContainerError
 OWNER, EXECUTOR, ROLE = "compute_horde.owner", "compute_horde.executor", "compute_horde.role"
 CALL_SECONDS = 30.0
 LONG_SECONDS = 600.0
-GONE = frozenset({304, 404, 409})
+NOT_FOUND = 404
+GONE = frozenset({304, NOT_FOUND, 409})
 
 
 class Engine:
@@ -33,7 +34,10 @@ class Engine:
 
     async def remove(self, container: str) -> None:
         """Kill and delete a container; harmless when it is gone."""
-        await self._call("DELETE", f"/containers/{quote(container)}?force=1&v=1", also=GONE)
+        path = f"/containers/{quote(container)}"
+        await self._call("DELETE", f"{path}?force=1&v=1", also=GONE)
+        # One that is on its way out already is a conflict, and is waited for.
+        await self._call("POST", f"{path}/wait?condition=removed", also=GONE)
 
     async def remove_all(self, labels: dict[str, str]) -> int:
         """Kill and delete every container with these labels; how many there were."""
@@ -66,11 +70,16 @@ class Engine:
             if problem := json.loads(line).get("error"):
                 raise ContainerError(f"{image} cannot be pulled: {problem}")
 
-    async def exit_code(self, container: str) -> int:
-        """Wait, for as long as it takes, until a container ends."""
+    async def exit_code(self, container: str) -> int | None:
+        """Wait, for as long as it takes, until a container ends; None when there is none."""
         path = f"/containers/{quote(container)}/wait"
-        ended = json.loads(await self._raw("POST", path, None, None))
-        return int(ended["StatusCode"])
+        text = await self._raw("POST", path, None, None, frozenset({NOT_FOUND}))
+        try:
+            ended = json.loads(text)
+        except ValueError as exc:
+            raise ContainerError(f"docker at {self._socket} hung up") from exc
+        code: int | None = ended.get("StatusCode")
+        return code
 
     async def _call(
         self,
@@ -118,6 +127,8 @@ class Engine:
             answer = await reader.read()
         finally:
             writer.close()
+        if not answer:
+            raise ConnectionError("it hung up")
         first, _, rest = answer.partition(b"\r\n")
         return int(first.split()[1]), rest.partition(b"\r\n\r\n")[2].decode(errors="replace")
 

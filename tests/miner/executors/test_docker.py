@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from compute_horde.errors import ContainerError
 from compute_horde.hardware import ExecutorClass
 from miner.config import config
+from miner.executors import containers
 from miner.executors.containers import DockerManager
 from miner.executors.docker import EXECUTOR, OWNER, Engine
 from miner.executors.manager import Setting, executor_id
@@ -72,6 +74,22 @@ async def test_the_end_of_a_container_is_told(engine, image, owner):
     assert await engine.exit_code(container) == 0
 
 
+async def test_a_container_that_is_gone_has_no_exit_code(engine):
+    assert await engine.exit_code(f"nobody-{uuid4().hex}") is None
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 200 OK\r\n\r\n"])
+async def test_an_engine_that_hangs_up_is_an_error(tmp_path, answer):
+    async def hang_up(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_unix_server(hang_up, tmp_path / "docker.sock"):
+        with pytest.raises(ContainerError, match="hung up"):
+            await Engine(tmp_path / "docker.sock").exit_code("any")
+
+
 async def test_an_image_nobody_has_is_an_error_that_says_so(engine, owner):
     with pytest.raises(ContainerError, match=r"localhost:1/nothing"):
         await engine.run(owner, {"Image": "localhost:1/nothing:at-all"})
@@ -122,15 +140,94 @@ async def test_an_executor_killed_from_outside_is_told_of(manager):
     assert how == "exit code 137"
 
 
+async def test_an_engine_out_of_reach_for_a_while_loses_no_executor(manager, owner, monkeypatch):
+    it, gone = manager
+    monkeypatch.setattr(containers, "AGAIN_SECONDS", 0.1)
+    asked = Engine.exit_code
+    failures = [ContainerError("hung up"), ContainerError("refused")]
+
+    async def unsteady(self, container):
+        if failures:
+            raise failures.pop()
+        return await asked(self, container)
+
+    monkeypatch.setattr(Engine, "exit_code", unsteady)
+    await it.start("patient", CLASS)
+    async with asyncio.timeout(10):
+        while failures:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    assert gone.empty()
+    subprocess.run(["docker", "kill", f"ch-{executor_id('patient')}"], check=True)
+    assert await asyncio.wait_for(gone.get(), 10) == ("patient", "exit code 137")
+
+
+async def test_what_an_executor_may_do_is_little(manager):
+    it, _ = manager
+    await it.start("confined", CLASS)
+    asked = "{{json .HostConfig}}"
+    told = subprocess.run(
+        ["docker", "inspect", "-f", asked, f"ch-{executor_id('confined')}"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    host = json.loads(told)
+    assert host["CapDrop"] == ["ALL"]
+    assert host["CapAdd"] == ["DAC_OVERRIDE", "FOWNER"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["ReadonlyRootfs"] is True
+    assert host["AutoRemove"] is True
+    work = str(it.setting.work_dir)
+    assert host["Binds"] == [f"{config.docker_socket}:/var/run/docker.sock", f"{work}:{work}"]
+
+
+async def test_executors_are_told_the_settings_of_executors(manager, monkeypatch):
+    it, _ = manager
+    monkeypatch.setenv("EXECUTOR_PIDS", "77")
+    monkeypatch.setenv("EXECUTOR_DOCKER_URL", "unix:///elsewhere.sock")
+    monkeypatch.setenv("MINER_SECRET_KEY", "hush")
+    await it.start("told", CLASS)
+    told = subprocess.run(
+        ["docker", "inspect", "-f", "{{json .Config.Env}}", f"ch-{executor_id('told')}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "EXECUTOR_PIDS=77" in told
+    assert "EXECUTOR_DOCKER_URL=unix:///var/run/docker.sock" in told
+    assert "hush" not in told
+
+
+async def test_a_server_takes_its_next_executor_when_the_last_has_left(image, owner, tmp_path):
+    path = tmp_path / "servers.yml"
+    path.write_text(f"here: {{mode: local, executor_class: {CLASS}}}")
+    setting = Setting(
+        "ws://127.0.0.1:1",
+        owner,
+        work_dir=tmp_path,
+        docker_socket=config.docker_socket,
+        docker_servers=path,
+        executor_image=image,
+    )
+    it = DockerManager(setting, lambda *_: None)
+    await it.open()
+    await it.start("first", CLASS)
+    second = asyncio.create_task(it.start("second", CLASS))
+    done, _ = await asyncio.wait({second}, timeout=0.2)
+    assert not done
+    subprocess.run(["docker", "kill", f"ch-{executor_id('first')}"], check=True)
+    await asyncio.wait_for(second, 10)
+    await it.close()
+    assert await it._places[0].engine.containers({OWNER: owner}) == []
+
+
 async def test_a_kill_takes_its_job_container_too(manager, engine, owner, image):
     it, _ = manager
     await it.start("other victim", CLASS)
     labels = {OWNER: owner, EXECUTOR: executor_id("other victim")}
     await engine.run(f"{owner}-job", {"Image": image, "Labels": labels})
     await it.kill("other victim")
-    async with asyncio.timeout(10):
-        while await engine.containers({EXECUTOR: executor_id("other victim")}):
-            await asyncio.sleep(0.05)
+    assert await engine.containers({EXECUTOR: executor_id("other victim")}) == []
     await it.kill("other victim")
 
 

@@ -68,3 +68,10 @@ def test_host_keys_are_verified_unless_told_otherwise(tmp_path, verify, word):
         f"{tmp_path}/docker.sock:/var/run/docker.sock",
         "horde@192.0.2.9",
     ]
+
+
+def test_far_executors_need_an_address_of_the_miner(tmp_path):
+    path = written(tmp_path, GOOD)
+    near = Setting("ws://127.0.0.1:8000", "me", docker_servers=path)
+    with pytest.raises(ConfigurationError, match=r"there.*MINER_EXECUTOR_MINER_ADDRESS"):
+        DockerManager(near, lambda *_: None)
