@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 OPEN_SECONDS = 10
 PING_SECONDS = 20
 PING_TIMEOUT_SECONDS = 120
+# A peer that takes nothing holds up pings and goodbyes, too, so only these end such a line.
+SAY_SECONDS = 120
+CLOSE_SECONDS = 2
 
 Heard = TypeVar("Heard", bound=Message)
 
@@ -36,12 +39,16 @@ class Line(Generic[Heard]):
         self._socket = socket
         self._incoming = incoming
 
-    async def say(self, message: Message) -> None:
-        """Send one message; `LineLost` when the socket is gone."""
+    async def say(self, message: Message, *, seconds: float = SAY_SECONDS) -> None:
+        """Send one message; `LineLost` when the socket is gone or takes nothing for so long."""
         try:
-            await self._socket.send(message.encode())
+            async with asyncio.timeout(seconds):
+                await self._socket.send(message.encode())
         except ConnectionClosed as exc:
             raise _lost(exc) from exc
+        except TimeoutError as exc:
+            self._socket.transport.abort()
+            raise LineLost(f"the peer takes nothing for {seconds:g} s") from exc
 
     async def hear(self) -> Heard:
         """The next message; `ProtocolError` for a bad frame, `LineLost` when the socket is gone.
@@ -66,7 +73,11 @@ class Line(Generic[Heard]):
 
     async def close(self) -> None:
         """Say goodbye; harmless when already closed."""
-        await self._socket.close()
+        try:
+            async with asyncio.timeout(2 * CLOSE_SECONDS):
+                await self._socket.close()
+        except TimeoutError:
+            self._socket.transport.abort()
 
 
 def _lost(exc: ConnectionClosed) -> LineLost:
@@ -93,7 +104,7 @@ async def line_to(
             open_timeout=open_seconds,
             ping_interval=PING_SECONDS,
             ping_timeout=PING_TIMEOUT_SECONDS,
-            close_timeout=2,
+            close_timeout=CLOSE_SECONDS,
             **options,
         )
         socket = await connection.__aenter__()
@@ -106,7 +117,8 @@ async def line_to(
         asyncio.IncompleteReadError,
     ) as exc:
         raise LineLost(f"could not connect to {url}: {exc or type(exc).__name__}") from exc
+    line = Line(socket, incoming)
     try:
-        yield Line(socket, incoming)
+        yield line
     finally:
-        await connection.__aexit__(None, None, None)
+        await line.close()

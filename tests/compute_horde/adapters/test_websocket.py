@@ -239,3 +239,42 @@ async def refuses(url: str, open_seconds: float = 5) -> None:
             pytest.fail("the line opened")
     assert lost.value.code is None
     assert isinstance(lost.value, OutsideError)
+
+
+@asynccontextmanager
+async def deaf_peer() -> AsyncIterator[str]:
+    """A server that takes nothing off its connections any more."""
+    over = asyncio.Event()
+
+    async def behaviour(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await over.wait()
+        connection.transport.abort()
+
+    async with peer(behaviour) as url:
+        try:
+            yield url
+        finally:
+            over.set()
+
+
+async def test_a_peer_that_takes_nothing_is_given_up():
+    async with (
+        deaf_peer() as url,
+        asyncio.timeout(10),
+        line_to(url, links.MINER_TO_VALIDATOR) as line,
+    ):
+        with pytest.raises(LineLost, match="takes nothing"):
+            await line.say(GenericError(details="x" * 2**25), seconds=0.2)
+        with pytest.raises(LineLost):
+            await line.hear()
+
+
+async def test_hanging_up_does_not_wait_for_a_peer_that_takes_nothing():
+    async with deaf_peer() as url:
+        async with asyncio.timeout(10):
+            async with line_to(url, links.MINER_TO_VALIDATOR) as line:
+                speaking = asyncio.create_task(line.say(GenericError(details="x" * 2**25)))
+                await asyncio.sleep(0.2)
+            with suppress(LineLost):
+                await speaking
