@@ -159,10 +159,14 @@ def own_jobs(
     return count, [look(job) for job in page]
 
 
-def admit(hotkey: str, version: str) -> bool:
-    """Note a validator's login; False when it may not connect."""
-    known = Validator.objects.filter(hotkey=hotkey, is_active=True)
-    return bool(known.update(last_login=timezone.now(), version=version))
+def may_connect(hotkey: str) -> bool:
+    """Whether this is a validator that the operator wants here."""
+    return Validator.objects.filter(hotkey=hotkey, is_active=True).exists()
+
+
+def note_login(hotkey: str, version: str) -> None:
+    """Keep when a validator connected last, and what it runs."""
+    Validator.objects.filter(hotkey=hotkey).update(last_login=timezone.now(), version=version)
 
 
 def record(
@@ -179,8 +183,8 @@ def record(
     return [Told(event.id, event.created_at, said[JobState(event.state)]) for event in events]
 
 
-def adopt(hotkey: str, channel: str, live: Sequence[str], limit: int) -> list[str]:
-    """Give a live connection the jobs that no live connection holds; their frames.
+def adopt(hotkey: str, channel: str, holders: Sequence[str], limit: int) -> list[str]:
+    """Give a live connection the jobs that none of the `holders` has; their frames.
 
     The rows are locked, and what somebody else works on is skipped, so each job goes to one.
     """
@@ -188,7 +192,7 @@ def adopt(hotkey: str, channel: str, live: Sequence[str], limit: int) -> list[st
         waiting = (
             Job.objects.select_for_update(skip_locked=True, no_key=True)
             .filter(validator_id=hotkey, state=JobState.SENT)
-            .exclude(taken_by__in=live)
+            .exclude(taken_by__in=holders)
             .order_by("created_at")[:limit]
         )
         jobs = list(waiting)

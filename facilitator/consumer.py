@@ -37,7 +37,7 @@ class ValidatorConsumer(MessageConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.name = board.new_name()
         self._answers: asyncio.Queue[Answer] = asyncio.Queue(MAX_UNANSWERED)
-        self._last_answer: Answer | None = None
+        self._unanswered: set[Answer] = set()
         self._tasks = [asyncio.create_task(self._answer_in_order())]
         try:
             await super().__call__(scope, receive, send)
@@ -49,9 +49,10 @@ class ValidatorConsumer(MessageConsumer):
         if self.hotkey:
             board.leave(self)
             log.info("validator gone", extra={"validator": self.hotkey, "connection": self.name})
-            # What it said last may be that it took a job.
-            if self._last_answer is not None:
-                await asyncio.wait([self._last_answer])
+            # What it said last may be that it took jobs.
+            if self._unanswered:
+                await asyncio.wait(self._unanswered)
+            board.forget(self)
         for task in self._tasks:
             task.cancel()
         if self.hotkey:
@@ -101,7 +102,7 @@ class ValidatorConsumer(MessageConsumer):
         except BadSignature as exc:
             await self._refuse("auth.validator_not_found", str(exc), close=NOT_A_VALIDATOR)
             return
-        if not await in_database(actions.admit, hotkey, self._version()):
+        if not await in_database(actions.may_connect, hotkey):
             text = f"Validator {hotkey} is not an active validator here"
             await self._refuse("auth.validator_not_found", text, close=NOT_A_VALIDATOR)
             return
@@ -110,6 +111,7 @@ class ValidatorConsumer(MessageConsumer):
         except BadSignature as exc:
             await self._refuse("auth.signature_invalid", str(exc), close=BAD_SIGNATURE)
             return
+        await in_database(actions.note_login, hotkey, self._version())
         await self._join(hotkey)
 
     async def _join(self, hotkey: str) -> None:
@@ -146,7 +148,8 @@ class ValidatorConsumer(MessageConsumer):
 
     async def _owe(self, answer: Answer) -> None:
         """Answers go out in the order of their questions, since they carry no number."""
-        self._last_answer = answer
+        self._unanswered.add(answer)
+        answer.add_done_callback(self._unanswered.discard)
         await self._answers.put(answer)
 
     async def _answer_in_order(self) -> None:

@@ -1,7 +1,7 @@
 """The validators' live connections, and the way a job takes to exactly one of them.
 
 A job names the connection it was said to. All connections end in this one process, so a job whose
-connection is not among the live ones was lost with it and goes to another.
+connection is not among those we know was lost with it and goes to another.
 """
 
 import secrets
@@ -36,6 +36,7 @@ class Switchboard:
 
     def __init__(self) -> None:
         self._channels: dict[str, dict[str, Channel]] = {}
+        self._leaving: set[str] = set()
         self._left: dict[str, float] = {}
         self._began = time.monotonic()
         self._count = 0
@@ -50,20 +51,25 @@ class Switchboard:
         self._channels.setdefault(channel.hotkey, {})[channel.name] = channel
 
     def leave(self, channel: Channel) -> None:
-        """This connection is gone."""
+        """This connection is told nothing more; what it said last may still be being written."""
         channels = self._channels.get(channel.hotkey, {})
-        channels.pop(channel.name, None)
+        if channels.pop(channel.name, None):
+            self._leaving.add(channel.name)
         if not channels:
             self._channels.pop(channel.hotkey, None)
             self._left[channel.hotkey] = time.monotonic()
+
+    def forget(self, channel: Channel) -> None:
+        """This connection is gone, and all that it said is written."""
+        self._leaving.discard(channel.name)
 
     def all(self) -> list[Channel]:
         """Every live connection."""
         return [one for channels in self._channels.values() for one in channels.values()]
 
-    def names(self, hotkey: str) -> list[str]:
-        """The live connections of a validator."""
-        return list(self._channels.get(hotkey, ()))
+    def holders(self, hotkey: str) -> list[str]:
+        """The connections that may have a validator's jobs: live ones and those just leaving."""
+        return [*self._channels.get(hotkey, ()), *self._leaving]
 
     def find(self, hotkey: str, name: str) -> Channel | None:
         """A connection, while it lives."""
@@ -76,6 +82,10 @@ class Switchboard:
         if best is None or time.monotonic() - best.last_heard > FRESH_SECONDS:
             return None
         return best
+
+    def age(self) -> float:
+        """For how many seconds anybody could connect here."""
+        return time.monotonic() - self._began
 
     def absent_for(self, hotkey: str) -> float:
         """For how many seconds a validator has had no connection."""
@@ -98,8 +108,8 @@ async def hand(hotkey: str, name: str, frame: str) -> None:
 async def adopt(hotkey: str) -> None:
     """Let a live connection take all that the validator was not told, or told in vain."""
     while channel := switchboard.pick(hotkey):
-        live = switchboard.names(hotkey)
-        frames = await in_database(actions.adopt, hotkey, channel.name, live, AT_ONCE)
+        holders = switchboard.holders(hotkey)
+        frames = await in_database(actions.adopt, hotkey, channel.name, holders, AT_ONCE)
         frames += await in_database(actions.untold_reports, hotkey, AT_ONCE)
         for frame in frames:
             await channel.speak(frame)

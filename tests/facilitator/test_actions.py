@@ -101,9 +101,11 @@ def test_a_nonce_is_spent_once():
     assert not actions.spend("n")
 
 
-def test_only_active_validators_are_admitted():
-    assert actions.admit(VALIDATOR, "1.2")
-    assert Validator.objects.get().version == "1.2"
+def test_only_active_validators_may_connect():
+    assert actions.may_connect(VALIDATOR)
+    actions.note_login(VALIDATOR, "1.2")
+    validator = Validator.objects.get()
+    assert (validator.version, validator.last_login is None) == ("1.2", False)
     Validator.objects.update(is_active=False)
-    assert not actions.admit(VALIDATOR, "1.3")
-    assert not actions.admit("5nobody", "")
+    assert not actions.may_connect(VALIDATOR)
+    assert not actions.may_connect("5nobody")

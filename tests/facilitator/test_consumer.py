@@ -58,6 +58,7 @@ async def test_a_bad_signature_is_told_so_and_sent_away(signature, connect):
     await line.say(LOGIN | {"signature": signature})
     assert kind(await line.hear()) == "auth.signature_invalid"
     assert await line.closed() == 3000
+    assert not (await in_database(Validator.objects.get)).last_login
 
 
 @pytest.mark.parametrize("public_key", ["", "zz", "00", "00" * 33])

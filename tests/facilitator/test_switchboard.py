@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from compute_horde.django.database import in_database
-from facilitator import actions, switchboard
+from facilitator import actions, reports, switchboard
 from facilitator.models import Job, Validator
 from facilitator.switchboard import Switchboard
 from tests.compute_horde.vectors import KEYS
@@ -70,6 +70,39 @@ async def test_a_job_reported_as_received_with_the_last_breath_is_not_said_again
     assert await heir.hears_nothing()
 
 
+async def test_jobs_reported_as_received_are_not_said_again_whatever_was_said_after_them(
+    user, line, connect, monkeypatch
+):
+    other = await connect().log_in()
+    uuids = [(await user.create()).json()["uuid"] for _ in range(3)]
+    first, second = await heard_uuids(line, other)
+    holder, heir, held = (line, other, first) if len(first) > 1 else (other, line, second)
+    monkeypatch.setattr(reports.scribe, "_linger", 0.5)
+    *taken, over = held
+    for uuid in taken:
+        await holder.tell(uuid, "received")
+    await holder.tell(over, "horde_failed")
+    await holder.leave()
+    assert sorted(first + second) == sorted(uuids)
+    assert await heir.hears_nothing()
+
+
+async def test_a_validator_back_at_once_is_not_told_what_it_just_reported_as_received(
+    user, line, connect, monkeypatch
+):
+    taken, untold = [(await user.create()).json()["uuid"] for _ in range(2)]
+    assert await heard_uuids(line) == [[taken, untold]]
+    monkeypatch.setattr(reports.scribe, "_linger", 0.5)
+    await line.tell(taken, "received")
+    leaving = asyncio.create_task(line.leave())
+    await asyncio.sleep(0.05)
+    back = await connect().log_in()
+    assert not leaving.done()
+    assert await back.hears_nothing()
+    await leaving
+    assert await heard_uuids(back) == [[untold]]
+
+
 async def test_jobs_of_a_process_that_was_killed_are_said_again(user, line, connect):
     uuid = (await user.create()).json()["uuid"]
     await line.hear()
@@ -133,7 +166,7 @@ async def test_the_connection_heard_from_last_is_chosen():
     for name, age in (("a", 5), ("b", 1), ("c", 9)):
         board.join(Idle(name, now - age))
     assert board.pick("v").name == "b"
-    assert board.names("v") == ["a", "b", "c"]
+    assert board.holders("v") == ["a", "b", "c"]
     assert board.find("v", "c").name == "c"
     assert board.find("w", "c") is None
     assert len(board.all()) == 3
@@ -148,6 +181,10 @@ async def test_absence_is_counted_from_the_last_connection_that_left():
     assert board.absent_for("v") == 0
     board.leave(two)
     board.leave(two)
+    assert sorted(board.holders("v")) == ["a", "b"]
+    board.forget(one)
+    board.forget(two)
+    assert board.holders("v") == []
     assert 0 < board.absent_for("v") < 1
     assert board.absent_for("never seen") > 0
 
