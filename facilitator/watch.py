@@ -41,6 +41,9 @@ async def look() -> None:
     known = await in_database(actions.validators)
     await switchboard.hang_up_on({one.hotkey for one in board.all() if not known.get(one.hotkey)})
     patience = settings.ABSENCE_SECONDS
+    if board.age() < patience:
+        # Who was cut off by our own absence may still report.
+        return
     absent = [hotkey for hotkey in known if board.absent_for(hotkey) > patience]
     stuck = await in_database(
         actions.stuck, absent=absent, now=timezone.now(), patience=timedelta(seconds=patience)
@@ -52,7 +55,8 @@ async def look() -> None:
 
 def why(job: Stuck) -> str:
     """What the user is told of a job we give up."""
-    if away := board.absent_for(job.validator):
+    away = board.absent_for(job.validator)
+    if away > (0 if job.state is JobState.SENT else settings.ABSENCE_SECONDS):
         return f"validator {job.validator} has not been connected for {away:.0f} s"
     if job.state is JobState.SENT:
         return f"validator {job.validator} did not take the job"

@@ -1,13 +1,20 @@
 """Nothing stays unfinished for ever, and nothing is kept for ever."""
 
+import time
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 
 from compute_horde.django.database import in_database
 from facilitator import reports, watch
 from facilitator.models import Job, SpentNonce, Validator
 from facilitator.switchboard import switchboard
+
+
+@pytest.fixture(autouse=True)
+def _up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switchboard, "_began", switchboard._began - 10**6)
 
 
 async def look() -> None:
@@ -80,6 +87,35 @@ async def test_a_job_over_all_its_limits_is_given_up(user, line):
     told = await end_of(user, uuid)
     assert told["reason"] == "execution_timed_out"
     assert "reported no end" in told["message"]
+
+
+async def test_after_a_long_absence_of_ours_validators_have_time_to_report(
+    user, line, settings, monkeypatch
+):
+    taken, waiting = [(await user.create()).json()["uuid"] for _ in range(2)]
+    await line.report(await told_first(line), "received")
+    await line.leave()
+    await age(10**6)
+    await in_database(Job.objects.update, overdue_at=timezone.now())
+    settings.ABSENCE_SECONDS = 300
+    monkeypatch.setattr(switchboard, "_began", time.monotonic() - 290)
+    monkeypatch.setattr(switchboard, "_left", {})
+    await look()
+    assert (await user.job(taken))["status"] == "Received"
+    assert (await user.job(waiting))["status"] == "Sent"
+    monkeypatch.setattr(switchboard, "_began", time.monotonic() - 310)
+    await look()
+    for uuid in (taken, waiting):
+        assert "not been connected for 310 s" in (await end_of(user, uuid))["message"]
+
+
+async def test_a_validator_just_gone_is_not_blamed_for_being_away(user, line):
+    uuid = (await user.create()).json()["uuid"]
+    await line.report((await line.hear())["uuid"], "received")
+    await line.leave()
+    await in_database(Job.objects.update, overdue_at=timezone.now())
+    await look()
+    assert "reported no end" in (await end_of(user, uuid))["message"]
 
 
 async def test_finished_jobs_are_left_alone(user, line):
