@@ -1,5 +1,6 @@
 """The HTTP API of users (protocol §3): translates requests, decides nothing."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -14,21 +15,26 @@ from facilitator import actions, events, login, orders
 from facilitator.login import Bearer
 from facilitator.patience import promptly
 from facilitator.refusal import Refusal
-from facilitator.rules import CheatBody, JobBody
+from facilitator.rules import CheatBody, JobBody, Text
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 256
 MAX_PAGE = 10**6
+MAX_EVENT_DIGITS = 19
 EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 SIGNED = "The body is signed in the `X-CH-*` headers by the hotkey that logged in."
 
 
 class BoundedParser(Parser):
-    """JSON bodies, as long as reading them costs no more than they are worth."""
+    """JSON bodies of Unicode text, as long as reading them costs no more than they are worth."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        return frames.parsed(request.body)
+        body = frames.parsed(request.body)
+        if b"\\u" in request.body:
+            # Half of a surrogate pair may be escaped, but can be neither stored nor said again.
+            json.dumps(body, ensure_ascii=False).encode()
+        return body
 
 
 api = NinjaAPI(
@@ -63,7 +69,8 @@ async def job_events(
     job_uuid: str,
     last_event_id: str = Header("0", alias="Last-Event-ID"),
 ) -> StreamingHttpResponse:
-    after = int(last_event_id) if last_event_id.isdecimal() else 0
+    is_ours = last_event_id.isdecimal() and len(last_event_id) <= MAX_EVENT_DIGITS
+    after = int(last_event_id) if is_ours else 0
     stream = await events.listen(_uuid(job_uuid), request.auth, after)
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=EVENT_HEADERS)
 
@@ -74,7 +81,7 @@ class Filters(BaseModel):
     page: int = 1
     page_size: int = PAGE_SIZE
     uuid: list[UUID] = []
-    tag: str | None = None
+    tag: Text | None = None
 
     @property
     def size(self) -> int:

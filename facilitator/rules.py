@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic_core import from_json, to_json
 
 from compute_horde import lifecycle
 from compute_horde.deadlines import timed_out
@@ -51,6 +52,13 @@ def _storable(text: str | None) -> str | None:
     if text and "\0" in text:
         raise ValueError("a text without NUL")
     return text
+
+
+def _sayable(details: Any) -> Any:
+    """Refuse what a frame would not say as it was signed: infinities and nests too deep."""
+    if from_json(to_json(details, inf_nan_mode="null")) != details:
+        raise ValueError("finite numbers only")
+    return details
 
 
 Text = Annotated[str, AfterValidator(_storable)]
@@ -111,7 +119,7 @@ class CheatBody(BaseModel):
 
     job_uuid: JobUuid
     trusted_job_uuid: JobUuid
-    details: Any = None
+    details: Annotated[Any, AfterValidator(_sayable)] = None
 
     def message(self, signature: RequestSignature) -> CheatReported:
         """The report as it is said to the validator."""

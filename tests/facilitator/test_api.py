@@ -110,3 +110,27 @@ async def test_everything_but_the_login_needs_a_token():
     for path in ("/api/v1/job-docker/", "/api/v1/cheated-job/"):
         answer = await client.post(path, "{}", content_type="application/json")
         assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/auth/login", "/api/v1/job-docker/", "/api/v1/cheated-job/"])
+@pytest.mark.parametrize("field", ["nonce", "tag", "details"])
+async def test_half_a_surrogate_pair_is_refused_wherever_it_stands(path, field, user, line):
+    answer = await user.post(path, json.dumps({field: "\ud800"}))
+    assert (answer.status_code, answer.json()) == (400, {"detail": "Cannot parse request body"})
+
+
+async def test_whole_surrogate_pairs_are_text(user, line):
+    uuid = (await user.create(tag="\N{PIG}", args=["\\ud800", "\N{PIG}"])).json()["uuid"]
+    job = await user.job(uuid)
+    assert (job["tag"], job["args"]) == ("\N{PIG}", ["\\ud800", "\N{PIG}"])
+
+
+async def test_odd_questions_are_answered(user, line):
+    answer = await user.get("/api/v1/jobs/?tag=%00")
+    assert (answer.status_code, list(answer.json())) == (400, ["tag"])
+    uuid = (await user.create()).json()["uuid"]
+    await line.hear()
+    await line.report(uuid, "completed")
+    events = await user.get(f"/api/v1/jobs/{uuid}/events", {"Last-Event-ID": "9" * 5000})
+    assert events.status_code == 200
+    assert b"completed" in b"".join([chunk async for chunk in events.streaming_content])

@@ -292,6 +292,15 @@ async def test_a_cheat_report_reaches_the_validator_with_its_details(details, us
     assert await line.hears_nothing()
 
 
+@pytest.mark.parametrize(
+    "details", [float("nan"), [float("inf")], json.loads("[" * 300 + "]" * 300)]
+)
+async def test_details_that_validators_would_not_hear_as_signed_are_refused(details, user, line):
+    uuids = await two_jobs(user, line)
+    answer = await report_cheat(user, **uuids, details=details)
+    assert (answer.status_code, list(answer.json())) == (400, ["details"])
+
+
 async def test_a_cheat_report_waits_for_an_absent_validator(user, line, connect):
     uuids = await two_jobs(user, line)
     for uuid in uuids.values():
