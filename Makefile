@@ -2,7 +2,7 @@ PY := .venv/bin/python
 SHELL_SCRIPTS := .ci/run .ci/setup $(wildcard *.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint up down bench
+.PHONY: help demo test lint up down bench images
 
 help: ## this page
 	@echo "ComputeHorde on one machine. Needs Python >= 3.11, git, make; fetches the rest itself."
@@ -30,6 +30,12 @@ down: .venv/.ready ## stop it
 
 bench: .venv/.ready ## measure what a job costs beyond bare docker
 	@$(PY) -m benchmarks.job_latency
+
+images: ## build the Docker image of every service; BASE=… for another Debian
+	@for service in executor facilitator miner validator; do \
+		docker build $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_FLAGS) \
+			--target $$service --tag computehorde/$$service . || exit 1; \
+	done
 
 .venv/.ready: pyproject.toml uv.lock
 	@.ci/setup

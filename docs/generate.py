@@ -1,4 +1,4 @@
-"""Writes protocol.md and lifecycle.md from the code: `python -m docs.generate`."""
+"""Writes the pages that repeat the code, from the code: `python -m docs.generate`."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
@@ -10,9 +10,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, Lt, MaxLen
-from pydantic import AliasChoices, BaseModel
+from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
+from pydantic_settings import BaseSettings
 
 from compute_horde.deadlines import Budget, timed_out
 from compute_horde.frames import MAX_VALUES
@@ -20,6 +21,8 @@ from compute_horde.hardware import PROMISES
 from compute_horde.lifecycle import CLAIMS, FINAL, MAY_FOLLOW
 from compute_horde.protocol import links
 from compute_horde.vocabulary import JobState
+from executor.config import Config as ExecutorConfig
+from miner.config import Config as MinerConfig
 
 HERE = Path(__file__).parent
 PLAIN = {str: "text", int: "whole number", bool: "true or false", NoneType: "null", Any: "anything"}
@@ -43,6 +46,12 @@ LIFECYCLE = f"""{NOTE}
 Every service moves its jobs by this one table. Who hears messages moves a job with `advance`;
 who hears reports, which may skip states or come late, with `catch_up`.
 """
+SETTINGS = f"""{NOTE}
+# Every setting of a miner and its executors
+
+Read from the environment, a miner's also from a file `.env`. How they belong together is told in
+[run-a-miner.md](run-a-miner.md).
+"""
 
 
 def main() -> None:
@@ -55,6 +64,7 @@ def pages() -> dict[str, str]:
     return {
         "protocol.md": "\n".join(_protocol()),
         "lifecycle.md": "\n".join(_lifecycle()),
+        "miner-settings.md": "\n".join(_settings()),
     }
 
 
@@ -102,6 +112,35 @@ def _lifecycle() -> Iterator[str]:
         if (clock := _clock(state, streaming=streaming))
     )
     yield from _table("state", "entered by", "time", "counted from", "too late is", rows=rows)
+
+
+def _settings() -> Iterator[str]:
+    yield SETTINGS
+    for title, config in (("The miner", MinerConfig), ("An executor", ExecutorConfig)):
+        yield f"## {title}\n"
+        rows = (
+            (_variable(name, field, config), _preset(field), field.description)
+            for name, field in config.model_fields.items()
+        )
+        yield from _table("name", "default", "what", rows=rows)
+
+
+def _variable(name: str, field: FieldInfo, config: type[BaseSettings]) -> str:
+    """What the environment calls a field."""
+    alias = field.validation_alias
+    plain = f"{config.model_config['env_prefix']}{name}".upper()
+    names = alias.choices if isinstance(alias, AliasChoices) else [alias or plain]
+    return " or ".join(f"`{each}`" for each in names)
+
+
+def _preset(field: FieldInfo) -> str | None:
+    if field.default_factory is not None:
+        return "random"
+    value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    told = value if isinstance(value, str) else to_json(value, fallback=str).decode().strip('"')
+    return None if value is None else f"`{told}`" if told else "empty"
 
 
 def _clock(state: JobState, *, streaming: bool) -> tuple[str, str, str] | None:

@@ -40,10 +40,12 @@ class Config(BaseSettings):
         description="holds job directories; the engine must see it at the same path",
     )
     docker_url: str | None = Field(None, description="the engine; default as the docker command")
-    debug: bool = False
+    debug: bool = Field(False, description="log more")
 
     startup_seconds: float = Field(5, gt=0, description="checks before a job, besides spin-up")
-    pull_policy: PullPolicy = PullPolicy.MISSING
+    pull_policy: PullPolicy = Field(
+        PullPolicy.MISSING, description="when images are fetched: `missing`, `always` or `never`"
+    )
     allow_private_urls: bool = Field(
         False, description="let jobs download from and upload to private addresses (localnet)"
     )
@@ -57,7 +59,7 @@ class Config(BaseSettings):
     gpu_runtime: str = Field("nvidia", description="engine runtime of GPU jobs; empty for its own")
     memory_bytes: int | None = Field(None, gt=0, description="memory of a job; default by class")
     cpus: float | None = Field(None, gt=0, description="processors of a job; default by class")
-    pids: int = Field(4096, gt=0)
+    pids: int = Field(4096, gt=0, description="processes and threads of a job")
     shm_bytes: int = Field(GIB, gt=0, description="size of /dev/shm, part of the memory")
     tmp_bytes: int = Field(2 * GIB, gt=0, description="size of /tmp and the like, part of memory")
 

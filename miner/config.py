@@ -26,19 +26,20 @@ class Config(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr("postgresql://postgres@127.0.0.1:5432/miner"),
         validation_alias=AliasChoices("MINER_DATABASE_URL", "DATABASE_URL"),
+        description="PostgreSQL, and who we are there",
     )
     hotkey_file: Path = Field(
         Path("~/.bittensor/wallets/default/hotkeys/default"),
         description="unencrypted Bittensor hotkey file",
     )
-    host: str = "0.0.0.0"
+    host: str = Field("0.0.0.0", description="the address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="the one port, announced on the chain")
-    debug: bool = False
-    admin_user: str = "admin"
+    debug: bool = Field(False, description="log more; Django's error pages")
+    admin_user: str = Field("admin", description="made by `seed`")
     admin_password: SecretStr | None = Field(None, description="`seed` makes no admin without it")
 
     chain_url: str | None = Field(None, description="node of the chain; unset, keep stays off it")
-    netuid: int = Field(12, ge=0)
+    netuid: int = Field(12, ge=0, description="the subnet")
     serving: bool = Field(True, description="whether to announce our address on the chain")
     external_ip: IPv4Address | None = Field(None, description="announced address; unset: detected")
     external_port: int | None = Field(None, description="announced port when not `port`")
@@ -54,15 +55,19 @@ class Config(BaseSettings):
     )
     main_hotkey: str | None = Field(None, description="the answer to a main hotkey query")
 
-    check_receipts: bool = True
-    require_validator_signature: bool = False
+    check_receipts: bool = Field(True, description="refuse jobs whose receipt is not right")
+    require_validator_signature: bool = Field(
+        False, description="refuse job requests that the validator did not sign itself"
+    )
     publish_receipts: bool = Field(True, description="serve /receipts/<page>.jsonl")
 
     executor_manager: str = Field("local", description="`local`, `docker` or `module:Class`")
     executors: dict[ExecutorClass, Annotated[int, Field(ge=0)]] = Field(
         default={ExecutorClass.always_on__test: 1}, description="how many executors per class"
     )
-    executor_image: str = "ghcr.io/computehorde/executor:latest"
+    executor_image: str = Field(
+        "ghcr.io/computehorde/executor:latest", description="what the docker manager runs"
+    )
     docker_servers: Path | None = Field(None, description="YAML file of executor hosts")
     docker_host: str = Field(
         "unix:///var/run/docker.sock",

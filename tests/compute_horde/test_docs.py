@@ -46,3 +46,17 @@ def test_the_protocol_tells_keys_kinds_bounds_and_defaults(told):
 )
 def test_the_lifecycle_tells_roads_and_times(told):
     assert told in PAGES["lifecycle.md"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "| `MINER_PORT` | `8000` | the one port, announced on the chain |",
+        "| `MINER_DOCKER_HOST` or `DOCKER_HOST` | `unix:///var/run/docker.sock` |",
+        "| `MINER_SECRET_KEY` | random |",
+        '| `MINER_EXECUTORS` | `{"always_on.test":1}` |',
+        "| `EXECUTOR_CLASS` |  | known ahead of the first job |",
+    ],
+)
+def test_the_settings_tell_names_and_defaults(told):
+    assert told in PAGES["miner-settings.md"]
