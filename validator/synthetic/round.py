@@ -16,6 +16,7 @@ from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.capacity import Manifest
 from compute_horde.protocol.job import HordeFailed, JobDeclined, JobFailed, JobRequested
 from compute_horde.protocol.message import JobMessage
+from compute_horde.receipts import JobFinishedReceipt
 from compute_horde.signing import Signer
 from compute_horde.vocabulary import HordeReason, JobState, Party, RejectionReason, Stage
 from validator.jobs.conversation import Deal, Issued, as_message, converse, say_if_there
@@ -93,11 +94,12 @@ class Round:
         await asyncio.gather(*(self._attempt(attempt) for attempt in attempts))
 
     async def pay(self, attempts: Iterable[Attempt]) -> None:
-        """Send the finished receipts, when they are stored."""
+        """Send the finished receipts, when they are stored; a job given up on our side has none."""
         for attempt in attempts:
             line = self._lines.line(attempt.task.hotkey)
-            if line and attempt.receipts and attempt.state in FINAL - {JobState.REJECTED}:
-                await say_if_there(line, as_message(attempt.receipts[-1]))
+            last = attempt.receipts[-1] if attempt.receipts else None
+            if line and last and isinstance(last.payload, JobFinishedReceipt):
+                await say_if_there(line, as_message(last))
 
     async def close(self) -> None:
         """Hang up."""
@@ -131,7 +133,7 @@ class Round:
                 return
             busy = declined.reason is RejectionReason.BUSY
             if not busy or loop.time() + BUSY_PAUSE_SECONDS > give_up:
-                self._note(attempt, declined, JobState.REJECTED, Party.MINER)
+                self._note(attempt, rules.brief(declined), JobState.REJECTED, Party.MINER)
                 return
             await asyncio.sleep(BUSY_PAUSE_SECONDS)
 
@@ -152,13 +154,14 @@ class Round:
     def _heed(self, attempt: Attempt, deal: Deal, step: Step) -> None:
         if not step.moved:
             return
+        message = rules.brief(step.message)
         if step.state is JobState.ACCEPTED:
             attempt.receipts.append(deal.accepted(now()))
             attempt.accepted_at = deal.began
         if step.state in FINAL:
-            verdict = rules.verdict(attempt.task, self._manner.cost, step.message)
+            verdict = rules.verdict(attempt.task, self._manner.cost, message)
             attempt.receipts.append(deal.finished(Decimal(rules.points(verdict)), now()))
-        self._note(attempt, step.message, step.state, step.said_by)
+        self._note(attempt, message, step.state, step.said_by)
 
     def _note(self, attempt: Attempt, message: JobMessage, state: JobState, said_by: Party) -> None:
         attempt.state = state

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from compute_horde.cycles import Cycle
 from compute_horde.hardware import PROMISES, ExecutorClass
@@ -12,6 +13,8 @@ from validator.synthetic import hash_puzzle
 
 RIGHT = "right"
 WRONG = "wrong answer"
+MOST_CHARACTERS = 2**15
+KEPT_CHARACTERS = 2**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,26 @@ def verdict(task: Task, cost: Cost, last_word: JobMessage) -> str:
     if not isinstance(last_word, JobFinished):
         reason = getattr(last_word, "reason", "")
         text = getattr(last_word, "message", "")
-        return f"{reason}: {text}"[:200]
+        # PostgreSQL holds no NUL, and one miner's words must not cost all the others their points.
+        return f"{reason}: {text}"[:200].replace("\0", "")
     said = last_word.docker_process_stdout
     return RIGHT if KINDS[task.kind].is_right(task.seed, cost, said) else WRONG
+
+
+def brief(message: JobMessage) -> JobMessage:
+    """What a miner said, cut where it is longer than any puzzle needs.
+
+    All answers of a batch are held until its end, and nobody may fill the worker's memory.
+    """
+    if len(message.encode()) <= MOST_CHARACTERS:
+        return message
+    cut: dict[str, object] = {}
+    for name, value in message:
+        if isinstance(value, dict | list):
+            cut[name] = type(value)()
+        elif isinstance(value, str) and not isinstance(value, Enum):
+            cut[name] = value[:KEPT_CHARACTERS]
+    return message.model_copy(update=cut)
 
 
 def points(verdict: str) -> int:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from bittensor_core import Keypair
 from django.utils import timezone
+from websockets.asyncio.server import ServerConnection
 
 from compute_horde.cycles import cycle_at
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.capacity import Manifest as Manifest_
 from compute_horde.protocol.job import (
     ExecutionDone,
     JobDeclined,
@@ -149,6 +151,35 @@ async def test_one_bad_miner_does_not_spoil_the_batch() -> None:
     assert verdicts[EVE.ss58_address].startswith("initial_response_timed_out")
     assert "broke the order" in verdicts[peers[2].hotkey]
     assert set(verdicts) == {peer.hotkey for peer in peers}
+
+
+async def test_a_miner_that_leaves_or_says_what_cannot_be_stored_spoils_nothing() -> None:
+    class Leaver(MinerPeer):
+        async def serve(self, socket: ServerConnection) -> None:
+            await socket.recv()
+            await socket.send(Manifest_(manifest=self.manifest).encode())
+
+    def unprintable(miner: MinerPeer, message: Message) -> list[Message]:
+        if isinstance(message, JobOffered):
+            return [JobDeclined(job_uuid=message.job_uuid, message="\0")]
+        return []
+
+    good = MinerPeer(solving, {"always_on.test": 1})
+    peers = [
+        good,
+        Leaver(solving, {"always_on.test": 1}, EVE),
+        MinerPeer(unprintable, {"always_on.test": 1}, Keypair.create_from_uri("//Ferdie")),
+    ]
+    async with serving(*peers):
+        await in_database(remember, *peers)
+        batch = await in_database(begun)
+        await in_database(actions.hold, batch, configuration())
+    await in_database(batch.refresh_from_db)
+    assert (batch.state, batch.problem) == (Batch.State.DONE, "")
+    verdicts = await in_database(lambda: dict(Puzzle.objects.values_list("hotkey", "verdict")))
+    assert verdicts[good.hotkey] == "right"
+    assert "miner_connection_failed" in verdicts[EVE.ss58_address]
+    assert len(verdicts) == 3
 
 
 async def test_a_busy_miner_is_asked_again_for_a_while() -> None:

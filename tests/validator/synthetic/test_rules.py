@@ -65,6 +65,33 @@ def test_a_right_answer_earns_one_point_and_nothing_else_does() -> None:
     assert [rules.points(verdict) for verdict in verdicts] == [1, 0, 0, 0, 0]
 
 
+def test_long_words_of_a_miner_are_cut_and_short_ones_are_not() -> None:
+    done = JobFinished(
+        job_uuid=UUID,
+        docker_process_stdout="1\n",
+        docker_process_stderr="",
+        artifacts={"/a": "x" * 10},
+    )
+    assert rules.brief(done) is done
+    long = done.model_copy(
+        update={"docker_process_stderr": "e" * 10**6, "artifacts": {"/a": "x" * 10**6}}
+    )
+    cut = rules.brief(long)
+    assert cut == done.model_copy(
+        update={"docker_process_stderr": "e" * rules.KEPT_CHARACTERS, "artifacts": {}}
+    )
+    lost = HordeFailed(
+        job_uuid=UUID,
+        reported_by=Party.MINER,
+        reason=HordeReason.GENERIC_ERROR,
+        message="m" * 10**6,
+        context={"k": "v" * 10**6},
+    )
+    assert rules.brief(lost) == lost.model_copy(
+        update={"message": "m" * rules.KEPT_CHARACTERS, "context": {}}
+    )
+
+
 @pytest.mark.parametrize(
     ("block", "due"), [(100, False), (104, False), (105, True), (179, True), (180, False)]
 )
