@@ -13,6 +13,7 @@ from compute_horde.django import database
 from compute_horde.django.database import in_database
 from tests.validator.peers import USER, VALIDATOR, FacilitatorPeer, MinerPeer, serving
 from validator.config import Config, config
+from validator.jobs.lines import MinerLine
 from validator.listen import Listener
 from validator.network.models import Neuron
 
@@ -59,6 +60,12 @@ async def listening(facilitator: FacilitatorPeer, **fields: Any) -> AsyncIterato
             await task
 
 
+async def _line(listener: Listener, miner: MinerPeer) -> MinerLine | None:
+    """The listener's end of a line that the miner has opened."""
+    await miner.until(lambda: miner.logins)
+    return listener._switchboard.line(miner.hotkey)
+
+
 Scene = Callable[..., "contextlib.AbstractAsyncContextManager[FacilitatorPeer]"]
 
 
@@ -71,11 +78,11 @@ def scene(transactional_db: None) -> Scene:
         facilitator = FacilitatorPeer()
         async with serving(facilitator, *miners):
             await in_database(remember, *miners)
-            async with listening(facilitator, **fields):
+            async with listening(facilitator, **fields) as listener:
                 await facilitator.until(lambda: facilitator.logins)
                 for miner in miners:
-                    if miner.accepts_logins:
-                        await miner.until(lambda miner=miner: miner.logins)
+                    if miner.accepts_logins and (line := await _line(listener, miner)):
+                        assert await line.wait(5)
                 yield facilitator
 
     return play

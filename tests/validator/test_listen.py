@@ -18,6 +18,7 @@ from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceip
 from compute_horde.protocol.status import StatusReported
 from compute_horde.signing import sign_request
 from compute_horde.vocabulary import (
+    HordeReason,
     JobState,
     SignatureScope,
 )
@@ -41,7 +42,7 @@ from tests.validator.scripts import (
     row_of,
 )
 from validator.jobs import actions
-from validator.network.models import Manifest
+from validator.network.models import Manifest, Neuron
 
 
 async def test_a_job_goes_from_the_facilitator_to_the_miner_and_its_result_back(
@@ -161,6 +162,29 @@ async def test_a_restarted_listener_whose_miner_is_silent_ends_the_job(
             end = await facilitator.hears_end(job.uuid)
             assert end.status is JobState.HORDE_FAILED
     assert len(miner.all(JobOffered)) == 1
+
+
+async def test_a_restarted_listener_gives_a_running_job_to_no_other_miner(
+    transactional_db: None,
+) -> None:
+    facilitator, job = FacilitatorPeer(), request()
+    miner = MinerPeer(offered_then(JobAccepted, ExecutorReady))
+    other = MinerPeer(obliging, keypair=OTHER_MINER)
+    async with serving(facilitator, miner, other):
+        await in_database(remember, miner)
+        async with listening(facilitator):
+            await miner.until(lambda: miner.logins)
+            await facilitator.say(job)
+            await facilitator.until(lambda: "executor_ready" in facilitator.states(job.uuid))
+        await in_database(Neuron.objects.filter(hotkey=miner.hotkey).update, port=0)
+        await in_database(remember, other)
+        async with listening(facilitator):
+            end = await facilitator.hears_end(job.uuid)
+    assert end.status is JobState.HORDE_FAILED
+    details = end.metadata.horde_failure_details
+    assert details.reason is HordeReason.MINER_CONNECTION_FAILED
+    assert miner.hotkey in details.message
+    assert other.all(JobOffered) == []
 
 
 async def test_a_manifest_that_a_miner_says_is_remembered(scene: Scene) -> None:

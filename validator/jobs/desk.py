@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobFinished, JobRequested
 from compute_horde.protocol.message import JobMessage
 from compute_horde.signing import Signer
-from compute_horde.vocabulary import JobState, Party, RejectionReason
+from compute_horde.vocabulary import HordeReason, JobState, Party, RejectionReason
 from validator.jobs import ledger, queries, rules
 from validator.jobs.conversation import Deal, Issued, as_message, converse, say_if_there
 from validator.jobs.diary import Diary, NotOursError
@@ -217,8 +217,11 @@ class Desk:
     async def _next_offer(self, job: LiveJob, give_up: float) -> Offer:
         patience = give_up - asyncio.get_running_loop().time()
         miner = await self._roster.seat(job.wish, max(patience, 0))
-        offer = self._agree(job, miner)
-        await self._diary.written(job.move(receipts=_receipts(offer)))
+        with ExitStack() as undoing:
+            undoing.callback(self._roster.leave, miner, job.request.executor_class)
+            offer = self._agree(job, miner)
+            await self._diary.written(job.move(receipts=_receipts(offer)))
+            undoing.pop_all()
         return offer
 
     def _agree(self, job: LiveJob, miner: str) -> Offer:
@@ -239,6 +242,9 @@ class Desk:
 
     async def _with_miner(self, job: LiveJob, offer: Offer) -> None:
         line, executor_class = self._line(offer.deal.miner), job.request.executor_class
+        if line is None and offer.started is None:
+            self._miner_left(job, offer.deal)
+            return
         try:
             if line is None:
                 raise LineLost("the miner left the subnet")
@@ -278,6 +284,13 @@ class Desk:
             job.closing = deal.finished(_score(job, step), now())
             receipts = (job.closing,)
         fact = Fact(step.state, step.message, step.said_by)
+        self._diary.hear(job.kind, job.move(fact, receipts=receipts))
+
+    def _miner_left(self, job: LiveJob, deal: Deal) -> None:
+        """It was offered the job in another life, so nobody else may be given it."""
+        text = f"The miner {deal.miner} left the subnet with the job"
+        fact = job.ending(HordeError(HordeReason.MINER_CONNECTION_FAILED, text))
+        receipts = (deal.finished(NOTHING, now()),)
         self._diary.hear(job.kind, job.move(fact, receipts=receipts))
 
     def _declined(self, job: LiveJob, miner: str, declined: JobDeclined) -> None:

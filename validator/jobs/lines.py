@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 30.0
 LOGIN_SECONDS = 15.0
+SAY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,10 @@ class MinerLine:
         self._hurry.set()
 
     async def say(self, message: Message) -> None:
-        """Send one message now; `LineLost` when the miner is not there."""
+        """Send one message now; `LineLost` when the miner is not there or does not take it."""
         if self._line is None:
             raise LineLost(f"miner {self.address.hotkey} is not connected")
-        await self._line.say(message)
+        await self._line.say(message, seconds=SAY_SECONDS)
 
     @contextmanager
     def inbox(self, job_uuid: str) -> Iterator[Callable[[], Awaitable[JobMessage]]]:

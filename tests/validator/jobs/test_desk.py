@@ -8,6 +8,7 @@ import pytest
 from compute_horde.django.database import in_database
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import (
+    HordeFailed,
     JobAccepted,
     JobOffered,
     JobPayload,
@@ -38,6 +39,7 @@ from tests.validator.scripts import (
     row_of,
 )
 from validator.jobs import actions
+from validator.jobs.models import Job
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,30 @@ async def test_jobs_are_spread_over_miners_and_wait_when_all_are_busy(scene: Sce
             await facilitator.hears_end(uuid)
         assert {(await row_of(job.uuid)).state for job in jobs} == {"completed"}
     assert sum(len(miner.all(JobOffered)) for miner in miners) == 5
+
+
+async def test_a_job_that_is_no_longer_ours_gives_its_seat_back(scene: Scene) -> None:
+    miner = MinerPeer(offered_then(JobAccepted), {"always_on.test": 1})
+    first, second, third = request(), request(), request()
+    async with scene(miner) as facilitator:
+        await facilitator.say(first)
+        await miner.hears(JobOffered)
+        await facilitator.say(second)
+        await facilitator.until(lambda: facilitator.states(second.uuid))
+        elsewhere = Job.objects.filter(pk=second.uuid)
+        await in_database(elsewhere.update, state=JobState.HORDE_FAILED)
+        miner.script = obliging
+        lost = HordeFailed(
+            job_uuid=first.uuid,
+            reported_by=Party.MINER,
+            reason=HordeReason.GENERIC_ERROR,
+            message="lost",
+        )
+        await miner.say(lost)
+        await facilitator.hears_end(first.uuid)
+        await facilitator.say(third)
+        assert (await facilitator.hears_end(third.uuid)).status is JobState.COMPLETED
+    assert [one.job_uuid for one in miner.all(JobOffered)] == [first.uuid, third.uuid]
 
 
 async def test_a_job_that_waits_too_long_is_rejected(scene: Scene) -> None:

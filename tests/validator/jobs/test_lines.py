@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 
 from compute_horde.adapters.websocket import LineLost
 from compute_horde.errors import HordeError
-from compute_horde.protocol.capacity import MainHotkey
+from compute_horde.protocol.capacity import MainHotkey, Manifest
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.vocabulary import HordeReason
 from tests.validator.peers import VALIDATOR, MinerPeer, result, serving
@@ -80,6 +81,33 @@ async def test_nothing_can_be_said_to_a_miner_that_is_away() -> None:
         with pytest.raises(LineLost):
             await line.say(MainHotkey())
         assert not await line.wait(0)
+
+
+class DeafMiner(MinerPeer):
+    """Logs us in and takes nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = asyncio.Event()
+
+    async def serve(self, socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(Manifest(manifest=self.manifest).encode())
+        socket.transport.pause_reading()
+        await self.over.wait()
+        socket.transport.abort()
+
+
+async def test_a_miner_that_takes_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "SAY_SECONDS", 0.2)
+    miner = DeafMiner()
+    async with serving(miner), line_to(miner) as line:
+        assert await line.wait(5)
+        async with asyncio.timeout(5):
+            with pytest.raises(LineLost):
+                await line.say(GenericError(details="x" * 2**25))
+        await soon(lambda: not line.connected)
+        miner.over.set()
 
 
 async def test_a_lost_line_is_opened_again_with_a_fresh_introduction() -> None:
