@@ -73,6 +73,8 @@ def logging_config(*, debug: bool = False) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "fields"}},
         "root": {"handlers": ["stderr"], "level": "DEBUG" if debug else "INFO"},
         "loggers": {
+            # It writes each websocket's path, and an executor's path holds its token.
+            "uvicorn.error": {"level": "WARNING"},
             "websockets": {"level": "WARNING"},
             "asyncio": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
