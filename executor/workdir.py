@@ -3,10 +3,11 @@
 import errno
 import fcntl
 import os
-import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from secrets import token_hex
 from typing import BinaryIO
 
 OPEN_TO_JOB = 0o777
@@ -63,20 +64,39 @@ class WorkDir:
 
 
 def remove(path: Path) -> None:
-    """Delete a job directory, also where the job took away our right to look."""
-    shutil.rmtree(path, onerror=_unlock_and_retry)
+    """Delete a directory, however deep it is and whatever rights the job took away.
+
+    Inner folders are lifted to the top before they are emptied, so that no path is too long.
+    """
+    stuck: set[str] = set()
+    with suppress(OSError):
+        while folders := _folders(path) - stuck:
+            stuck |= {name for name in folders if not _dissolved(path / name, path)}
+        for name in os.listdir(path):
+            if name not in stuck:
+                (path / name).unlink()
+        path.rmdir()
 
 
-def _unlock_and_retry(function: object, path: str, _: object) -> None:
-    folder = Path(path).parent if function is os.unlink else Path(path)
+def _folders(path: Path) -> set[str]:
+    with os.scandir(path) as listing:
+        return {entry.name for entry in listing if entry.is_dir(follow_symlinks=False)}
+
+
+def _dissolved(folder: Path, top: Path) -> bool:
+    """Whether `folder` is gone, its folders lifted to `top` and its files deleted."""
     try:
         folder.chmod(0o700)
-        if function is os.unlink:
-            Path(path).unlink()
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+        for name in _folders(folder):
+            # Whoever moves a folder must be allowed to write to it.
+            (folder / name).chmod(0o700)
+            (folder / name).rename(top / f"lifted-{token_hex(8)}")
+        for name in os.listdir(folder):
+            (folder / name).unlink()
+        folder.rmdir()
     except OSError:
-        return
+        return False
+    return True
 
 
 def abandoned(parent: Path, owner: str) -> Iterator[str]:
@@ -142,7 +162,7 @@ def replace(folder: Path, name: str) -> BinaryIO:
 
 
 def used_bytes(folders: tuple[Path, ...], *, max_entries: int) -> int | None:
-    """Disk space used below `folders`; None when there are too many entries to count."""
+    """Disk space used below `folders`; None when it is too much or too deep to count."""
     total, entries, pending = 0, 0, list(map(str, folders))
     while pending:
         try:
@@ -154,7 +174,9 @@ def used_bytes(folders: tuple[Path, ...], *, max_entries: int) -> int | None:
                     total += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
-        except OSError:
+        except OSError as exc:
+            if exc.errno == errno.ENAMETOOLONG:
+                return None
             # The job removes things while we look.
             continue
     return total

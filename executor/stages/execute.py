@@ -96,7 +96,7 @@ class Run:
             await asyncio.sleep(WATCH_SECONDS)
             used = await asyncio.to_thread(used_bytes, self._work.shared(), max_entries=MAX_ENTRIES)
             if used is None:
-                return f"Job container made more than {MAX_ENTRIES} files"
+                return f"Job container made more than {MAX_ENTRIES} files, or too deep folders"
             if self._watch_root:
                 used += await self._container.written_bytes()
             if used > limit:

@@ -36,6 +36,29 @@ def test_nothing_is_left_after_removal(made):
     assert list(made.path.parent.iterdir()) == []
 
 
+def dug(folder, depth: int) -> None:
+    """A file at the end of a path that no call takes as a whole."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d" * 100, dir_fd=here)
+        inner = os.open("d" * 100, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+def test_nothing_is_left_of_a_job_that_dug_deep(made):
+    dug(made.output, 1500)
+    made.remove()
+    assert list(made.path.parent.iterdir()) == []
+
+
+def test_what_lies_too_deep_is_not_counted_as_nothing(made):
+    dug(made.output, 50)
+    assert workdir.used_bytes(made.shared(), max_entries=1000) is None
+
+
 def test_removal_does_not_follow_links(made, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious/file").touch()
