@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ NOT_FOUND = 404
 BAD_REQUEST = 400
 CONFLICT = 409
 CONNECT_SECONDS = 10
+# The name becomes part of a path, so what cannot be a name must not get there.
+IMAGE_NAME = re.compile(r"[A-Za-z0-9](?!.*(?://|/\.))[A-Za-z0-9._:@+/-]{0,511}")
 COMMAND_NOT_FOUND = 127
 COMMAND_NOT_EXECUTABLE = 126
 # What registries and the engine say of an image that is not there for us.
@@ -117,6 +120,8 @@ class Engine:
 
     async def image(self, name: str) -> Image | None:
         """The image when it is present; `JobError` for a name that cannot be one."""
+        if not IMAGE_NAME.fullmatch(name):
+            raise _no_image(name[:200], "this is no image name")
         try:
             with _door():
                 found = await self._docker.images.inspect(name)

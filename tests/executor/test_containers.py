@@ -95,6 +95,16 @@ async def test_refusals_name_the_guilty(make, engine):
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize(
+    "name",
+    ["../info?a=:x", "../events?a=:x", "a/../../version?a=:x", "a#:1", "a?b:1", "A:" + "1" * 999],
+)
+async def test_a_name_asks_the_engine_for_nothing_but_an_image(engine, name):
+    async with asyncio.timeout(5):
+        with pytest.raises(JobError, match="cannot be fetched"):
+            await engine.image(name)
+
+
 async def test_an_image_tells_what_it_wants(engine, rooted):
     image = await engine.image(rooted)
     assert image.user == "0"
