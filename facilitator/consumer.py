@@ -9,6 +9,7 @@ from typing import Any
 from compute_horde import signing
 from compute_horde.django.consumer import MessageConsumer
 from compute_horde.django.database import in_database
+from compute_horde.django.wary import trust
 from compute_horde.errors import BadSignature, ProtocolError
 from compute_horde.protocol.capacity import SpecsReported
 from compute_horde.protocol.handshake import FacilitatorLogin, Heartbeat, Response
@@ -117,6 +118,7 @@ class ValidatorConsumer(MessageConsumer):
     async def _join(self, hotkey: str) -> None:
         self._waiting_for_login.cancel()
         self.hotkey, self.last_heard = hotkey, time.monotonic()
+        trust(self.scope)
         # Clients read the first frame as the answer to their login: say it before any job.
         await self.say(reports.SUCCESS)
         board.join(self)

@@ -6,6 +6,7 @@ from types import FrameType
 import uvicorn
 
 from compute_horde.adapters.wallet import load_hotkey
+from compute_horde.django.wary import WaryProtocol
 from compute_horde.frames import MAX_FRAME_BYTES
 from miner.asgi import Application
 from miner.assembly import Miner
@@ -44,7 +45,7 @@ def serve(config: Config) -> None:
         host=config.host,
         port=config.port,
         loop="uvloop",
-        ws="websockets-sansio",
+        ws=WaryProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_SECONDS,

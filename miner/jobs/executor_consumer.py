@@ -3,6 +3,7 @@
 from typing import Any
 
 from compute_horde.django.consumer import MessageConsumer
+from compute_horde.django.wary import trust
 from compute_horde.errors import HordeError, ProtocolError
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.protocol.links import EXECUTOR_TO_MINER, Progress
@@ -31,6 +32,8 @@ class ExecutorConsumer(MessageConsumer):
         if self._executor is None:
             await self.say(GenericError(details=f"No job waiting for token {token}"))
             await self.close()
+        else:
+            trust(self.scope)
 
     async def handle(self, message: Progress | GenericError) -> None:
         """Pass a fact on; a complaint of the executor ends its job."""

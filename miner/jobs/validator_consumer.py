@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from compute_horde.django.consumer import MessageConsumer
+from compute_horde.django.wary import trust
 from compute_horde.errors import ProtocolError
 from compute_horde.protocol.capacity import MainHotkey, Manifest
 from compute_horde.protocol.handshake import GenericError, ValidatorAuth
@@ -120,6 +121,7 @@ class ValidatorConsumer(MessageConsumer):
             text = f"Validator {self._hotkey} not authenticated due to: {distrust}"
             await self._reject(text)
             return
+        trust(self.scope)
         await self.say(Manifest(manifest=dict(miner.pool.manifest)))
         if self._authenticated:
             return
