@@ -215,6 +215,8 @@ def _around(network: Network) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "BITTENSOR_RUNTIME_CACHE_DIR": str(network.home.path / "runtime-cache"),
         "BTCLI_TOKEN_SYMBOLS_CACHE": str(network.home.path / "token-symbols"),
+        # Whatever serves files to jobs here has a loopback address.
+        "EXECUTOR_ALLOW_PRIVATE_URLS": "true",
     }
 
 

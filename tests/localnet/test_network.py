@@ -69,6 +69,10 @@ def test_services_are_told_what_is_theirs_only(network, monkeypatch):
     assert "FACILITATOR_ADMIN_PASSWORD" not in told
 
 
+def test_jobs_may_reach_what_the_machine_itself_serves(network):
+    assert service_env(network, "miner")["EXECUTOR_ALLOW_PRIVATE_URLS"] == "true"
+
+
 def test_each_further_miner_has_its_own_key_port_and_database(tmp_path):
     network = Network(Home.at(tmp_path), miners=2)
     first, second = service_env(network, "miner"), service_env(network, "miner-2")

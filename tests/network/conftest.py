@@ -1,25 +1,58 @@
 """One network for all the network tests, and clean ground after it."""
 
+import json
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from localnet import control
 from localnet.home import Home
-from tests.network.running import Running
+from localnet.identities import identity
+from tests.network.running import FILLED_BYTES, TINY_DISK_BYTES, Running
 
 LEFT_SECONDS = 15
+SETTINGS = {
+    "miner-2": {
+        "EXECUTORS": '{"always_on.cpu.8c.16gb": 1, "always_on.gpu-24gb": 1}',
+        "EXECUTOR_MANAGER": "tests.network.odd:OddManager",
+    },
+}
+# What jobs may fill is little enough here to be reached in a moment.
+LIMITS = {
+    "EXECUTOR_DISK_MAX_BYTES": str(FILLED_BYTES),
+    "EXECUTOR_UNPACKED_MAX_BYTES": str(FILLED_BYTES),
+}
 
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The usual network and a second miner, whose executors are odd and have a tiny disk."""
     home = Home.at(tmp_path_factory.mktemp("network"))
-    control.up(home, miners=1, only=[], tell=print)
-    yield Running(home)
-    control.down(home)
+    (home.path / "settings.json").write_text(json.dumps(SETTINGS))
+    with tiny_disk(home.path / "miner-2-work"):
+        with pytest.MonkeyPatch.context() as around:
+            for name, value in LIMITS.items():
+                around.setenv(name, value)
+            control.up(home, miners=2, only=[], tell=print)
+        yield Running(home)
+        control.down(home)
+
+
+@contextmanager
+def tiny_disk(path: Path) -> Iterator[None]:
+    """A disk of a few MB at `path`, where we may mount one."""
+    path.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={TINY_DISK_BYTES},mode=0711", "tmpfs", path]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", path], check=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,11 +75,12 @@ async def closed_clients(request: pytest.FixtureRequest) -> AsyncIterator[None]:
 
 @pytest.fixture
 def containers(network: Running) -> Iterator[None]:
-    """Afterwards no container of this network's miner is left."""
+    """Afterwards no container of this network's miners is left."""
     yield
-    owner = f"label=compute_horde.owner={network.env['MINER_HOTKEY']}"
-    left = ["docker", "ps", "-aq", "--filter", owner]
     give_up = time.monotonic() + LEFT_SECONDS
-    while found := subprocess.run(left, capture_output=True, text=True, check=True).stdout:
-        assert time.monotonic() < give_up, f"containers are left: {found}"
-        time.sleep(0.1)
+    for miner in ("miner", "miner-2"):
+        owner = f"label=compute_horde.owner={identity(network.home, miner).hotkey}"
+        left = ["docker", "ps", "-aq", "--filter", owner]
+        while found := subprocess.run(left, capture_output=True, text=True, check=True).stdout:
+            assert time.monotonic() < give_up, f"containers of {miner} are left: {found}"
+            time.sleep(0.1)

@@ -24,6 +24,8 @@ from localnet.home import Home
 
 BUSYBOX = "computehorde/busybox"
 ENDS_WITHIN_SECONDS = 90
+FILLED_BYTES = 64 * 2**20
+TINY_DISK_BYTES = 4 * 2**20
 
 
 def spec(*args: str, **changes: Any) -> ComputeHordeJobSpec:
