@@ -7,9 +7,10 @@ import django
 import uvicorn
 from django.core.management import call_command, execute_from_command_line
 
+from compute_horde.django.wary import WaryProtocol
+from compute_horde.protocol.message import REPORT_FRAME_BYTES
 from facilitator.config import config
 
-WS_MAX_BYTES = 16 * 2**20
 STOP_SECONDS = 3
 USAGE = "usage: python -m facilitator [web | migrate | seed | manage COMMAND …]"
 
@@ -33,8 +34,8 @@ def web() -> None:
         host=config.host,
         port=config.port,
         loop="uvloop",
-        ws="websockets-sansio",
-        ws_max_size=WS_MAX_BYTES,
+        ws=WaryProtocol,
+        ws_max_size=REPORT_FRAME_BYTES,
         ws_per_message_deflate=False,
         access_log=False,
         log_config=None,

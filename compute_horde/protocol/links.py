@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from compute_horde.protocol import capacity, handshake, job, legacy, receipt, status
-from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES, Link
+from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES, REPORT_FRAME_BYTES, Link
 
 _by_type = Field(discriminator="message_type")
 
@@ -62,6 +62,7 @@ def _facilitator_tag(value: Any) -> str:
 VALIDATOR_TO_FACILITATOR: Link[ToFacilitator] = Link(
     "validator -> facilitator",
     TypeAdapter(Annotated[ToFacilitator, _by_type]),
+    REPORT_FRAME_BYTES,
 )
 FACILITATOR_TO_VALIDATOR: Link[FromFacilitator] = Link(
     "facilitator -> validator",

@@ -11,6 +11,7 @@ from compute_horde.errors import ProtocolError
 from compute_horde.frames import MAX_FRAME_BYTES
 
 FACILITATOR_FRAME_BYTES = 2**20
+REPORT_FRAME_BYTES = 16 * 2**20
 SHOWN_ERRORS = 3
 # Describing an error takes far more memory than the value it is about.
 LISTED_ERRORS = 100

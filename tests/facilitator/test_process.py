@@ -18,7 +18,7 @@ import websockets
 from django.db import connection
 
 from compute_horde.protocol.handshake import FacilitatorLogin
-from facilitator.__main__ import WS_MAX_BYTES
+from compute_horde.protocol.message import REPORT_FRAME_BYTES
 from tests.compute_horde.vectors import KEYS
 from tests.facilitator.parties import User, job_body, result
 
@@ -193,7 +193,7 @@ async def test_a_database_that_drops_its_connections_is_not_noticed(facilitator,
 
 
 async def flood(line: websockets.ClientConnection) -> None:
-    await line.send("x" * (WS_MAX_BYTES + 1))
+    await line.send("x" * (REPORT_FRAME_BYTES + 1))
     await line.recv()
 
 
