@@ -1,6 +1,7 @@
 """Small files that travel with the result (protocol §8.5)."""
 
 import base64
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from executor.workdir import open_inside
 
 # An artifact is smaller than this.
 LIMIT_BYTES = 1_000_000
-# Of all artifacts as base64: the frame they travel in has room for the logs, too.
+# Of all artifacts as base64, with their names: the frame they travel in has room for the logs, too.
 TOTAL_CHARS = 30 * 2**20
 MAX_ENTRIES = 10_000
 NOTED = 20
@@ -42,11 +43,12 @@ def collect(folder: Path, artifacts_dir: str | None) -> Artifacts:
         data = _content(folder, entry, found.left_out)
         if data is None:
             continue
-        room -= len(data)
+        name = f"{artifacts_dir.rstrip('/')}/{entry.name}"
+        room -= len(data) + len(json.dumps(name))
         if room < 0:
             found.left_out.append(f"{entry.name!r}, all together are over {TOTAL_CHARS} bytes")
             break
-        found.files[f"{artifacts_dir.rstrip('/')}/{entry.name}"] = data
+        found.files[name] = data
     return found
 
 

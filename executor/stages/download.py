@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import io
 import tempfile
 from pathlib import Path
@@ -56,6 +57,10 @@ class _Fetch:
             await self._placed(volume, target)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
             raise BadArchiveError("needs a path that is both a file and a folder") from exc
+        except OSError as exc:
+            if exc.errno != errno.ENAMETOOLONG:
+                raise
+            raise BadArchiveError("needs a path that is too long") from exc
 
     async def _placed(self, volume: SimpleVolume, target: Path) -> None:
         match volume:

@@ -56,6 +56,13 @@ def test_all_together_are_bounded(tmp_path, monkeypatch):
     assert "'c', all together are over 3000" in found.note()
 
 
+def test_names_count_as_they_travel(tmp_path, monkeypatch):
+    monkeypatch.setattr(artifacts, "TOTAL_CHARS", 3000)
+    for letter in "abc":
+        (tmp_path / (letter + "\x01" * 200)).touch()
+    assert len(collect(tmp_path, "/a").files) == 2
+
+
 def test_a_flood_of_files_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(artifacts, "MAX_ENTRIES", 50)
     for number in range(60):

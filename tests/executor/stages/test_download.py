@@ -116,6 +116,19 @@ async def test_a_path_that_is_a_file_and_a_folder_is_the_job_s_fault(work, confi
         await download.fetch(MultiVolume(volumes=volumes), work, config)
 
 
+@pytest.mark.parametrize(
+    "volume",
+    [
+        inline(zipped(("a.txt", b"a")), "d" * 100 + "/d" * 2100),
+        inline(zipped(("/".join(["d" * 200] * 30), b"a"))),
+    ],
+)
+async def test_a_path_too_long_for_any_disk_is_the_job_s_fault(work, config, volume):
+    with pytest.raises(JobError, match="too long") as failed:
+        await download.fetch(volume, work, config)
+    assert failed.value.reason is FailureReason.DOWNLOAD_FAILED
+
+
 async def test_a_private_address_is_refused_unless_allowed(work, config, site):
     strict = config.model_copy(update={"allow_private_urls": False})
     with pytest.raises(JobError, match="not a public address"):
