@@ -7,6 +7,8 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
+
 from compute_horde.django.consumer import MessageConsumer
 from compute_horde.django.wary import trust
 from compute_horde.errors import ProtocolError
@@ -155,8 +157,14 @@ class ValidatorConsumer(MessageConsumer):
     async def _speak(self) -> None:
         """First what was said while nobody listened, then what is said now."""
         window = timedelta(seconds=self._miner.config.resend_seconds)
-        async for text in self._miner.floor.unclosed(self._hotkey, window):
-            await self._send(text)
+        try:
+            async for text in self._miner.floor.unclosed(self._hotkey, window):
+                await self._send(text)
+        except (OperationalError, InterfaceError) as exc:
+            # Not told what it missed, it would wait in vain; it will be back.
+            log.error("facts out of reach", extra={"validator": self._hotkey, "why": str(exc)})
+            await self.close(1011)
+            return
         while True:
             await self._send(await self._untold.get())
 

@@ -1,10 +1,11 @@
 """Who may speak: read by the web process, refreshed from the chain by keep."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from decimal import Decimal
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from compute_horde.django.database import in_database
@@ -17,6 +18,7 @@ from miner.validators.rules import Staked
 log = logging.getLogger(__name__)
 
 CHANGED = "miner_validators"
+READ_AGAIN_SECONDS = 1.0
 
 
 class Directory:
@@ -48,7 +50,17 @@ class Directory:
     async def follow(self) -> None:
         """Read again at every change, for ever."""
         async for _ in notices(CHANGED):
+            while not await self._reads():
+                continue
+
+    async def _reads(self) -> bool:
+        try:
             await self.read()
+        except (OperationalError, InterfaceError) as exc:
+            log.error("validators cannot be read", extra={"problem": str(exc)[:200]})
+            await asyncio.sleep(READ_AGAIN_SECONDS)
+            return False
+        return True
 
 
 def _rows() -> tuple[dict[str, bool], frozenset[str]]:

@@ -1,9 +1,13 @@
 """Facts survive: what a validator missed is told when it is back, also after our own restart."""
 
+from django.db import OperationalError
+
+from compute_horde.django import database
 from compute_horde.django.database import in_database
 from compute_horde.protocol.capacity import Manifest
 from compute_horde.protocol.job import ExecutorReady, HordeFailed, JobFinished, VolumesReady
 from compute_horde.vocabulary import JobState
+from miner.jobs import ledger
 from miner.jobs.models import Job
 from tests.miner.conftest import MINER, VALIDATOR, accepted, record
 from tests.miner.peers import ValidatorPeer
@@ -45,6 +49,17 @@ async def test_a_result_nobody_heard_is_told_until_the_finished_receipt(scene):
         await back.close()
         again = await it.validator()
         assert await again.hears_nothing()
+
+
+async def test_a_validator_that_cannot_be_told_what_it_missed_is_sent_away(scene, monkeypatch):
+    def lost(*_):
+        raise OperationalError("away")
+
+    async with scene() as it:
+        monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
+        monkeypatch.setattr(ledger, "pending", lost)
+        validator = await it.validator()
+        assert await validator.closed() == 1011
 
 
 async def test_an_old_result_is_not_told_for_ever(scene):

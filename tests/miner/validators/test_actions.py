@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from django.db import OperationalError
 
 from compute_horde.django import database
 from compute_horde.django.database import in_database
@@ -48,6 +49,23 @@ async def test_the_directory_follows_every_change():
     await eventually(lambda: directory.refusal("new") == "Inactive validator: new")
     await in_database(blacklist, "new")
     await eventually(lambda: directory.is_blacklisted("new"))
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_the_directory_goes_on_after_a_database_that_was_long_away(monkeypatch):
+    refused = [OperationalError("away")]
+
+    async def away_at_first(work, *args):
+        if refused:
+            raise refused.pop()
+        return await in_database(work, *args)
+
+    await in_database(actions.pin, ["new"])
+    monkeypatch.setattr(actions, "in_database", away_at_first)
+    directory = Directory()
+    following = asyncio.create_task(directory.follow())
+    await eventually(lambda: directory.refusal("new") is None)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
 
