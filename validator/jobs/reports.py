@@ -7,7 +7,7 @@ from compute_horde.protocol.job import (
     JobFinished,
     StreamingReady,
 )
-from compute_horde.protocol.message import Message
+from compute_horde.protocol.message import REPORT_FRAME_BYTES, Message
 from compute_horde.protocol.status import (
     FailureDetails,
     HordeFailureDetails,
@@ -19,7 +19,6 @@ from compute_horde.protocol.status import (
 )
 from compute_horde.vocabulary import JobState, Party
 
-FRAME_BYTES = 16 * 2**20
 # What remains when a result does not fit: enough to see what happened.
 KEPT_CHARACTERS = 2**20
 DROPPED = (
@@ -34,7 +33,7 @@ def status(
 ) -> StatusReported:
     """The status for a state that `message` led to, small enough to be sent."""
     report = _status(job_uuid, state, message, said_by)
-    if not isinstance(message, JobFinished | JobFailed) or _fits(report):
+    if message is None or _fits(report):
         return report
     if isinstance(message, JobFinished) and message.artifacts:
         message = message.model_copy(
@@ -48,15 +47,19 @@ def status(
 
 
 def _fits(report: StatusReported) -> bool:
-    return len(report.encode().encode("utf-8", "surrogatepass")) <= FRAME_BYTES
+    return len(report.encode().encode("utf-8", "surrogatepass")) <= REPORT_FRAME_BYTES
 
 
-def _cut(message: JobFinished | JobFailed) -> Message:
-    streams = {
-        name: (getattr(message, name) or "")[:KEPT_CHARACTERS] + CUT
-        for name in ("docker_process_stdout", "docker_process_stderr")
+def _cut(message: Message) -> Message:
+    """What a peer said at too great length: each text cut, and what has no bound left out."""
+    said = {name: getattr(message, name) for name in type(message).model_fields}
+    texts = {
+        name: text[:KEPT_CHARACTERS] + CUT
+        for name, text in said.items()
+        if isinstance(text, str) and len(text) > KEPT_CHARACTERS
     }
-    return message.model_copy(update=streams | {"upload_results": None, "context": None})
+    unbounded = dict.fromkeys(("artifacts", "upload_results", "context"))
+    return message.model_copy(update=texts | {k: v for k, v in unbounded.items() if k in said})
 
 
 def _status(

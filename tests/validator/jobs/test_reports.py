@@ -10,6 +10,7 @@ from compute_horde.protocol.job import (
     JobFinished,
     StreamingReady,
 )
+from compute_horde.protocol.message import REPORT_FRAME_BYTES
 from compute_horde.vocabulary import (
     FailureReason,
     HordeReason,
@@ -126,7 +127,7 @@ def test_artifacts_too_large_for_the_facilitator_are_dropped_and_the_user_is_tol
     )
     report = reports.status(JOB, JobState.COMPLETED, done, Party.MINER)
     response = report.metadata.miner_response
-    assert size(report) <= reports.FRAME_BYTES
+    assert size(report) <= REPORT_FRAME_BYTES
     assert response.artifacts is None
     assert response.docker_process_stdout == "out"
     assert response.docker_process_stderr == "err" + reports.DROPPED
@@ -150,6 +151,38 @@ def test_output_too_large_for_the_facilitator_is_cut(character: str) -> None:
     failed = JobFailed(job_uuid=JOB, docker_process_stdout=long)
     for state, message in ((JobState.COMPLETED, done), (JobState.FAILED, failed)):
         report = reports.status(JOB, state, message, Party.MINER)
-        assert size(report) <= reports.FRAME_BYTES
+        assert size(report) <= REPORT_FRAME_BYTES
         details = report.metadata.miner_response or report.metadata.job_failure_details
         assert details.docker_process_stdout.endswith(reports.CUT)
+
+
+LONG = "x" * (17 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (JobState.REJECTED, JobDeclined(job_uuid=JOB, message=LONG, context={"a": LONG})),
+        (JobState.FAILED, JobFailed(job_uuid=JOB, message=LONG, context={"a": LONG})),
+        (
+            JobState.HORDE_FAILED,
+            HordeFailed(
+                job_uuid=JOB,
+                reported_by=Party.MINER,
+                reason=HordeReason.GENERIC_ERROR,
+                message=LONG,
+                context={"a": LONG},
+            ),
+        ),
+        (
+            JobState.STREAMING_READY,
+            StreamingReady(job_uuid=JOB, public_key=LONG, ip="192.0.2.1", port=1),
+        ),
+    ],
+)
+def test_nothing_a_miner_says_makes_a_report_that_the_facilitator_cannot_hear(
+    state: JobState, message
+) -> None:
+    report = reports.status(JOB, state, message, Party.MINER)
+    assert size(report) <= REPORT_FRAME_BYTES
+    assert report.status is state
