@@ -82,7 +82,7 @@ class Desk:
         job.ear = ear
         if job.payload is None:
             await self._pass_payload(job, payload)
-        elif job.payload != payload:
+        elif not rules.is_said_again(payload, job.payload):
             raise ProtocolError(f"Received another JobRequest for job_uuid: {payload.job_uuid}")
 
     async def receipt(

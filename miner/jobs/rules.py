@@ -125,6 +125,11 @@ def digest(message: JobMessage) -> str:
     return hashlib.sha256(message.encode().encode()).hexdigest()
 
 
+def is_said_again(payload: JobPayload, before: JobPayload) -> bool:
+    """Whether it is the same job; no two signatures over it are alike."""
+    return payload == before.model_copy(update={"validator_signature": payload.validator_signature})
+
+
 def time_to_live(offered: JobOffered, terms: Terms) -> timedelta:
     """How long the job may hold its executor; there is no other ceiling."""
     timing = offered.executor_timing

@@ -194,6 +194,9 @@ async def test_a_payload_said_twice_reaches_the_executor_once(scene):
         payload = validator.payload(uuid)
         await validator.say(payload)
         await validator.say(payload)
+        # A validator back from a break signs it anew.
+        await validator.say(validator.payload(uuid))
+        assert await validator.hears_nothing()
         await validator.say(validator.payload(uuid, docker_image="another"))
         assert "another JobRequest" in (await validator.hear()).details
         assert await executor.hear() == payload
