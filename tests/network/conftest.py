@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from localnet import control
@@ -15,6 +16,7 @@ from localnet.identities import identity
 from tests.network.running import FILLED_BYTES, TINY_DISK_BYTES, Running
 
 LEFT_SECONDS = 15
+SERVERS = ("facilitator", "validator-listen", "miner", "miner-2")
 SETTINGS = {
     "miner-2": {
         "EXECUTORS": '{"always_on.cpu.8c.16gb": 1, "always_on.gpu-24gb": 1}',
@@ -84,3 +86,12 @@ def containers(network: Running) -> Iterator[None]:
         while found := subprocess.run(left, capture_output=True, text=True, check=True).stdout:
             assert time.monotonic() < give_up, f"containers of {miner} are left: {found}"
             time.sleep(0.1)
+
+
+@pytest.fixture
+def steady(network: Running) -> Iterator[None]:
+    """No process of the network ends, whatever it hears."""
+    before = [network.pid(name) for name in SERVERS]
+    yield
+    assert [network.pid(name) for name in SERVERS] == before
+    assert all(psutil.pid_exists(pid) for pid in before)

@@ -1,4 +1,4 @@
-"""A miner's manager of odd executors: real ones on a tiny disk, and some that break the protocol."""
+"""A miner's odd executors: real ones on a tiny disk, and some that break the protocol."""
 
 import asyncio
 import json

@@ -102,3 +102,8 @@ async def until(claim: Callable[[], bool], what: str, seconds: float = 30) -> No
     while not claim():
         assert time.monotonic() < give_up, f"never happened: {what}"
         await asyncio.sleep(0.1)
+
+
+def memory(pid: int) -> int:
+    """What a process holds now."""
+    return int(psutil.Process(pid).memory_info().rss)

@@ -1,19 +1,30 @@
-"""Requests to the facilitator written by hand, as another client or an attacker would."""
+"""What another client or an attacker would say to the facilitator and the miner, by hand."""
 
+import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from compute_horde import signing
-from compute_horde.protocol.job import SIGNED_KEYS
+from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.job import SIGNED_KEYS, JobOffered, Timing
+from compute_horde.protocol.message import Message
+from compute_horde.receipts import JobStartedReceipt
 from compute_horde.signing import Signer
 from compute_horde.vocabulary import SignatureScope
 from tests.network.running import BUSYBOX, Running
 
+HEAR_SECONDS = 20
+Frame = str | bytes | Iterable[str] | Message
 JOBS = "/api/v1/job-docker/"
 
 
@@ -67,3 +78,84 @@ def signed(body: dict[str, Any], key: Signer, *, at_ns: int | None = None) -> di
         "X-CH-Signature": signature.signature,
         "X-CH-Signature-Scope": str(signature.signature_scope),
     }
+
+
+def facilitator_url(network: Running) -> str:
+    """Where validators connect."""
+    return network.env["FACILITATOR_URL"].replace("http", "ws", 1) + "/ws/v0/"
+
+
+def miner_url(network: Running, end: str) -> str:
+    """Where validators (`validator_interface/HOTKEY`) and executors connect."""
+    return f"ws://{network.env['MINER_ADDRESS']}:{network.env['MINER_PORT']}/v0.1/{end}"
+
+
+class Talk:
+    """A websocket on which anything may be said."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def hear(self) -> dict[str, Any]:
+        async with asyncio.timeout(HEAR_SECONDS):
+            heard = json.loads(await self.socket.recv())
+        assert isinstance(heard, dict)
+        return heard
+
+    async def ask(self, frame: Frame) -> dict[str, Any]:
+        """What is answered to a frame."""
+        await self.socket.send(frame.encode() if isinstance(frame, Message) else frame)
+        return await self.hear()
+
+    async def end(self, *frames: Frame) -> int:
+        """The code with which the other end closes; 1006 when it just hangs up."""
+        with contextlib.suppress(ConnectionClosed):
+            for frame in frames:
+                await self.ask(frame)
+            while True:
+                await self.hear()
+        return self.socket.close_code or 1006
+
+
+@asynccontextmanager
+async def talk(url: str) -> AsyncIterator[Talk]:
+    """An open websocket."""
+    async with connect(url, compression=None, proxy=None, max_size=None) as socket:
+        yield Talk(socket)
+
+
+def offered(network: Running, validator: Signer, **changes: Any) -> dict[str, Any]:
+    """A well-signed offer of a job to the miner, changed before it was signed."""
+    uuid = str(uuid4())
+    receipt = JobStartedReceipt(
+        job_uuid=uuid,
+        miner_hotkey=network.env["MINER_HOTKEY"],
+        validator_hotkey=validator.ss58_address,
+        timestamp=datetime.now(UTC).replace(microsecond=0),
+        executor_class=ExecutorClass.always_on__test,
+        is_organic=True,
+        ttl=7,
+    )
+    offer = JobOffered(
+        job_uuid=uuid,
+        executor_class=receipt.executor_class,
+        docker_image=BUSYBOX,
+        job_started_receipt_payload=receipt,
+        job_started_receipt_signature=signing.signed_hex(validator, receipt.blob()),
+        executor_timing=Timing(
+            allowed_leeway=1,
+            download_time_limit=1,
+            execution_time_limit=1,
+            upload_time_limit=1,
+            streaming_start_time_limit=1,
+        ),
+    )
+    message = offer.model_dump(mode="json") | changes
+    text = signing.validator_signed_text(message)
+    return message | {"validator_signature": signing.signed_hex(validator, text)} | changes
+
+
+def details(answer: dict[str, Any]) -> str:
+    """What the miner complains about."""
+    assert answer["message_type"] == "GenericError", answer
+    return str(answer["details"])
