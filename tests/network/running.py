@@ -93,7 +93,14 @@ class Running:
     def executors(self) -> list[psutil.Process]:
         """The executors of the miner: what its nursery has forked."""
         below = psutil.Process(self.pid("miner")).children(recursive=True)
-        return [process for process in below if not process.children()]
+        return [process for process in below if _is_leaf(process)]
+
+
+def _is_leaf(process: psutil.Process) -> bool:
+    try:
+        return not process.children()
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def until(claim: Callable[[], bool], what: str, seconds: float = 30) -> None:
