@@ -61,7 +61,7 @@ def prepare(home: Home, *, miners: int, only: Sequence[str], tell: Tell) -> Netw
     """Everything that is made once, before the processes start."""
     postgres.prepare(home)
     own_docker = False
-    if not only or any(name.startswith("miner") for name in only):
+    if not only or any(name.startswith(("docker", "miner")) for name in only):
         tell("looking for a Docker engine")
         own_docker = docker_engine.prepare()
         images.static_busybox()

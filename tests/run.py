@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from localnet import testing
+from localnet import docker_engine, testing
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
@@ -48,7 +48,9 @@ class Outcome:
 
 def main(names: Sequence[str]) -> int:
     total = Outcome(failed=_lint()) if not names else Outcome()
-    with testing.running(testing.SERVERS) as home:
+    # One engine for all suites: without one the first network would take its own away again.
+    engine = ("docker",) if docker_engine.prepare() else ()
+    with testing.running((*testing.SERVERS, *engine)) as home:
         env = os.environ | testing.settings_env(home)
         for suite in SUITES:
             if not names or suite.name in names:
