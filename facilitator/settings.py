@@ -9,8 +9,7 @@ ALLOWED_HOSTS = config.allowed_hosts
 CSRF_TRUSTED_ORIGINS = config.trusted_origins
 ROOT_URLCONF = "facilitator.urls"
 INSTALLED_APPS = [*shared.ADMIN_APPS, "ninja", "facilitator"]
-# Static files are served in `asgi`: the middleware for them would cost every request a thread.
-MIDDLEWARE = [name for name in shared.MIDDLEWARE if "whitenoise" not in name]
+MIDDLEWARE = shared.MIDDLEWARE
 TEMPLATES = shared.templates()
 DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

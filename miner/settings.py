@@ -14,8 +14,7 @@ INSTALLED_APPS = [
     "miner.jobs",
     "miner.receipts",
 ]
-# Static files are served in `asgi`: the middleware for them would cost every request a thread.
-MIDDLEWARE = [name for name in shared.MIDDLEWARE if "whitenoise" not in name]
+MIDDLEWARE = shared.MIDDLEWARE
 TEMPLATES = shared.templates()
 DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

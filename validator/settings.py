@@ -16,8 +16,7 @@ FEATURES = [
     "validator.weights",
 ]
 INSTALLED_APPS = [*shared.ADMIN_APPS, *FEATURES]
-# Static files are served in `asgi`, from the packages they come in.
-MIDDLEWARE = [name for name in shared.MIDDLEWARE if "whitenoise" not in name]
+MIDDLEWARE = shared.MIDDLEWARE
 TEMPLATES = shared.templates()
 DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,6 +1,5 @@
 """What every Django service's settings have in common."""
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -12,9 +11,9 @@ ADMIN_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
+# Static files are served in each `asgi`: middleware for them would cost every request a thread.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -57,11 +56,6 @@ def templates() -> list[dict[str, Any]]:
             "OPTIONS": {"context_processors": processors},
         }
     ]
-
-
-def static_root(service: str) -> Path:
-    """Where the service's admin files are collected in an image."""
-    return Path("/var/lib/compute_horde") / service / "static"
 
 
 def logging_config(*, debug: bool = False) -> dict[str, Any]:

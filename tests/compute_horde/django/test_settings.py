@@ -28,10 +28,6 @@ def test_the_logging_can_be_configured_and_debug_shows_more(debug):
     logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["fields"])
 
 
-def test_each_service_has_static_files_of_its_own():
-    assert settings.static_root("miner") != settings.static_root("validator")
-
-
 def test_the_admin_has_all_it_asks_for():
     assert "django.contrib.admin" in settings.ADMIN_APPS
     assert settings.templates()[0]["OPTIONS"]["context_processors"]
