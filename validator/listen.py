@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import signal
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import uvloop
+from django.utils import timezone
 
 from compute_horde.django import listen
 from compute_horde.django.database import close_threads, in_database
@@ -44,6 +45,7 @@ class Listener:
         self._roster = Roster(self._switchboard.reachable, self._switchboard.hurry)
         self._desk = Desk(_terms(config), self._roster, self._switchboard.line, self._diary)
         self._manifests: Scribe[str, Manifest] = Scribe(_remember_manifest)
+        self._told_at: dict[str, datetime] = {}
         self._facilitator = FacilitatorLine(
             config.facilitator_url,
             config.hotkey,
@@ -86,8 +88,10 @@ class Listener:
             )
         for hotkey in self._switchboard.serve(addresses):
             self._roster.forget(hotkey)
+            self._told_at.pop(hotkey, None)
         for miner in miners:
-            self._roster.offer(miner.hotkey, miner.manifest)
+            if miner.is_news(self._told_at.get(miner.hotkey)):
+                self._roster.offer(miner.hotkey, miner.manifest)
 
     def _heard(self, message: JobRequested | CheatReported) -> None:
         match message:
@@ -98,6 +102,7 @@ class Listener:
 
     def _manifest(self, hotkey: str, manifest: Manifest) -> None:
         self._roster.offer(hotkey, manifest.manifest)
+        self._told_at[hotkey] = timezone.now()
         if hotkey != TRUSTED_MINER_HOTKEY:
             self._manifests.hear(hotkey, manifest)
 

@@ -1,11 +1,14 @@
 """Jobs through the whole listener, between a scripted facilitator and scripted miners."""
 
 import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 from django.db.backends.signals import connection_created
+from django.utils import timezone
 
 from compute_horde.django.database import in_database
+from compute_horde.django.job_record import notify
 from compute_horde.protocol.job import (
     CheatReported,
     ExecutorReady,
@@ -42,6 +45,7 @@ from tests.validator.scripts import (
     row_of,
 )
 from validator.jobs import actions
+from validator.network.actions import CHANNEL as NETWORK
 from validator.network.models import Manifest, Neuron
 
 
@@ -198,6 +202,34 @@ async def test_a_manifest_that_a_miner_says_is_remembered(scene: Scene) -> None:
         (miner.hotkey, "always_on.test", 3),
         (miner.hotkey, "always_on.gpu-24gb", 0),
     }
+
+
+async def test_what_a_miner_says_is_not_undone_by_what_was_stored_before(scene: Scene) -> None:
+    miner, job = MinerPeer(), request()
+    async with scene(miner, queue_seconds=0.3) as facilitator:
+        async with asyncio.timeout(5):
+            while not await in_database(Manifest.objects.count):
+                await asyncio.sleep(0.01)
+        yesterday = timezone.now() - timedelta(days=1)
+        await in_database(Manifest.objects.update, count=0, heard_at=yesterday)
+        await in_database(notify, NETWORK)
+        await asyncio.sleep(0.3)
+        await facilitator.say(job)
+        assert (await facilitator.hears_end(job.uuid)).status is JobState.COMPLETED
+
+
+async def test_a_manifest_polled_later_replaces_what_the_miner_said(scene: Scene) -> None:
+    job = request()
+    async with scene(MinerPeer(), queue_seconds=0.3) as facilitator:
+        async with asyncio.timeout(5):
+            while not await in_database(Manifest.objects.count):
+                await asyncio.sleep(0.01)
+        later = timezone.now() + timedelta(seconds=1)
+        await in_database(Manifest.objects.update, count=0, heard_at=later)
+        await in_database(notify, NETWORK)
+        await asyncio.sleep(0.3)
+        await facilitator.say(job)
+        assert (await facilitator.hears_end(job.uuid)).status is JobState.REJECTED
 
 
 async def test_a_cheat_report_by_the_jobs_owner_is_noted(scene: Scene) -> None:

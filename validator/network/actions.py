@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -24,12 +24,17 @@ CHANNEL = "validator_network"
 
 @dataclass(frozen=True, slots=True)
 class ServingMiner:
-    """A miner with an address and what it last said it has."""
+    """A miner with an address and what it last said it has, as far as that was stored."""
 
     hotkey: str
     host: str
     port: int
     manifest: Mapping[ExecutorClass, int]
+    heard_at: datetime | None = field(default=None, compare=False)
+
+    def is_news(self, told_at: datetime | None) -> bool:
+        """Whether what is stored is newer than what the miner itself told at `told_at`."""
+        return told_at is None or (self.heard_at is not None and self.heard_at > told_at)
 
 
 def refresh_metagraph(chain: Chain) -> None:
@@ -56,11 +61,13 @@ def last_look(longest_ago: timedelta) -> Snapshot | None:
 def serving_miners(validator: str) -> list[ServingMiner]:
     """Who may be given jobs: everybody with an address but ourselves."""
     offers: dict[str, dict[ExecutorClass, int]] = {}
+    heard: dict[str, datetime] = {}
     for row in Manifest.objects.all():
+        heard[row.hotkey] = max(row.heard_at, heard.get(row.hotkey, row.heard_at))
         if row.executor_class in ExecutorClass.__members__.values():
             offers.setdefault(row.hotkey, {})[ExecutorClass(row.executor_class)] = row.count
     return [
-        ServingMiner(hotkey, ip, port, offers.get(hotkey, {}))
+        ServingMiner(hotkey, ip, port, offers.get(hotkey, {}), heard.get(hotkey))
         for hotkey, ip, port in sorted(_addresses())
         if hotkey != validator
     ]
