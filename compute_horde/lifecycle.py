@@ -1,15 +1,15 @@
 """The life of a job, told once. Every service moves its job only through this module."""
 
 from compute_horde.errors import ProtocolError
-from compute_horde.protocol import job
+from compute_horde.protocol import extensions, job
 from compute_horde.protocol.message import JobMessage
 from compute_horde.vocabulary import JobState as S
 
-BREAKS = frozenset({S.FAILED, S.HORDE_FAILED})
+BREAKS = frozenset({S.FAILED, S.HORDE_FAILED, S.CANCELLED})
 
 MAY_FOLLOW: dict[S, frozenset[S]] = {
-    S.SENT: frozenset({S.RECEIVED, S.REJECTED, S.HORDE_FAILED}),
-    S.RECEIVED: frozenset({S.ACCEPTED, S.REJECTED, S.HORDE_FAILED}),
+    S.SENT: frozenset({S.RECEIVED, S.REJECTED, S.HORDE_FAILED, S.CANCELLED}),
+    S.RECEIVED: frozenset({S.ACCEPTED, S.REJECTED, S.HORDE_FAILED, S.CANCELLED}),
     S.ACCEPTED: frozenset({S.EXECUTOR_READY}) | BREAKS,
     S.EXECUTOR_READY: frozenset({S.VOLUMES_READY}) | BREAKS,
     S.VOLUMES_READY: frozenset({S.STREAMING_READY, S.EXECUTION_DONE}) | BREAKS,
@@ -28,6 +28,7 @@ CLAIMS: dict[type[JobMessage], S] = {
     job.JobFinished: S.COMPLETED,
     job.JobFailed: S.FAILED,
     job.HordeFailed: S.HORDE_FAILED,
+    extensions.JobCancelled: S.CANCELLED,
 }
 
 

@@ -64,6 +64,20 @@ class JobAcceptedReceipt(_Payload):
     ttl: Ttl
 
 
+class JobIntervalReceipt(_Payload):
+    """An extension: interval number `interval` (from 0) of a long job is over.
+
+    `score_str` is what this interval is worth, in executor seconds. The finished receipt, once it
+    is there, counts for the whole job and these no longer do.
+    """
+
+    receipt_type: Literal["JobIntervalReceipt"] = "JobIntervalReceipt"
+    interval: int = Field(ge=0, lt=2**31)
+    time_started: Moment
+    time_took_us: int = Field(ge=0, le=MAX_DURATION_US)
+    score_str: str = Field(max_length=256, pattern=_SCORE)
+
+
 class JobFinishedReceipt(_Payload):
     """What the job is worth; `score_str` is 0 when it failed."""
 
@@ -74,8 +88,9 @@ class JobFinishedReceipt(_Payload):
     block_numbers: list[BlockNumber] = Field(default=[], max_length=10_000)
 
 
+AnyPayload = JobStartedReceipt | JobAcceptedReceipt | JobIntervalReceipt | JobFinishedReceipt
 ReceiptPayload = Annotated[
-    JobStartedReceipt | JobAcceptedReceipt | JobFinishedReceipt,
+    AnyPayload,
     Field(discriminator="receipt_type"),
 ]
 
@@ -97,7 +112,7 @@ class Receipt(BaseModel):
 
 
 def counter_sign(
-    payload: JobStartedReceipt | JobAcceptedReceipt | JobFinishedReceipt,
+    payload: AnyPayload,
     validator_signature: str,
     miner: signing.Signer,
 ) -> Receipt:

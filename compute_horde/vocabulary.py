@@ -27,6 +27,7 @@ class JobState(Word):
     REJECTED = "rejected"
     FAILED = "failed"
     HORDE_FAILED = "horde_failed"
+    CANCELLED = "cancelled"
 
 
 class Stage(Word):
@@ -59,6 +60,7 @@ class FailureReason(Word):
     NONZERO_RETURN_CODE = "nonzero_return_code"
     DOWNLOAD_FAILED = "download_failed"
     UPLOAD_FAILED = "upload_failed"
+    CANCELLED = "cancelled"
 
 
 class HordeReason(Word):
@@ -93,11 +95,12 @@ class RejectionReason(Word):
 
 
 class ReceiptType(StrEnum):
-    """The three promises of payment."""
+    """The promises of payment."""
 
     STARTED = "JobStartedReceipt"
     ACCEPTED = "JobAcceptedReceipt"
     FINISHED = "JobFinishedReceipt"
+    INTERVAL = "JobIntervalReceipt"
 
 
 class SignatureScope(StrEnum):
@@ -112,3 +115,18 @@ class GpuPreset(StrEnum):
 
     NVIDIA_ALL = "nvidia_all"
     NONE = "none"
+
+
+class Stream(StrEnum):
+    """Where a job printed something."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class Extension(StrEnum):
+    """What peers may agree on beyond the published protocol."""
+
+    CANCEL = "cancel"
+    OUTPUT = "output"
+    INTERVALS = "intervals"

@@ -18,7 +18,8 @@ from compute_horde.protocol.message import JobMessage
 from validator.config import Config, config
 from validator.jobs.actions import CHANNEL as JOBS
 from validator.jobs.actions import note_cheat
-from validator.jobs.desk import Desk, Terms
+from validator.jobs.conductor import Terms
+from validator.jobs.desk import Desk
 from validator.jobs.diary import Diary
 from validator.jobs.facilitator import FacilitatorLine
 from validator.jobs.lines import Address, Ears, MinerLine

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from compute_horde.hardware import ExecutorClass
-from compute_horde.protocol.message import Count, JobMessage, Message
+from compute_horde.protocol.message import Announced, Count, JobMessage, Message
 from compute_horde.receipts import JobUuid
 
 
@@ -12,6 +12,7 @@ class Manifest(Message):
 
     message_type: Literal["V0ExecutorManifestRequest"] = "V0ExecutorManifestRequest"
     manifest: dict[ExecutorClass, Count]
+    extensions: Announced = ()
 
 
 class MainHotkey(Message):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from compute_horde import signing
 from compute_horde.errors import BadSignature
-from compute_horde.protocol.message import Message
+from compute_horde.protocol.message import Announced, Message
 
 TRUSTED_MINER_HOTKEY = "0" * 48
 MAX_AUTH_AGE_SECONDS = 10
@@ -28,14 +28,19 @@ class ValidatorAuth(Message):
     miner_hotkey: str
     timestamp: int = Field(ge=0, lt=2**63)
     signature: str
+    extensions: Announced = ()
 
     def blob(self) -> bytes:
-        """The bytes the validator signs."""
+        """The bytes the validator signs; what it announces is not among them."""
         return signing.colon_text(self.validator_hotkey, self.miner_hotkey, self.timestamp)
 
     @classmethod
     def signed(
-        cls, validator: signing.Signer, miner_hotkey: str, timestamp: int
+        cls,
+        validator: signing.Signer,
+        miner_hotkey: str,
+        timestamp: int,
+        extensions: tuple[str, ...] = (),
     ) -> "ValidatorAuth":
         """An introduction to one miner, good for ten seconds from `timestamp` (UNIX s)."""
         unsigned = cls(
@@ -43,6 +48,7 @@ class ValidatorAuth(Message):
             miner_hotkey=miner_hotkey,
             timestamp=timestamp,
             signature="",
+            extensions=extensions,
         )
         return unsigned.model_copy(
             update={"signature": signing.signed_hex(validator, unsigned.blob())}
@@ -117,6 +123,7 @@ class Response(Message):
 
     status: Literal["success", "error"]
     errors: list[Problem] = []
+    extensions: Announced = ()
 
     @classmethod
     def refusal(cls, kind: str, msg: str, *, help: str = "") -> "Response":

@@ -141,7 +141,7 @@ class Timing(BaseModel):
     streaming_start_time_limit: Seconds
 
 
-class _ValidatorSigned(JobMessage):
+class ValidatorSigned(JobMessage):
     """A message whose `validator_signature` covers all its other keys."""
 
     def signed(self, validator: signing.Signer) -> Self:
@@ -150,7 +150,7 @@ class _ValidatorSigned(JobMessage):
         return self.model_copy(update={"validator_signature": signing.signed_hex(validator, blob)})
 
 
-class JobOffered(_ValidatorSigned):
+class JobOffered(ValidatorSigned):
     """validator -> miner -> executor: reserve an executor; the payload follows."""
 
     validator_signature: str | None = None
@@ -192,7 +192,7 @@ class ExecutorReady(JobMessage):
     executor_token: str | None = None
 
 
-class JobPayload(_ValidatorSigned):
+class JobPayload(ValidatorSigned):
     """validator -> miner -> executor: the full job."""
 
     validator_signature: str | None = None

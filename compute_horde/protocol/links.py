@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
-from compute_horde.protocol import capacity, handshake, job, legacy, receipt, status
+from compute_horde.protocol import capacity, extensions, handshake, job, legacy, receipt, status
 from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES, REPORT_FRAME_BYTES, Link
 
 _by_type = Field(discriminator="message_type")
@@ -19,6 +19,9 @@ Progress = (
     | job.JobFinished
     | job.JobFailed
     | job.HordeFailed
+    | extensions.JobCancelled
+    | extensions.OutputPrinted
+    | extensions.ProgressMade
 )
 Verdict = job.JobAccepted | job.JobDeclined
 Obsolete = legacy.ExecutorFailed | legacy.StreamingNotReady
@@ -28,6 +31,8 @@ ToFacilitator = (
     | handshake.Heartbeat
     | status.StatusReported
     | capacity.SpecsReported
+    | extensions.OutputPrinted
+    | extensions.ProgressMade
 )
 ToMiner = (
     handshake.ValidatorAuth
@@ -37,6 +42,8 @@ ToMiner = (
     | receipt.FinishedReceiptIssued
     | capacity.MainHotkey
     | handshake.GenericError
+    | extensions.CancelOrdered
+    | extensions.IntervalReceiptIssued
 )
 FromMiner = (
     capacity.Manifest
@@ -47,9 +54,11 @@ FromMiner = (
     | handshake.GenericError
     | Obsolete
 )
-ToExecutor = job.JobOffered | job.JobPayload | handshake.GenericError
+ToExecutor = job.JobOffered | job.JobPayload | extensions.CancelOrdered | handshake.GenericError
 FromExecutor = Progress | handshake.GenericError | Obsolete
-FromFacilitator = handshake.Response | job.JobRequested | job.CheatReported
+FromFacilitator = (
+    handshake.Response | job.JobRequested | job.CheatReported | extensions.CancelRequested
+)
 
 
 def _facilitator_tag(value: Any) -> str:
@@ -70,7 +79,8 @@ FACILITATOR_TO_VALIDATOR: Link[FromFacilitator] = Link(
         Annotated[
             Annotated[handshake.Response, Tag("Response")]
             | Annotated[job.JobRequested, Tag("V2JobRequest")]
-            | Annotated[job.CheatReported, Tag("V0JobCheated")],
+            | Annotated[job.CheatReported, Tag("V0JobCheated")]
+            | Annotated[extensions.CancelRequested, Tag("V0JobCancelRequest")],
             Discriminator(_facilitator_tag),
         ]
     ),

@@ -22,6 +22,11 @@ M = TypeVar("M", bound="Message")
 ExitStatus = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Seconds = Annotated[int, Field(ge=0, lt=2**31)]
+# Left out when empty, since published peers may not expect it.
+Announced = Annotated[
+    tuple[Annotated[str, Field(max_length=32)], ...],
+    Field(max_length=32, exclude_if=lambda words: not words),
+]
 Port = Annotated[int, Field(ge=0, lt=2**16)]
 
 

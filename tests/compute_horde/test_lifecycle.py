@@ -38,9 +38,15 @@ LEGAL = [
     *itertools.pairwise(STREAMING_ROAD[4:7]),
     (S.SENT, S.REJECTED),
     (S.SENT, S.HORDE_FAILED),
+    (S.SENT, S.CANCELLED),
+    (S.RECEIVED, S.CANCELLED),
     (S.RECEIVED, S.REJECTED),
     (S.RECEIVED, S.HORDE_FAILED),
-    *((state, end) for state in STREAMING_ROAD[2:-1] for end in (S.FAILED, S.HORDE_FAILED)),
+    *(
+        (state, end)
+        for state in STREAMING_ROAD[2:-1]
+        for end in (S.FAILED, S.HORDE_FAILED, S.CANCELLED)
+    ),
 ]
 ILLEGAL = [pair for pair in PAIRS if pair not in LEGAL]
 
@@ -49,8 +55,8 @@ def message(cls):
     return cls.model_validate_json((GOLDEN / f"{cls.__name__}.json").read_text())
 
 
-def test_the_ends_are_the_published_ones():
-    assert {S.COMPLETED, S.REJECTED, S.FAILED, S.HORDE_FAILED} == FINAL
+def test_the_ends_are_the_published_ones_and_cancelled():
+    assert {S.COMPLETED, S.REJECTED, S.FAILED, S.HORDE_FAILED, S.CANCELLED} == FINAL
     assert FINAL > BREAKS
 
 

@@ -15,9 +15,9 @@ from executor.config import Config
 from executor.containers import EXECUTOR, Engine
 from executor.process import id_of
 from executor.workdir import WorkDir
+from localnet import images
 from tests.executor.peer import TOKEN, Miner, offer, payload, serving
 
-BUSYBOX = Path("/bin/busybox")
 APPLETS = "sh true false echo cat ls ln mkdir mkfifo sleep yes dd head rm id touch seq env df kill"
 OWNER = "executor-tests"
 
@@ -29,7 +29,7 @@ def _root() -> bytes:
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             root.addfile(entry)
-        root.add(BUSYBOX, "bin/busybox")
+        root.add(images.static_busybox(), "bin/busybox")
         for name in APPLETS.split():
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"

@@ -5,13 +5,13 @@ import io
 import json
 import subprocess
 import tarfile
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from compute_horde.errors import ContainerError
 from compute_horde.hardware import ExecutorClass
+from localnet import images
 from miner.config import config
 from miner.executors import containers
 from miner.executors.containers import DockerManager
@@ -20,7 +20,6 @@ from miner.executors.manager import Setting, executor_id
 
 pytestmark = pytest.mark.docker
 
-BUSYBOX = Path("/bin/busybox")
 IMAGE = "miner-tests/sleeper:1"
 CLASS = ExecutorClass.always_on__test
 
@@ -30,7 +29,7 @@ def image() -> str:
     """An image that sleeps, whatever it is told."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as root:
-        root.add(BUSYBOX, "bin/sleep")
+        root.add(images.static_busybox(), "bin/sleep")
     changes = ["-c", 'ENTRYPOINT ["/bin/sleep", "600"]']
     subprocess.run(
         ["docker", "import", *changes, "-", IMAGE],
