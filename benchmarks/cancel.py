@@ -58,7 +58,7 @@ class Engine:
             await listening
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout  # noqa: S101
+        assert process.stdout
         async for line in process.stdout:
             action, now = json.loads(line)["Action"], time.perf_counter()
             if action == "start":
