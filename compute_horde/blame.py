@@ -1,6 +1,7 @@
 """From an exception to the message that names the guilty: the only place."""
 
-from compute_horde.errors import HordeError, JobError
+from compute_horde.errors import Cancelled, HordeError, JobError
+from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import HordeFailed, JobFailed
 from compute_horde.vocabulary import FailureReason, HordeReason, Party, Stage
 
@@ -11,16 +12,25 @@ TIMEOUT_TEXT = {
     Stage.RESULT_UPLOAD: "Upload time exceeded",
 }
 
+Ending = JobFailed | HordeFailed | JobCancelled
 
-def failure(
-    error: BaseException, *, job_uuid: str, seen_by: Party, during: Stage
-) -> JobFailed | HordeFailed:
+
+def failure(error: BaseException, *, job_uuid: str, seen_by: Party, during: Stage) -> Ending:
     """What to say of a job that `error` ended.
 
     A stage of the job that outlives its own limit is the job's fault; any other silence is the
     network's. Details of unforeseen exceptions stay in our log, since they may hold secrets.
     """
     match error:
+        case Cancelled():
+            return JobCancelled(
+                job_uuid=job_uuid,
+                reported_by=seen_by,
+                message=str(error),
+                stage=during,
+                docker_process_stdout=error.stdout,
+                docker_process_stderr=error.stderr,
+            )
         case JobError():
             return _job_failed(error, job_uuid=job_uuid, during=during)
         case TimeoutError() if during in TIMEOUT_TEXT:

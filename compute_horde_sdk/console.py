@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from compute_horde_sdk.jobs import ComputeHordeJob
-from compute_horde_sdk.statuses import ComputeHordeJobStatusEntry
+from compute_horde_sdk.statuses import ComputeHordeJobStatus, ComputeHordeJobStatusEntry
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -23,6 +23,7 @@ WORDS = {
     "rejected": "rejected",
     "failed": "failed",
     "horde_failed": "failed by the network",
+    "cancelled": "cancelled",
 }
 
 
@@ -50,6 +51,10 @@ class Progress:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal to others."""
         if self._spinner is not None:
             self._spinner.stop()
 
@@ -112,12 +117,26 @@ def error_line(job: ComputeHordeJob) -> str:
     if error is None:
         return f"job {job.uuid} ended {job.status.value}, without a reason"
     stage = getattr(error, "stage", None)
+    if job.status is ComputeHordeJobStatus.CANCELLED:
+        return f"job {job.uuid} was cancelled{_used(job)}"
     party = getattr(error, "reported_by", None) or getattr(error, "rejected_by", None)
     where = f" during {stage}" if stage else ""
     who = f" (says the {party})" if party else ""
     return printable(
         f"job {job.uuid} ended {job.status.value}{where}{who}: {error.reason}: {error.message}"
     )
+
+
+def _used(job: ComputeHordeJob) -> str:
+    """For how long a cancelled job had a machine."""
+    at = {entry.status: entry.created_at for entry in job.status_history}
+    ended, accepted = (
+        at.get(ComputeHordeJobStatus.CANCELLED),
+        at.get(ComputeHordeJobStatus.ACCEPTED),
+    )
+    if ended is None or accepted is None:
+        return " before a machine was found for it"
+    return f"; it had a machine for {(ended - accepted).total_seconds():.1f} s"
 
 
 def table(jobs: Iterable[ComputeHordeJob]) -> None:
