@@ -11,10 +11,12 @@ from compute_horde.django.consumer import MessageConsumer
 from compute_horde.django.database import in_database
 from compute_horde.django.wary import trust
 from compute_horde.errors import BadSignature, ProtocolError
+from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import SpecsReported
 from compute_horde.protocol.handshake import FacilitatorLogin, Heartbeat, Response
 from compute_horde.protocol.links import VALIDATOR_TO_FACILITATOR
 from compute_horde.protocol.status import StatusReported
+from compute_horde.vocabulary import Extension
 from facilitator import actions, reports, switchboard
 from facilitator.switchboard import switchboard as board
 
@@ -34,6 +36,7 @@ class ValidatorConsumer(MessageConsumer):
 
     hotkey = ""
     last_heard = 0.0
+    extensions: frozenset[Extension] = frozenset()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.name = board.new_name()
@@ -120,7 +123,11 @@ class ValidatorConsumer(MessageConsumer):
         self.hotkey, self.last_heard = hotkey, time.monotonic()
         trust(self.scope)
         # Clients read the first frame as the answer to their login: say it before any job.
-        await self.say(reports.SUCCESS)
+        announced = self._header(extensions.HEADER)
+        self.extensions = extensions.in_header(announced)
+        await self.say(
+            reports.SUCCESS.model_copy(update={"extensions": extensions.in_kind(announced)})
+        )
         board.join(self)
         log.info("validator connected", extra={"validator": hotkey, "connection": self.name})
         await switchboard.adopt(hotkey)
@@ -168,5 +175,8 @@ class ValidatorConsumer(MessageConsumer):
             self._answers.task_done()
 
     def _version(self) -> str:
-        headers = dict(self.scope["headers"])
-        return headers.get(b"x-validator-version", b"unknown").decode("latin-1")[:64]
+        return self._header("X-Validator-Version", "unknown")[:64]
+
+    def _header(self, name: str, missing: str = "") -> str:
+        found = dict(self.scope["headers"]).get(name.lower().encode())
+        return missing if found is None else found.decode("latin-1")

@@ -9,6 +9,7 @@ import time
 from typing import Protocol
 
 from compute_horde.django.database import in_database
+from compute_horde.vocabulary import Extension
 from facilitator import actions
 
 FRESH_SECONDS = 180.0
@@ -25,6 +26,7 @@ class Channel(Protocol):
     name: str
     hotkey: str
     last_heard: float
+    extensions: frozenset[Extension]
 
     async def speak(self, frame: str) -> None: ...
 

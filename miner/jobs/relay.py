@@ -2,11 +2,15 @@
 
 from typing import Protocol
 
+from compute_horde.protocol.extensions import understood
 from compute_horde.protocol.message import Message
+from compute_horde.vocabulary import Extension
 
 
 class Ear(Protocol):
-    """A validator's open socket, authenticated."""
+    """A validator's open socket, authenticated; `extensions` are what it announced."""
+
+    extensions: frozenset[Extension]
 
     def tell(self, text: str) -> None: ...
 
@@ -35,10 +39,12 @@ class Relay:
         """Tell the socket on which the validator last spoke of the job, and all opened since.
 
         The first may be dead without our knowing, and a validator may open one socket per job;
-        hearing a fact twice is harmless. When the first is closed, all of them are told.
+        hearing a fact twice is harmless. When the first is closed, all of them are told. What not
+        everybody understands goes only to those who announced that they do.
         """
         ears = self._ears.get(validator, [])
         since = ears.index(spoken_on) if spoken_on in ears else 0
         text = message.encode()
         for ear in ears[since:]:
-            ear.tell(text)
+            if understood(message, ear.extensions):
+                ear.tell(text)

@@ -12,11 +12,13 @@ from django.db import InterfaceError, OperationalError
 from compute_horde.django.consumer import MessageConsumer
 from compute_horde.django.wary import trust
 from compute_horde.errors import ProtocolError
+from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import MainHotkey, Manifest
 from compute_horde.protocol.handshake import GenericError, ValidatorAuth
 from compute_horde.protocol.job import JobOffered, JobPayload
 from compute_horde.protocol.links import VALIDATOR_TO_MINER, ToMiner
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
+from compute_horde.vocabulary import Extension
 from miner.assembly import Miner
 from miner.validators import rules
 
@@ -35,6 +37,7 @@ class ValidatorConsumer(MessageConsumer):
 
     def __init__(self, miner: Miner, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.extensions: frozenset[Extension] = frozenset()
         self._miner = miner
         self._hotkey = ""
         self._address = ""
@@ -124,7 +127,9 @@ class ValidatorConsumer(MessageConsumer):
             await self._reject(text)
             return
         trust(self.scope)
-        await self.say(Manifest(manifest=dict(miner.pool.manifest)))
+        self.extensions = extensions.announced(auth.extensions)
+        ours = extensions.in_kind(auth.extensions)
+        await self.say(Manifest(manifest=dict(miner.pool.manifest), extensions=ours))
         if self._authenticated:
             return
         self._authenticated = True
@@ -158,7 +163,7 @@ class ValidatorConsumer(MessageConsumer):
         """First what was said while nobody listened, then what is said now."""
         window = timedelta(seconds=self._miner.config.resend_seconds)
         try:
-            async for text in self._miner.floor.unclosed(self._hotkey, window):
+            async for text in self._miner.floor.unclosed(self._hotkey, window, self.extensions):
                 await self._send(text)
         except (OperationalError, InterfaceError) as exc:
             # Not told what it missed, it would wait in vain; it will be back.

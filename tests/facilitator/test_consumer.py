@@ -7,7 +7,7 @@ import pytest
 
 from compute_horde.django.database import in_database
 from compute_horde.protocol.handshake import FacilitatorLogin
-from facilitator import consumer, reports
+from facilitator import consumer, reports, switchboard
 from facilitator.models import JobEvent, Validator
 from tests.compute_horde.vectors import KEYS, VECTORS
 from tests.facilitator.parties import Line, result
@@ -28,6 +28,15 @@ async def test_the_recorded_login_is_accepted(connect):
     validator = await in_database(Validator.objects.get)
     assert validator.last_login
     assert validator.version == "unknown"
+
+
+async def test_a_validator_is_answered_with_extensions_only_when_it_announced_some(connect):
+    plain = await connect().log_in()
+    speaking = await connect(extensions="output, telepathy").log_in()
+    found = {tuple(sorted(channel.extensions)) for channel in switchboard.switchboard.all()}
+    assert found == {(), ("output",)}
+    await plain.leave()
+    await speaking.leave()
 
 
 async def test_a_second_login_is_refused_but_the_line_stays(line):

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 
 from compute_horde.adapters.websocket import Line, LineLost, line_to
 from compute_horde.errors import ProtocolError
+from compute_horde.protocol import extensions
 from compute_horde.protocol.handshake import FacilitatorLogin, Heartbeat, Response
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.links import FACILITATOR_TO_VALIDATOR, FromFacilitator
 from compute_horde.protocol.status import StatusReported
 from compute_horde.signing import Signer
+from compute_horde.vocabulary import Extension
 from validator.jobs.outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -21,7 +23,11 @@ HEARTBEAT_SECONDS = 60.0
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 5.0
 LOGIN_SECONDS = 15.0
-VERSION_HEADERS = {"X-Validator-Version": "0.1.0", "X-Validator-Runner-Version": "unknown"}
+HEADERS = {
+    "X-Validator-Version": "0.1.0",
+    "X-Validator-Runner-Version": "unknown",
+    extensions.HEADER: ",".join(Extension),
+}
 
 
 class FacilitatorLine:
@@ -36,6 +42,8 @@ class FacilitatorLine:
         heard: Callable[[JobRequested | CheatReported], None],
         acknowledged: Callable[[StatusReported], None],
     ) -> None:
+        # What the facilitator understands beyond the published protocol, while we are logged in.
+        self.extensions: frozenset[Extension] = frozenset()
         self._url = url
         self._validator = validator
         self._outbox = outbox
@@ -50,11 +58,12 @@ class FacilitatorLine:
                 await self._converse()
             except LineLost as exc:
                 log.warning("facilitator lost", extra={"problem": str(exc), "wait": self._wait})
+            self.extensions = frozenset()
             await asyncio.sleep(self._wait)
             self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
 
     async def _converse(self) -> None:
-        async with line_to(self._url, FACILITATOR_TO_VALIDATOR, headers=VERSION_HEADERS) as line:
+        async with line_to(self._url, FACILITATOR_TO_VALIDATOR, headers=HEADERS) as line:
             await self._log_in(line)
             self._wait = FIRST_WAIT_SECONDS
             log.info("facilitator line open", extra={"unacknowledged": len(self._outbox)})
@@ -72,6 +81,7 @@ class FacilitatorLine:
             raise LineLost(f"no answer to our login: {exc or 'too late'}") from exc
         if not isinstance(answer, Response) or answer.status != "success":
             raise LineLost(f"the facilitator refused our login: {answer.encode()[:500]}")
+        self.extensions = extensions.announced(answer.extensions)
 
     def _hear(self, message: FromFacilitator) -> None:
         if not isinstance(message, Response):

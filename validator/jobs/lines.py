@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from compute_horde.adapters.websocket import Line, LineLost, line_to
 from compute_horde.errors import HordeError
+from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import Manifest
 from compute_horde.protocol.handshake import GenericError, Unauthorized, ValidatorAuth
 from compute_horde.protocol.links import MINER_TO_VALIDATOR, FromMiner
 from compute_horde.protocol.message import JobMessage, Message
 from compute_horde.signing import Signer
-from compute_horde.vocabulary import HordeReason
+from compute_horde.vocabulary import Extension, HordeReason
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class MinerLine:
         self, address: Address, validator: Signer, *, absence_seconds: float, ears: Ears
     ) -> None:
         self.address = address
+        # What the miner understands beyond the published protocol, while it is connected.
+        self.extensions: frozenset[Extension] = frozenset()
         self._validator = validator
         self._absence_seconds = absence_seconds
         self._ears = ears
@@ -143,7 +146,8 @@ class MinerLine:
     async def _converse(self) -> None:
         validator, miner = self._validator, self.address.hotkey
         async with line_to(self.address.url(validator.ss58_address), MINER_TO_VALIDATOR) as line:
-            await line.say(ValidatorAuth.signed(validator, miner, int(time.time())))
+            now, ours = int(time.time()), tuple(Extension)
+            await line.say(ValidatorAuth.signed(validator, miner, now, ours))
             refused = asyncio.get_running_loop().call_later(
                 LOGIN_SECONDS, lambda: asyncio.ensure_future(line.close())
             )
@@ -152,6 +156,7 @@ class MinerLine:
                     # The manifest is how a miner says that it knows us.
                     if isinstance(message, Manifest):
                         refused.cancel()
+                        self.extensions = extensions.announced(message.extensions)
                         self._arrived(line)
                     self._hear(message)
             finally:
@@ -181,6 +186,7 @@ class MinerLine:
 
     def _absent(self) -> None:
         was_here, self._line = self.connected, None
+        self.extensions = frozenset()
         if was_here:
             self._present.clear()
             self._absent_since = time.monotonic()
