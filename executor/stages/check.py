@@ -21,9 +21,7 @@ TOOLKIT_SECONDS = 5
 SAFE_TOOLKIT = (1, 17, 4)
 
 
-async def image(
-    name: str, engine: Engine, policy: PullPolicy, *, tell: Tell = silent
-) -> Image:
+async def image(name: str, engine: Engine, policy: PullPolicy, *, tell: Tell = silent) -> Image:
     """The job's image, fetched when the policy says so."""
     wanted = tagged(name)
     found = await engine.image(wanted)
