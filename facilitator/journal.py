@@ -20,6 +20,8 @@ class Page:
 
     state: JobState
     rows: Sequence[JobPiece]
+    # Of all that is stored; known when there are no rows.
+    end: int = 0
 
     @property
     def is_last(self) -> bool:
@@ -61,4 +63,5 @@ def page(uuid: str, hotkey: str, position: int) -> Page | None:
     if position and (not found or found[0].position > position):
         within = rows.filter(position__lt=position, end__gt=position).last()
         found = [within, *found] if within else found
-    return Page(JobState(state), found)
+    last = None if found else rows.values_list("end", flat=True).last()
+    return Page(JobState(state), found, last or 0)

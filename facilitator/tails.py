@@ -34,6 +34,9 @@ async def read(job_uuid: str, hotkey: str, position: int, *, follow: bool) -> "T
         first = await promptly(journal.page, job_uuid, hotkey, position)
         if first is None:
             raise Refusal(404, {"detail": "Not found."})
+        if not first.rows and first.end < position:
+            text = f"the log has {first.end} bytes so far; nothing can be read from {position} on"
+            raise Refusal(416, {"error": "Beyond the end of the log", "details": text})
         undo.pop_all()
     return Tail(reader, first, position, follow=follow)
 
