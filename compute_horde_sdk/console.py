@@ -2,14 +2,24 @@
 
 import base64
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
 
 from compute_horde_sdk.jobs import ComputeHordeJob
-from compute_horde_sdk.statuses import ComputeHordeJobStatus, ComputeHordeJobStatusEntry
+from compute_horde_sdk.phases import Phase
+from compute_horde_sdk.statuses import (
+    ComputeHordeJobStatus,
+    ComputeHordeJobStatusEntry,
+    JobProgress,
+)
 
 if TYPE_CHECKING:
     from rich.status import Status
+    from rich.text import Text
+
+LOOK_SECONDS = 2.0
 
 WORDS = {
     "sent": "handed to the facilitator",
@@ -35,19 +45,38 @@ def printable(text: str) -> str:
     )
 
 
+class _Moving:
+    """The phase as rich shows it, again and again."""
+
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
+
+    def __rich__(self) -> "Text":
+        from rich.text import Text
+
+        return Text(printable(self._phase.line()))
+
+
 class Progress:
-    """A line for each status on stderr; between them, on a terminal, a clock that moves."""
+    """A line for each status on stderr; between them how far it is.
+
+    On a terminal that line changes, elsewhere there is a new one now and then.
+    """
 
     def __init__(self) -> None:
         self._spinner: Status | None = None
+        self._phase = Phase("handing the job in")
+        self._over = threading.Event()
         self.uuid: str | None = None
 
     def __enter__(self) -> "Progress":
         if sys.stderr.isatty():
             from rich.console import Console
 
-            self._spinner = Console(stderr=True).status("handing the job in")
+            self._spinner = Console(stderr=True).status(_Moving(self._phase))
             self._spinner.start()
+        else:
+            threading.Thread(target=self._look, daemon=True).start()
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -55,6 +84,7 @@ class Progress:
 
     def stop(self) -> None:
         """Leave the terminal to others."""
+        self._over.set()
         if self._spinner is not None:
             self._spinner.stop()
 
@@ -68,8 +98,26 @@ class Progress:
         # By the facilitator's clock: several statuses may arrive here at once.
         passed = (entry.created_at - job.status_history[0].created_at).total_seconds()
         self._line(f"+{passed:8.3f} s  {status:<16} {words}")
-        if self._spinner is not None:
-            self._spinner.update(words)
+        self._phase.enter(status, words)
+
+    def made(self, job: ComputeHordeJob, progress: JobProgress) -> None:
+        """Show how much of something is there."""
+        self._phase.made(progress)
+
+    @contextmanager
+    def aside(self, file: TextIO, text: str) -> Iterator[None]:
+        """Out of the way while `text` is written to the same terminal, and until its line ends."""
+        spinner = self._spinner if file.isatty() else None
+        if spinner is not None:
+            spinner.stop()
+        yield
+        if spinner is not None and text.endswith("\n"):
+            spinner.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            if line := self._phase.news():
+                self._line(f"{'':12}  {'':<16} {printable(line)}")
 
     def _line(self, text: str) -> None:
         if self._spinner is not None:

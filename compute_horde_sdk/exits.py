@@ -21,10 +21,11 @@ class Exit(IntEnum):
 
 EXIT_CODES = """
 Exit code: that of the job's container. Otherwise 120: the job was cancelled; 121: an output did not
-come back or could not be written; 122: the job failed before or after its container ran (download, upload, no exit status);
-123: rejected, or failed by the network: worth another try; 124: a time limit, the job's or
---timeout; 125: nothing was run: wrong settings, unreachable or refusing facilitator; 2: wrong
-options; 130: Ctrl-C (the job goes on; on a terminal you are asked whether to cancel it).
+come back or could not be written; 122: the job failed before or after its container ran (download,
+upload, no exit status); 123: rejected, or failed by the network: worth another try; 124: a time
+limit, the job's or --timeout; 125: nothing was run: wrong settings, unreachable or refusing
+facilitator; 2: wrong options; 130: Ctrl-C (the job goes on; on a terminal you are asked whether to
+cancel it).
 """
 
 

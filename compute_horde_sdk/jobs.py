@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +14,7 @@ from compute_horde_sdk.statuses import (
     ComputeHordeJobStatus,
     ComputeHordeJobStatusEntry,
     JobError,
+    JobProgress,
     StreamingServer,
     current,
     entry_from,
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from compute_horde_sdk.client import ComputeHordeClient
+    from compute_horde_sdk.logs import LogPiece
 
 StatusCallback = Callable[["ComputeHordeJob", ComputeHordeJobStatusEntry], Awaitable[None] | None]
+ProgressCallback = Callable[["ComputeHordeJob", JobProgress], None]
 
 
 class ComputeHordeJob:
@@ -85,17 +88,23 @@ class ComputeHordeJob:
         return entry
 
     async def wait(
-        self, timeout: float | None = None, status_callback: StatusCallback | None = None
+        self,
+        timeout: float | None = None,
+        status_callback: StatusCallback | None = None,
+        progress_callback: ProgressCallback | None = None,
     ) -> None:
         """Wait until the job has ended, well or badly.
 
-        `status_callback`, which may be async, gets this job and each status once, in order. After
-        `timeout` seconds raises `ComputeHordeJobTimeoutError`; the job itself goes on.
+        `status_callback`, which may be async, gets this job and each status once, in order;
+        `progress_callback` this job and how much of its image or inputs is there. After `timeout`
+        seconds raises `ComputeHordeJobTimeoutError`; the job itself goes on.
         """
         async with self._deadline(timeout, "complete"):
             await self._tell(status_callback)
             async with aclosing(self._news()) as news:
-                async for _ in news:
+                async for made in news:
+                    if made is not None and progress_callback is not None:
+                        progress_callback(self, made)
                     await self._tell(status_callback)
             await self._fetch_result()
 
@@ -172,12 +181,25 @@ class ComputeHordeJob:
         )
         self.streaming_server_port = server.streaming_server_port or self.streaming_server_port
 
-    async def _news(self) -> AsyncGenerator[None, None]:
-        """One turn for each piece of news, until the job has ended."""
+    def logs(self, follow: bool = True, from_: int = 0) -> "AsyncIterator[LogPiece]":  # noqa: FBT001, FBT002
+        """What the job prints, while it prints it, from byte `from_` of its log on.
+
+        With `follow` until the job has ended. Connects again by itself; to go on later, give the
+        `cursor` of the last piece as `from_`. Raises `LogsUnavailable` where there are no logs.
+        """
+        from compute_horde_sdk.logs import Reading
+
+        return Reading(self._client.facilitator, self.uuid, follow=follow, from_=from_).pieces()
+
+    async def _news(self) -> AsyncGenerator[JobProgress | None, None]:
+        """One turn for each piece of news, until the job has ended; progress as it is."""
         if not self.status.is_in_progress():
             return
         async with aclosing(self._client.watch(self.uuid).news()) as stream:
             async for news in stream:
+                if isinstance(news, JobProgress):
+                    yield news
+                    continue
                 if isinstance(news, ComputeHordeJobStatusEntry):
                     # After a lost connection the stream may start over; a pushed status never
                     # comes twice otherwise.
@@ -185,7 +207,7 @@ class ComputeHordeJob:
                         self._append(news)
                 else:
                     self.learn(news)
-                yield
+                yield None
                 if not self.status.is_in_progress():
                     return
 

@@ -139,6 +139,24 @@ class ComputeHordeJobStatusEntry(BaseModel):
     metadata: ComputeHordeJobStatusMetadata | None = None
 
 
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a stage is: what is on its way, its bytes so far and, when known, of how many."""
+
+    stage: str
+    what: str
+    done_bytes: int
+    total_bytes: int | None = None
+
+
+def progress_from(told: Any) -> JobProgress | None:
+    """The progress in a facilitator's JSON; None when it cannot be read, for it is only news."""
+    try:
+        return JobProgress(**told)
+    except (TypeError, ValidationError):
+        return None
+
+
 def entry_from(told: Any) -> ComputeHordeJobStatusEntry | None:
     """The entry in a facilitator's JSON, or None for a status that we do not know.
 

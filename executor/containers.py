@@ -16,6 +16,8 @@ from yarl import URL
 
 from compute_horde.errors import ContainerError, JobError
 from compute_horde.vocabulary import FailureReason
+from executor.progress import Tell, silent
+from executor.pulls import Layers
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +135,14 @@ class Engine:
             raise
         return _image(found)
 
-    async def pull(self, name: str) -> None:
+    async def pull(self, name: str, tell: Tell = silent) -> None:
         """Fetch an image; `JobError` when there is none of that name for us."""
+        layers = Layers()
         try:
             with _door():
-                await self._docker.images.pull(name)
+                async for news in self._docker.images.pull(name, stream=True):
+                    if layers.learn(news):
+                        tell(f"image {name}", layers.done, layers.total)
         except EngineError as exc:
             said = exc.detail.lower()
             if exc.status == BAD_REQUEST or any(word in said for word in NO_SUCH_IMAGE):

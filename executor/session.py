@@ -29,6 +29,7 @@ from executor.clock import Clock
 from executor.config import Config
 from executor.containers import Container, Engine, Image
 from executor.hearing import Hearing
+from executor.live import Live
 from executor.stages import check, download, execute, upload
 from executor.workdir import FULL, WorkDir
 
@@ -67,6 +68,7 @@ class Session:
         self._specs: asyncio.Task[dict[str, Any]] | None = None
         self._closing = ExitStack()
         self._run: execute.Run | None = None
+        self._live: Live | None = None
 
     def _start(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(coroutine)
@@ -130,6 +132,8 @@ class Session:
                 await self._line.say(last)
 
     async def _work(self, offered: JobOffered) -> JobFinished:
+        live = self._live = Live(self._line.say, offered.job_uuid, lambda: self._stage)
+        self._beside.append(live.start())
         fetching = await self._checked(offered)
         clock = Clock.started(offered)
         await self._line.say(ExecutorReady(job_uuid=offered.job_uuid))
@@ -137,7 +141,7 @@ class Session:
         payload, image = await self._inputs(offered, fetching, clock)
         await self._line.say(VolumesReady(job_uuid=offered.job_uuid))
         self._stage = Stage.EXECUTION
-        run = await self._executed(payload, image, clock)
+        run = await self._executed(payload, image, clock, live)
         await self._line.say(ExecutionDone(job_uuid=offered.job_uuid))
         self._stage = Stage.RESULT_UPLOAD
         return await self._result(payload, run, clock)
@@ -165,7 +169,12 @@ class Session:
         return fetching
 
     async def _image(self, name: str) -> Image:
-        return await check.image(name, self._place.engine, self._config.pull_policy)
+        policy = self._config.pull_policy
+        return await check.image(name, self._place.engine, policy, tell=self._tell)
+
+    def _tell(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
+        if self._live:
+            self._live.tell(what, done_bytes, total_bytes)
 
     async def _inputs(
         self, offered: JobOffered, fetching: asyncio.Task[Image] | None, clock: Clock
@@ -193,7 +202,9 @@ class Session:
     async def _fetched(self, source: JobOffered | JobPayload) -> None:
         await download.fetch(source.volume, self._place.work, self._config)
 
-    async def _executed(self, payload: JobPayload, image: Image, clock: Clock) -> execute.Run:
+    async def _executed(
+        self, payload: JobPayload, image: Image, clock: Clock, live: Live
+    ) -> execute.Run:
         place = self._place
         if payload.raw_script is not None:
             (place.work.path / "script.py").write_text(payload.raw_script)
@@ -214,13 +225,17 @@ class Session:
                     self._config,
                     memory=order.host["Memory"],
                     watch_root=confinement.has_writable_root(image, self._config),
+                    printed=live.printed,
                 )
                 self._closing.callback(run.close)
                 await run.start()
         except TimeoutError as exc:
             text = "the container engine did not start the job in time"
             raise HordeError(HordeReason.EXECUTION_TIMED_OUT, text) from exc
-        await run.finish(clock.run_seconds())
+        try:
+            await run.finish(clock.run_seconds())
+        finally:
+            await live.flush()
         return run
 
     async def _result(self, payload: JobPayload, run: execute.Run, clock: Clock) -> JobFinished:

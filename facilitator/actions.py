@@ -146,6 +146,12 @@ def own_statuses(uuid: str, hotkey: str) -> list[Told] | None:
     return told(events) or None
 
 
+def validator_of(uuid: str, hotkey: str) -> str | None:
+    """The validator that has a job of this user, or None."""
+    jobs = Job.objects.filter(uuid=uuid, hotkey=hotkey)
+    return jobs.values_list("validator_id", flat=True).first()
+
+
 def own_jobs(
     hotkey: str, uuids: Sequence[str], tag: str | None, client: Client, *, first: int, size: int
 ) -> tuple[int, list[dict[str, Any]]]:

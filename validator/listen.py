@@ -25,6 +25,7 @@ from validator.jobs.diary import Diary
 from validator.jobs.facilitator import FacilitatorLine
 from validator.jobs.lines import Address, Ears, MinerLine
 from validator.jobs.outbox import Outbox
+from validator.jobs.output import Output
 from validator.jobs.roster import Roster
 from validator.jobs.switchboard import Switchboard
 from validator.network.actions import CHANNEL as NETWORK
@@ -40,7 +41,8 @@ class Listener:
         self._config = config
         self._outbox = Outbox()
         self._diary = Diary(self._outbox)
-        ears = Ears(manifest=self._manifest, presence=self._presence, stray=self._stray)
+        self._output = Output(self._outbox, lambda uuid: self._desk.miner_of(uuid))
+        ears = Ears(self._manifest, self._presence, self._stray, self._output.hear)
         self._switchboard = Switchboard(
             config.hotkey, absence_seconds=config.miner_absence_seconds, ears=ears
         )
@@ -60,6 +62,7 @@ class Listener:
         """Work until cancelled, then finish writing."""
         try:
             await self._diary.tell_untold()
+            self._output.remember(await self._diary.miners_of_untold())
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._facilitator.run())
                 group.create_task(self._watch())

@@ -10,6 +10,7 @@ from compute_horde.hardware import PROMISES, ExecutorClass
 from compute_horde.vocabulary import FailureReason, HordeReason
 from executor.config import Config, PullPolicy
 from executor.containers import Engine, Image, tagged
+from executor.progress import Tell, silent
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ TOOLKIT_SECONDS = 5
 SAFE_TOOLKIT = (1, 17, 4)
 
 
-async def image(name: str, engine: Engine, policy: PullPolicy) -> Image:
+async def image(name: str, engine: Engine, policy: PullPolicy, *, tell: Tell = silent) -> Image:
     """The job's image, fetched when the policy says so."""
     wanted = tagged(name)
     found = await engine.image(wanted)
@@ -28,7 +29,7 @@ async def image(name: str, engine: Engine, policy: PullPolicy) -> Image:
         detail = f"Image {name!r} is not on this machine, which fetches none"
         raise JobError(FailureReason.DOWNLOAD_FAILED, detail)
     if found is None or policy is PullPolicy.ALWAYS:
-        await engine.pull(wanted)
+        await engine.pull(wanted, tell)
         found = await engine.image(wanted)
     if found is None:
         raise HordeError(HordeReason.GENERIC_ERROR, f"Image {name!r} vanished after its fetch")

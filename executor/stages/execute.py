@@ -1,6 +1,7 @@
 """Third stage: the job's container runs."""
 
 import asyncio
+from collections.abc import Callable
 
 from compute_horde.errors import Cancelled, HordeError, JobError
 from compute_horde.vocabulary import FailureReason, HordeReason
@@ -18,6 +19,10 @@ KILLED = 137
 BRAKE_SECONDS = 0.002
 
 
+def unheard(is_stderr: bool, data: bytes) -> None:  # noqa: FBT001 (the engine's pair)
+    """Nobody listens while it is printed."""
+
+
 class Run:
     """One container from its start to its exit code, and what it printed."""
 
@@ -29,12 +34,14 @@ class Run:
         *,
         memory: int,
         watch_root: bool,
+        printed: Callable[[bool, bytes], None] = unheard,
     ) -> None:
         self._container = container
         self._work = work
         self._config = config
         self._memory = memory
         self._watch_root = watch_root
+        self._printed = printed
         self.stdout = Transcript(work.scratch, config.log_max_bytes)
         self.stderr = Transcript(work.scratch, config.log_max_bytes)
         self._reading: asyncio.Task[None] | None = None
@@ -96,6 +103,7 @@ class Run:
         async for is_stderr, data in self._container.output():
             transcript = self.stderr if is_stderr else self.stdout
             transcript.feed(data)
+            self._printed(is_stderr, data)
             if transcript.total > self._config.log_max_bytes:
                 # The engine's pipe fills up, and with it a job that only prints is slowed down.
                 await asyncio.sleep(BRAKE_SECONDS)

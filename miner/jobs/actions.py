@@ -138,7 +138,7 @@ class Desk:
         if (row.validator_hotkey, row.offer_digest) != same:
             raise ProtocolError(f"job_uuid {job.uuid} was offered before, with other contents")
         for text in await in_database(ledger.facts_of, job.uuid):
-            job.ear.tell(text)
+            job.ear.tell(text, job.uuid)
         return True
 
     async def _accept(self, job: LiveJob, executor: Executor) -> None:

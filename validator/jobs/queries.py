@@ -46,10 +46,10 @@ def statuses(uuid: str) -> list[StatusReported]:
     ]
 
 
-def untold() -> list[str]:
-    """Users' jobs whose end the facilitator did not acknowledge, oldest first."""
+def untold() -> dict[str, str]:
+    """Users' jobs whose end the facilitator did not acknowledge, oldest first, and their miners."""
     rows = Job.objects.filter(kind=Job.Kind.ORGANIC, told=False).order_by("created_at")
-    return [str(uuid) for uuid in rows.values_list("pk", flat=True)]
+    return {str(uuid): miner for uuid, miner in rows.values_list("pk", "miner")}
 
 
 def finished_receipt(uuid: str, miner: str) -> FinishedReceiptIssued | None:
