@@ -5,8 +5,16 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from compute_horde.faults import of_failure, of_horde, of_rejection
+from compute_horde.vocabulary import FailureReason, HordeReason, Party, RejectionReason, Stage
 from compute_horde_sdk.jobs import ComputeHordeJob
-from compute_horde_sdk.statuses import ComputeHordeJobStatusEntry
+from compute_horde_sdk.statuses import (
+    ComputeHordeHordeFailure,
+    ComputeHordeJobFailure,
+    ComputeHordeJobRejection,
+    ComputeHordeJobStatusEntry,
+    JobError,
+)
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -117,7 +125,21 @@ def error_line(job: ComputeHordeJob) -> str:
     who = f" (says the {party})" if party else ""
     return printable(
         f"job {job.uuid} ended {job.status.value}{where}{who}: {error.reason}: {error.message}"
+        f" [{_whose_fault(error)}]"
     )
+
+
+def _whose_fault(error: JobError) -> str:
+    """Who is to blame, by the rules that validators go by, and what to do now."""
+    match error:
+        case ComputeHordeJobFailure():
+            fault = of_failure(FailureReason(error.reason), Stage(error.stage or ""))
+        case ComputeHordeHordeFailure():
+            reporter = Party(error.reported_by)
+            fault = of_horde(HordeReason(error.reason), reporter, error.context)
+        case ComputeHordeJobRejection():
+            fault = of_rejection(RejectionReason(error.reason), Party(error.rejected_by or ""))
+    return f"fault: {fault.blamed}; next step: {fault.advice}"
 
 
 def table(jobs: Iterable[ComputeHordeJob]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from compute_horde import blame
 from compute_horde.adapters.websocket import Line, LineLost
 from compute_horde.errors import ComputeHordeError, ContainerError, HordeError
+from compute_horde.faults import Cause
 from compute_horde.hardware import PROMISES
 from compute_horde.protocol.capacity import MachineSpecs
 from compute_horde.protocol.job import (
@@ -175,7 +176,8 @@ class Session:
             if payload is not None:
                 raise
             text = "the full job did not come in time"
-            raise HordeError(HordeReason.UNHANDLED_TIMEOUT, text) from exc
+            context = Cause.NO_PAYLOAD.context
+            raise HordeError(HordeReason.UNHANDLED_TIMEOUT, text, context=context) from exc
 
     async def _fetched(self, source: JobOffered | JobPayload) -> None:
         await download.fetch(source.volume, self._place.work, self._config)

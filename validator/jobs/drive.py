@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from compute_horde.blame import failure
 from compute_horde.deadlines import Budget, timed_out
 from compute_horde.errors import HordeError
+from compute_horde.faults import Cause
 from compute_horde.lifecycle import CLAIMS, FINAL, IllegalTransition, advance, is_repeat
 from compute_horde.protocol.job import HordeFailed, JobFailed
 from compute_horde.protocol.message import JobMessage
@@ -81,7 +82,9 @@ async def drive(
             state = advance(state, message)
         except IllegalTransition as exc:
             wrong = HordeError(
-                HordeReason.GENERIC_ERROR, f"The miner broke the order of messages: {exc}"
+                HordeReason.GENERIC_ERROR,
+                f"The miner broke the order of messages: {exc}",
+                context=Cause.BROKEN_ORDER.context,
             )
             message, said_by = _own_verdict(job_uuid, state, wrong), Party.VALIDATOR
             state = advance(state, message)

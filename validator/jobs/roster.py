@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from compute_horde.errors import HordeError, RejectionError
+from compute_horde.faults import Cause
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import HordeReason, RejectionReason
 from validator.jobs import rules
@@ -132,6 +133,7 @@ class Roster:
             return HordeError(
                 HordeReason.MINER_CONNECTION_FAILED,
                 f"No miner that offers {wish.executor_class} could be reached",
+                context=Cause.NO_MINER_REACHED.context,
             )
         return RejectionError(RejectionReason.NO_MINER_FOR_JOB, rules.why_none(wish, seats))
 
