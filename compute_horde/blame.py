@@ -7,6 +7,8 @@ from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import HordeFailed, JobDeclined, JobFailed
 from compute_horde.vocabulary import FailureReason, HordeReason, Party, Stage
 
+Ending = JobFailed | HordeFailed | JobDeclined | JobCancelled
+
 TIMEOUT_TEXT = {
     Stage.VOLUME_DOWNLOAD: "Download time exceeded",
     Stage.STREAMING_STARTUP: "Streaming start time exceeded",
@@ -45,9 +47,7 @@ def failure(
     )
 
 
-def fault_of(
-    message: JobFailed | HordeFailed | JobDeclined | JobCancelled, said_by: Party
-) -> Fault:
+def fault_of(message: Ending, said_by: Party) -> Fault:
     """Whose fault an ending is.
 
     `said_by` is from whom we have the message: what a miner says others reported counts as its own.
