@@ -69,6 +69,9 @@ class Config(BaseSettings):
         30, ge=0, description="how long a miner may be out of reach before its jobs are given up"
     )
     reservation_seconds: int = Field(7, ge=1, description="a miner accepts or declines within this")
+    interval_seconds: int = Field(
+        600, ge=1, le=86400, description="work of a job is accounted for in pieces of this length"
+    )
     startup_seconds: int = Field(5, ge=0, description="added to the spin-up time of the class")
     leeway_seconds: int = Field(5, ge=0, description="spare time once per job")
 

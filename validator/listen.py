@@ -124,6 +124,7 @@ def _terms(config: Config) -> Terms:
         signers=frozenset({config.hotkey.ss58_address, *config.allowed_signers}),
         patience=config.patience,
         queue_seconds=config.queue_seconds,
+        interval=timedelta(seconds=config.interval_seconds),
         max_request_age=timedelta(seconds=config.max_request_age_seconds),
     )
 

@@ -8,7 +8,7 @@ from compute_horde import receipts
 from compute_horde.django.database import in_database
 from compute_horde.django.scribe import Scribe
 from compute_horde.hardware import ExecutorClass
-from compute_horde.receipts import JobFinishedReceipt, JobStartedReceipt
+from compute_horde.receipts import JobFinishedReceipt, JobIntervalReceipt, JobStartedReceipt
 from miner.receipts.models import Receipt
 from miner.receipts.rules import page_at
 
@@ -58,6 +58,7 @@ def _row(receipt: receipts.Receipt, page: int) -> Receipt:
     return Receipt(
         job_uuid=payload.job_uuid,
         receipt_type=payload.receipt_type,
+        interval=payload.interval if isinstance(payload, JobIntervalReceipt) else 0,
         validator_hotkey=payload.validator_hotkey,
         timestamp=payload.timestamp,
         executor_class=started.executor_class if started else "",

@@ -9,6 +9,7 @@ from compute_horde.protocol.job import HordeFailed, JobDeclined, JobFailed, JobR
 from compute_horde.signing import RequestSignature
 from compute_horde.vocabulary import JobState, Party, Stage
 from validator.jobs.conversation import Issued
+from validator.jobs.intervals import Worked
 from validator.jobs.ledger import Fact, Move
 from validator.jobs.models import Job
 from validator.jobs.rules import Wish
@@ -28,6 +29,7 @@ class LiveJob:
     shunned: set[str] = field(default_factory=set)
     last_decline: JobDeclined | None = None
     closing: Issued | None = None
+    worked: Worked = field(default_factory=Worked)
 
     @classmethod
     def of(cls, job: Job) -> "LiveJob":
@@ -40,6 +42,7 @@ class LiveJob:
             job.miner,
             job.deadline,
             job.accepted_at,
+            worked=job.worked or Worked(),
         )
 
     @property

@@ -8,6 +8,7 @@ from compute_horde.django.job_record import JobRecord
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import JobRequested
 from compute_horde.vocabulary import Party
+from validator.jobs.intervals import Worked
 
 CLASSES = [(one.value, one.value) for one in ExecutorClass]
 PARTIES = [(one.value, one.value) for one in Party]
@@ -40,6 +41,8 @@ class Job(JobRecord):
         default=False, help_text="whether the facilitator acknowledged the end"
     )
     cheat_reported_at = models.DateTimeField(null=True)
+    # Not a column: what its receipts say, filled in for whoever takes the job up again.
+    worked: Worked | None = None
 
     class Meta:
         ordering = ["-created_at"]
