@@ -11,6 +11,7 @@ from django.utils import timezone
 from compute_horde.django import listen
 from compute_horde.django.database import close_threads, in_database
 from compute_horde.django.scribe import Scribe
+from compute_horde.django.sole import only
 from compute_horde.protocol.capacity import Manifest
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import CheatReported, JobRequested
@@ -30,6 +31,8 @@ from validator.network.actions import CHANNEL as NETWORK
 from validator.network.actions import serving_miners, store_manifest
 
 log = logging.getLogger(__name__)
+
+SEAT = "validator listener"
 
 
 class Listener:
@@ -134,7 +137,7 @@ async def _remember_manifest(hotkey: str, manifests: list[Manifest]) -> None:
 
 
 async def _until_told_to_stop() -> None:
-    loop, work = asyncio.get_running_loop(), asyncio.create_task(Listener(config).run())
+    loop, work = asyncio.get_running_loop(), asyncio.create_task(only(SEAT, Listener(config).run))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, work.cancel)
     try:
