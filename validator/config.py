@@ -87,7 +87,7 @@ class Config(BaseSettings):
     batch_offset: float = Field(0.05, ge=0, lt=1, description="part of a cycle before its batch")
     batch_deadline: float = Field(0.8, gt=0, le=1, description="part after which no batch starts")
     most_executors_per_class: int = Field(
-        32, ge=1, description="how many executors of one class a miner is tested on"
+        32, ge=1, description="of a miner's executors of one class only so many count"
     )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
 

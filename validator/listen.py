@@ -46,7 +46,11 @@ class Listener:
         self._switchboard = Switchboard(
             config.hotkey, absence_seconds=config.miner_absence_seconds, ears=ears
         )
-        self._roster = Roster(self._switchboard.reachable, self._switchboard.hurry)
+        self._roster = Roster(
+            self._switchboard.reachable,
+            self._switchboard.hurry,
+            most_per_class=config.most_executors_per_class,
+        )
         self._desk = Desk(_terms(config), self._roster, self._switchboard.line, self._diary)
         self._manifests: Scribe[str, Manifest] = Scribe(_remember_manifest)
         self._told_at: dict[str, datetime] = {}

@@ -44,18 +44,21 @@ class Roster:
         hurry: Callable[[str], None] = lambda hotkey: None,
         *,
         hope_seconds: float = HOPE_SECONDS,
+        most_per_class: int = 2**31,
     ) -> None:
         self._reachable = reachable
         self._hurry = hurry
         self._hope_seconds = hope_seconds
+        self._most_per_class = most_per_class
         self._offers: dict[str, Mapping[ExecutorClass, int]] = {}
         self._busy: Counter[Place] = Counter()
         self._resting: dict[Place, Rest] = {}
         self._queue: list[Waiting] = []
 
     def offer(self, hotkey: str, manifest: Mapping[ExecutorClass, int]) -> None:
-        """A miner told what it has."""
-        self._offers[hotkey] = manifest
+        """A miner told what it has; however much that is, only so much is believed."""
+        most = self._most_per_class
+        self._offers[hotkey] = {kind: min(count, most) for kind, count in manifest.items()}
         self.look()
 
     def forget(self, hotkey: str) -> None:
