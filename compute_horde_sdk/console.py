@@ -7,11 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from compute_horde.faults import of_failure, of_horde, of_rejection
+from compute_horde.vocabulary import FailureReason, HordeReason, Party, RejectionReason, Stage
 from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.phases import Phase
 from compute_horde_sdk.statuses import (
+    ComputeHordeHordeFailure,
+    ComputeHordeJobFailure,
+    ComputeHordeJobRejection,
     ComputeHordeJobStatus,
     ComputeHordeJobStatusEntry,
+    JobError,
     JobProgress,
 )
 
@@ -172,6 +178,7 @@ def error_line(job: ComputeHordeJob) -> str:
     who = f" (says the {party})" if party else ""
     return printable(
         f"job {job.uuid} ended {job.status.value}{where}{who}: {error.reason}: {error.message}"
+        f" [{_whose_fault(error)}]"
     )
 
 
@@ -185,6 +192,19 @@ def _used(job: ComputeHordeJob) -> str:
     if ended is None or accepted is None:
         return " before a machine was found for it"
     return f"; it had a machine for {(ended - accepted).total_seconds():.1f} s"
+
+
+def _whose_fault(error: JobError) -> str:
+    """Who is to blame, by the rules that validators go by, and what to do now."""
+    match error:
+        case ComputeHordeJobFailure():
+            fault = of_failure(FailureReason(error.reason), Stage(error.stage or ""))
+        case ComputeHordeHordeFailure():
+            reporter = Party(error.reported_by)
+            fault = of_horde(HordeReason(error.reason), reporter, error.context)
+        case ComputeHordeJobRejection():
+            fault = of_rejection(RejectionReason(error.reason), Party(error.rejected_by or ""))
+    return f"fault: {fault.blamed}; next step: {fault.advice}"
 
 
 def table(jobs: Iterable[ComputeHordeJob]) -> None:

@@ -14,8 +14,9 @@ import aiohttp
 from aiodocker.stream import Stream
 from yarl import URL
 
-from compute_horde.errors import ContainerError, JobError
-from compute_horde.vocabulary import FailureReason
+from compute_horde.errors import ContainerError, HordeError, JobError
+from compute_horde.faults import Cause
+from compute_horde.vocabulary import FailureReason, HordeReason
 from executor.progress import Tell, silent
 from executor.pulls import Layers
 
@@ -42,6 +43,16 @@ NO_SUCH_IMAGE = (
     "no matching manifest",
     "invalid reference",
     "name unknown",
+)
+# What the engine says when a registry is out of reach, overrun or broken. Each holds a space, which
+# no image's name does.
+REGISTRY_TROUBLE = re.compile(
+    r"toomanyrequests: |too many requests|rate limit"
+    r"|http (response )?(status: )?(429|5\d\d)|http (429|5\d\d) response"
+    r"|timeout exceeded|i/o timeout|handshake timeout|context deadline exceeded"
+    r"|: no such host|server misbehaving|temporary failure in name resolution"
+    r"|: connection refused|connection reset by peer|unexpected eof"
+    r"|no route to host|network is unreachable"
 )
 # What the engine calls its own error at the start, though the job asked for it.
 UNRUNNABLE = ("unable to find user", "unable to find group", "environment variable")
@@ -136,7 +147,10 @@ class Engine:
         return _image(found)
 
     async def pull(self, name: str, tell: Tell = silent) -> None:
-        """Fetch an image; `JobError` when there is none of that name for us."""
+        """Fetch an image; `JobError` when there is none of that name for us.
+
+        A registry in trouble is nobody's fault.
+        """
         layers = Layers()
         try:
             with _door():
@@ -145,6 +159,8 @@ class Engine:
                         tell(f"image {name}", layers.done, layers.total)
         except EngineError as exc:
             said = exc.detail.lower()
+            if exc.status and REGISTRY_TROUBLE.search(said):
+                raise _registry_trouble(name, exc.detail) from exc
             if exc.status == BAD_REQUEST or any(word in said for word in NO_SUCH_IMAGE):
                 raise _no_image(name, exc.detail) from exc
             raise EngineError(exc.status, f"image {name!r} not fetched: {exc.detail}") from exc
@@ -281,6 +297,11 @@ def _image(found: dict[str, Any]) -> Image:
 
 def _no_image(name: str, detail: str) -> JobError:
     return JobError(FailureReason.DOWNLOAD_FAILED, f"Image {name!r} cannot be fetched: {detail}")
+
+
+def _registry_trouble(name: str, detail: str) -> HordeError:
+    text = f"Image {name!r} cannot be fetched now: {detail}"
+    return HordeError(HordeReason.GENERIC_ERROR, text, context=Cause.REGISTRY.context)
 
 
 def _unstartable(detail: str) -> JobError:

@@ -12,6 +12,7 @@ from compute_horde.adapters.websocket import Line, LineLost
 from compute_horde.blame import Ending
 from compute_horde.cancelling import unless_cancelled
 from compute_horde.errors import Cancelled, ComputeHordeError, ContainerError, HordeError
+from compute_horde.faults import Cause
 from compute_horde.hardware import PROMISES
 from compute_horde.protocol.capacity import MachineSpecs
 from compute_horde.protocol.job import (
@@ -197,7 +198,8 @@ class Session:
             if payload is not None:
                 raise
             text = "the full job did not come in time"
-            raise HordeError(HordeReason.UNHANDLED_TIMEOUT, text) from exc
+            context = Cause.NO_PAYLOAD.context
+            raise HordeError(HordeReason.UNHANDLED_TIMEOUT, text, context=context) from exc
 
     async def _fetched(self, source: JobOffered | JobPayload) -> None:
         await download.fetch(source.volume, self._place.work, self._config)

@@ -69,6 +69,9 @@ class Config(BaseSettings):
         30, ge=0, description="how long a miner may be out of reach before its jobs are given up"
     )
     reservation_seconds: int = Field(7, ge=1, description="a miner accepts or declines within this")
+    interval_seconds: int = Field(
+        600, ge=1, le=86400, description="work of a job is accounted for in pieces of this length"
+    )
     startup_seconds: int = Field(5, ge=0, description="added to the spin-up time of the class")
     leeway_seconds: int = Field(5, ge=0, description="spare time once per job")
 
@@ -84,7 +87,7 @@ class Config(BaseSettings):
     batch_offset: float = Field(0.05, ge=0, lt=1, description="part of a cycle before its batch")
     batch_deadline: float = Field(0.8, gt=0, le=1, description="part after which no batch starts")
     most_executors_per_class: int = Field(
-        32, ge=1, description="how many executors of one class a miner is tested on"
+        32, ge=1, description="of a miner's executors of one class only so many count"
     )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
 

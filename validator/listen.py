@@ -11,6 +11,7 @@ from django.utils import timezone
 from compute_horde.django import listen
 from compute_horde.django.database import close_threads, in_database
 from compute_horde.django.scribe import Scribe
+from compute_horde.django.sole import only
 from compute_horde.protocol.capacity import Manifest
 from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
@@ -33,6 +34,8 @@ from validator.network.actions import serving_miners, store_manifest
 
 log = logging.getLogger(__name__)
 
+SEAT = "validator listener"
+
 
 class Listener:
     """Everything in the process, connected."""
@@ -46,7 +49,11 @@ class Listener:
         self._switchboard = Switchboard(
             config.hotkey, absence_seconds=config.miner_absence_seconds, ears=ears
         )
-        self._roster = Roster(self._switchboard.reachable, self._switchboard.hurry)
+        self._roster = Roster(
+            self._switchboard.reachable,
+            self._switchboard.hurry,
+            most_per_class=config.most_executors_per_class,
+        )
         self._desk = Desk(_terms(config), self._roster, self._switchboard.line, self._diary)
         self._manifests: Scribe[str, Manifest] = Scribe(_remember_manifest)
         self._told_at: dict[str, datetime] = {}
@@ -132,6 +139,7 @@ def _terms(config: Config) -> Terms:
         signers=frozenset({config.hotkey.ss58_address, *config.allowed_signers}),
         patience=config.patience,
         queue_seconds=config.queue_seconds,
+        interval=timedelta(seconds=config.interval_seconds),
         max_request_age=timedelta(seconds=config.max_request_age_seconds),
     )
 
@@ -141,7 +149,7 @@ async def _remember_manifest(hotkey: str, manifests: list[Manifest]) -> None:
 
 
 async def _until_told_to_stop() -> None:
-    loop, work = asyncio.get_running_loop(), asyncio.create_task(Listener(config).run())
+    loop, work = asyncio.get_running_loop(), asyncio.create_task(only(SEAT, Listener(config).run))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, work.cancel)
     try:

@@ -7,6 +7,7 @@ from django.db import DatabaseError
 
 from compute_horde.django.database import in_database
 from compute_horde.errors import HordeError, JobError, ProtocolError, RejectionError
+from compute_horde.protocol.extensions import IntervalReceiptIssued
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobOffered, JobPayload
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
@@ -86,7 +87,9 @@ class Desk:
             raise ProtocolError(f"Received another JobRequest for job_uuid: {payload.job_uuid}")
 
     async def receipt(
-        self, said: AcceptedReceiptIssued | FinishedReceiptIssued, validator: str
+        self,
+        said: AcceptedReceiptIssued | IntervalReceiptIssued | FinishedReceiptIssued,
+        validator: str,
     ) -> None:
         """Counter-sign and keep a receipt; the last one closes its job."""
         payload = said.payload

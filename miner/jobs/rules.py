@@ -85,7 +85,7 @@ def _same_job(offered: JobOffered, validator: str) -> None:
 
 
 def counter_sign(
-    payload: receipts.JobStartedReceipt | receipts.JobAcceptedReceipt | receipts.JobFinishedReceipt,
+    payload: receipts.AnyPayload,
     signature: str,
     miner: Signer,
     terms: Terms,

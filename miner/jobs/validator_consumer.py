@@ -14,7 +14,7 @@ from compute_horde.django.wary import trust
 from compute_horde.errors import ProtocolError
 from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import MainHotkey, Manifest
-from compute_horde.protocol.extensions import CancelOrdered
+from compute_horde.protocol.extensions import CancelOrdered, IntervalReceiptIssued
 from compute_horde.protocol.handshake import GenericError, ValidatorAuth
 from compute_horde.protocol.job import JobOffered, JobPayload
 from compute_horde.protocol.links import VALIDATOR_TO_MINER, ToMiner
@@ -154,7 +154,7 @@ class ValidatorConsumer(MessageConsumer):
                 self._spawn(desk.offer(message, raw, self._hotkey, self), self._work)
             case JobPayload():
                 await desk.payload(message, raw, self._hotkey, self)
-            case AcceptedReceiptIssued() | FinishedReceiptIssued():
+            case AcceptedReceiptIssued() | IntervalReceiptIssued() | FinishedReceiptIssued():
                 if isinstance(message, FinishedReceiptIssued):
                     self._miner.output.closed(message.payload.job_uuid, self._hotkey)
                 self._spawn(desk.receipt(message, self._hotkey), self._work)

@@ -34,3 +34,11 @@ async def test_an_old_offer_has_one_limit_for_everything():
 async def test_an_offer_without_any_limit_is_refused():
     with pytest.raises(HordeError, match="no time limits"):
         Clock.started(offer("x", executor_timing=None))
+
+
+async def test_a_month_is_no_ceiling():
+    month = TIMING.model_copy(update={"execution_time_limit": 30 * 86400})
+    clock = Clock.started(offer("x", executor_timing=month))
+    clock.download()
+    clock.execution()
+    assert clock.run_seconds() == 30 * 86400

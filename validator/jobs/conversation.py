@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from compute_horde.adapters.websocket import LineLost
@@ -19,7 +19,7 @@ from compute_horde.protocol.job import (
 )
 from compute_horde.protocol.message import Message
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
-from compute_horde.receipts import JobAcceptedReceipt, JobFinishedReceipt, JobStartedReceipt
+from compute_horde.receipts import AnyPayload, JobFinishedReceipt
 from compute_horde.signing import Signer, signed_hex
 from compute_horde.vocabulary import GpuPreset, JobState
 from validator.jobs.cancel import Heeding
@@ -34,7 +34,7 @@ OLD_TIMEOUT_SECONDS = 300
 class Issued:
     """A receipt as it was signed."""
 
-    payload: JobStartedReceipt | JobAcceptedReceipt | JobFinishedReceipt
+    payload: AnyPayload
     signature: str
 
 
@@ -76,6 +76,22 @@ class Deal:
                 )
             )
         return self._accepted
+
+    def interval(
+        self, number: int, *, began: datetime, length: timedelta, score: Decimal, now: datetime
+    ) -> Issued:
+        """The receipt for one interval of work."""
+        payload = receipts.interval(
+            self.job.uuid,
+            miner=self.miner,
+            validator=self.validator.ss58_address,
+            now=now,
+            number=number,
+            began=began,
+            length=length,
+            score=score,
+        )
+        return self._sign(payload)
 
     def finished(self, score: Decimal, now: datetime) -> Issued:
         """The receipt that says what the job was worth."""
@@ -128,7 +144,7 @@ class Deal:
             case _:
                 return None
 
-    def _sign(self, payload: JobStartedReceipt | JobAcceptedReceipt | JobFinishedReceipt) -> Issued:
+    def _sign(self, payload: AnyPayload) -> Issued:
         return Issued(payload, signed_hex(self.validator, payload.blob()))
 
 

@@ -13,6 +13,7 @@ from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import JobRequested
 from compute_horde.signing import RequestSignature
 from compute_horde.vocabulary import RejectionReason
+from compute_horde.volumes import tainted_path
 
 NO_MINER = "No miner offers this executor class"
 ALL_BUSY = "All miners are busy"
@@ -46,7 +47,10 @@ def budget(job: JobRequested, patience: Patience) -> Budget:
 def check_request(
     job: JobRequested, *, allowed: Collection[str], now: datetime, max_age: timedelta
 ) -> None:
-    """Raise `RejectionError` unless someone we serve signed this job lately (protocol §4.5)."""
+    """Raise `RejectionError` unless someone we serve signed this job lately (protocol §4.5).
+
+    Paths that every miner would refuse are refused here, lest miners be blamed for it.
+    """
     if job.signature is None:
         raise _invalid("Signature is empty")
     if job.signature.signatory not in allowed:
@@ -55,6 +59,9 @@ def check_request(
         job.verify()
     except BadSignature as exc:
         raise _invalid("Bad signature") from exc
+    if bad := tainted_path(job.volume):
+        text = f"Unsafe volume: {bad.path[:200]!r} {bad.reason}"
+        raise RejectionError(RejectionReason.UNKNOWN, text)
     # Whole seconds, since a float cannot hold so many nanoseconds.
     age = int(now.timestamp()) - job.signature.timestamp_ns // 10**9
     if abs(age) > max_age.total_seconds():

@@ -9,6 +9,7 @@ from compute_horde.errors import RejectionError
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.vocabulary import JobState, RejectionReason
+from compute_horde.volumes import SingleFileVolume
 from tests.validator.peers import STRANGER, USER, request
 from validator.jobs import rules
 from validator.jobs.rules import Seat, Wish
@@ -144,3 +145,11 @@ def test_why_no_miner_took_a_job() -> None:
     assert rules.out_of_reach(wish(), [away])
     assert not rules.out_of_reach(wish(), [away, busy])
     assert not rules.out_of_reach(wish(), [])
+
+
+def test_a_path_that_every_miner_would_refuse_is_refused_before_any_is_asked() -> None:
+    volume = SingleFileVolume(url="https://x.example/x", relative_path="../x")
+    job = signed_at(NOW, volume=volume)
+    with pytest.raises(RejectionError, match=r"Unsafe volume: '\.\./x'") as caught:
+        rules.check_request(job, allowed=ALLOWED, now=NOW, max_age=timedelta(minutes=5))
+    assert caught.value.reason is RejectionReason.UNKNOWN
