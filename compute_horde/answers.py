@@ -63,9 +63,7 @@ class SignedAnswer:
         }
 
     @classmethod
-    def verified(
-        cls, headers: Mapping[str, str], challenge: str, certificate: Certificate
-    ) -> Self:
+    def verified(cls, headers: Mapping[str, str], challenge: str, certificate: Certificate) -> Self:
         """The answer in `headers`, signed with the certificate's key; else `BadSignature`."""
         told = {name: headers.get(name) for name in (FROM, TO, INPUT, OUTPUT, SIGNATURE)}
         if missing := [name for name, value in told.items() if value is None]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -25,11 +24,24 @@ MESSAGE_BYTES = 4 * 2**20
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 OK, BAD_REQUEST, TOO_LARGE, BAD_GATEWAY = 200, 400, 413, 502
 # Of one connection, not of the exchange.
-HOPPING = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
-    " transfer-encoding upgrade expect".split()
+HOPPING = (
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
 )
-WEBSOCKET = re.compile("^sec-websocket-")
+WEBSOCKET = (
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+)
 BODILESS = frozenset({204, 304})
 
 
@@ -132,7 +144,7 @@ class Forwarder:
         self, request: web.BaseRequest, digest: answers.Digest | None
     ) -> AsyncIterator[bytes]:
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
-            request.transport.write(CONTINUE)  # type: ignore[attr-defined]
+            request.transport.write(CONTINUE)
         left = self.body_max_bytes
         async for piece in request.content.iter_any():
             left -= len(piece)
@@ -143,7 +155,9 @@ class Forwarder:
             yield piece
 
     async def _websocket(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
-        headers = _kept((k, v) for k, v in request.headers.items() if not WEBSOCKET.match(k.lower()))
+        headers = _kept(request.headers.items())
+        for name in WEBSOCKET:
+            headers.popall(name, None)
         asked = request.headers.get("Sec-WebSocket-Protocol", "")
         protocols = [word.strip() for word in asked.split(",") if word.strip()]
         async with self.session.ws_connect(

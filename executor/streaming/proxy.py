@@ -18,9 +18,7 @@ import socket
 import ssl
 import sys
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 import uvloop
@@ -105,7 +103,7 @@ class Gate:
         self._strangers: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def admit(self, server: "web.Server[Any]") -> None:
+    async def admit(self, server: web.Server) -> None:
         """For ever."""
         loop = asyncio.get_running_loop()
         while True:
@@ -127,7 +125,7 @@ class Gate:
             return True
         return self._strangers.total() >= STRANGERS
 
-    async def _greet(self, stranger: socket.socket, address: str, server: "web.Server[Any]") -> None:
+    async def _greet(self, stranger: socket.socket, address: str, server: web.Server) -> None:
         stranger.setblocking(False)
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
