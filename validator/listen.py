@@ -125,6 +125,7 @@ def _terms(config: Config) -> Terms:
         patience=config.patience,
         queue_seconds=config.queue_seconds,
         max_request_age=timedelta(seconds=config.max_request_age_seconds),
+        streaming_images=tuple(config.streaming_images),
     )
 
 

@@ -10,7 +10,10 @@ from compute_horde.certificates import Identity
 # Serves until somebody asks for /cgi-bin/terminate.
 SCRIPT = r"""
 cd /tmp && mkdir -p www/cgi-bin && echo fine > www/health && echo hello > www/hello
-cgi() { printf '#!/bin/sh\necho Content-Type: text/plain; echo; %s\n' "$2" > "www/cgi-bin/$1"; chmod +x "www/cgi-bin/$1"; }
+cgi() {
+    printf '#!/bin/sh\necho Content-Type: text/plain; echo; %s\n' "$2" > "www/cgi-bin/$1"
+    chmod +x "www/cgi-bin/$1"
+}
 cgi echo cat
 cgi terminate 'touch /tmp/over; echo bye'
 cgi slow 'while :; do echo tick; sleep 0.1; done'

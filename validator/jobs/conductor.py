@@ -37,6 +37,7 @@ class Terms:
     patience: rules.Patience
     queue_seconds: float
     max_request_age: timedelta
+    streaming_images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
