@@ -121,7 +121,8 @@ class ComputeHordeJob:
             raise ComputeHordeError(
                 f"job {self.uuid} ended {self.status.value} without streaming{cause}"
             )
-        self._server(require_proof=False)
+        if self.streaming_proof:
+            self._server(require_proof=True)
 
     def streaming_client(
         self, *, require_proof: bool = False, clock_skew_seconds: float = 30.0
