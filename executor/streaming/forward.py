@@ -77,6 +77,8 @@ class Forwarder:
         except TooLargeError as exc:
             return _said(TOO_LARGE, str(exc))
         except (aiohttp.ClientError, OSError) as exc:
+            if isinstance(exc.__cause__, TooLargeError):
+                return _said(TOO_LARGE, str(exc.__cause__))
             return _said(BAD_GATEWAY, f"the job's service did not answer ({type(exc).__name__})")
 
     async def is_healthy(self, seconds: float) -> bool:
@@ -129,6 +131,8 @@ class Forwarder:
     def _asked(
         self, request: web.BaseRequest, target: str, digest: answers.Digest | None
     ) -> "aiohttp.client._RequestContextManager":
+        if (request.content_length or 0) > self.body_max_bytes:
+            raise self._too_large()
         headers = _kept(request.headers.items())
         headers.popall(answers.ASK, None)
         body = self._body(request, digest) if request.body_exists else None
@@ -149,10 +153,13 @@ class Forwarder:
         async for piece in request.content.iter_any():
             left -= len(piece)
             if left < 0:
-                raise TooLargeError(f"the request is larger than {self.body_max_bytes} bytes")
+                raise self._too_large()
             if digest:
                 digest.feed(piece)
             yield piece
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(f"the request is larger than {self.body_max_bytes} bytes")
 
     async def _websocket(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         headers = _kept(request.headers.items())
