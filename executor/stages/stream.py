@@ -99,7 +99,10 @@ class Service:
         self._preparing.cancel()
         await asyncio.gather(self._preparing, return_exceptions=True)
         if self._process:
-            with suppress(ProcessLookupError):
+            assert self._process.stdin  # noqa: S101
+            # Either ends it; it may be another user's process, which not everybody may kill.
+            self._process.stdin.close()
+            with suppress(ProcessLookupError, PermissionError):
                 self._process.kill()
             await self._process.wait()
         if self._relaying:

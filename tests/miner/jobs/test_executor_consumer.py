@@ -98,7 +98,7 @@ async def test_a_fact_said_twice_is_told_once(scene):
 
 
 async def test_a_streaming_address_is_filled_in_and_signed(scene):
-    async with scene() as it:
+    async with scene(streaming_images=("*",)) as it:
         executor, validator = await it.executor(), await it.validator()
         offer = validator.offer(streaming_details=StreamingDetails(public_key="user's"))
         await validator.say(offer)
