@@ -120,12 +120,17 @@ def _socat() -> Path:
 
 def _alone(program: Path) -> bytes:
     """A root file system of one program and the libraries it is linked with."""
-    linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", dereference=True) as root:
-        for path in (str(program), *re.findall(r"(/\S+) \(", linked)):
+        for path in (str(program), *_libraries(program)):
             root.add(path, path.lstrip("/"))
     return archive.getvalue()
+
+
+def _libraries(program: Path) -> list[str]:
+    """What the loader needs to run it."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"(/\S+) \(", listed)
 
 
 def _applets(busybox: Path) -> list[str]:

@@ -10,7 +10,9 @@ from tests.network.running import Running
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use-the-sdk.md").read_text()
 (EXAMPLE,) = (
-    snippet for snippet in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "streaming=" in snippet
+    snippet
+    for snippet in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    if "streaming=" in snippet
 )
 
 
