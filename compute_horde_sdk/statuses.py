@@ -121,6 +121,7 @@ class ComputeHordeJobStatusMetadata(BaseModel):
     job_failure_details: ComputeHordeJobFailure | None = None
     horde_failure_details: ComputeHordeHordeFailure | None = None
     streaming_details: StreamingServer | None = None
+    streaming_proof: dict[str, Any] | None = None
     miner_response: JobResponse | None = None
 
     @property

@@ -63,6 +63,17 @@ class Config(BaseSettings):
     shm_bytes: int = Field(GIB, gt=0, description="size of /dev/shm, part of the memory")
     tmp_bytes: int = Field(2 * GIB, gt=0, description="size of /tmp and the like, part of memory")
 
+    streaming_host: str = Field("0.0.0.0", description="where streaming jobs are served")
+    streaming_ports: str = Field(
+        "6000-6999", description="ports for streaming jobs, one each; `0`: any that is free"
+    )
+    streaming_body_max_bytes: int = Field(
+        2 * GIB, gt=0, description="one request to a streaming job"
+    )
+    relay_image: str = Field(
+        "ghcr.io/computehorde/relay:latest", description="leads into a streaming job's network"
+    )
+
     volume_max_bytes: int = Field(2 * GIB, gt=0, description="one download")
     unpacked_max_bytes: int = Field(8 * GIB, gt=0, description="all archives of a job, unpacked")
     upload_max_bytes: int = Field(2 * GIB, gt=0, description="one upload")

@@ -22,9 +22,16 @@ TAKEN = ("/volume", "/output", "/specs", "/script.py")
 
 
 def order(
-    payload: JobPayload, image: Image, work: WorkDir, config: Config, *, executor_id: str, uid: int
+    payload: JobPayload,
+    image: Image,
+    work: WorkDir,
+    config: Config,
+    *,
+    executor_id: str,
+    uid: int,
+    network: str = "none",
 ) -> Order:
-    """The container of a job; `uid` is the executor's own."""
+    """The container of a job; `uid` is the executor's own, `network` leads nowhere."""
     user = user_of(image, config, uid=uid)
     return Order(
         name=f"ch-{executor_id}-job",
@@ -33,7 +40,7 @@ def order(
         env=environment(payload.env, image, user),
         user=user,
         labels={EXECUTOR: executor_id, OWNER: config.owner},
-        host=_host_config(payload, image, work, config),
+        host=_host_config(payload, image, work, config) | {"NetworkMode": network},
     )
 
 
@@ -67,7 +74,6 @@ def _host_config(
     memory = memory_of(payload.executor_class, config)
     binds = _binds(payload, work)
     host: dict[str, Any] = {
-        "NetworkMode": "none",
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": config.pids,

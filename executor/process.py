@@ -111,15 +111,21 @@ async def _converse(line: Line[ToExecutor], place: Place) -> None:
 
 
 async def _cleaned(place: Place) -> None:
-    """Kill and delete the job's container, if one was ever asked for."""
+    """Kill and delete the job's container, if one was ever asked for, and what served it."""
+    try:
+        async with asyncio.timeout(CLEANING_SECONDS):
+            closing = [place.service.close()] if place.service else []
+            await asyncio.gather(_removed(place), *closing)
+    except (ContainerError, TimeoutError) as exc:
+        log.warning("container not removed", extra={"problem": str(exc)})
+
+
+async def _removed(place: Place) -> None:
     if place.creating is None:
         return
     try:
-        async with asyncio.timeout(CLEANING_SECONDS):
-            container = await place.creating
-            await container.remove()
+        container = await place.creating
     except JobError:
         # It was never made.
         return
-    except (ContainerError, TimeoutError) as exc:
-        log.warning("container not removed", extra={"problem": str(exc)})
+    await container.remove()

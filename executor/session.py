@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from compute_horde.protocol.job import (
     JobFinished,
     JobOffered,
     JobPayload,
+    StreamingReady,
     VolumesReady,
 )
 from compute_horde.protocol.links import ToExecutor
@@ -31,7 +33,7 @@ from executor.config import Config
 from executor.containers import Container, Engine, Image
 from executor.hearing import Hearing
 from executor.live import Live
-from executor.stages import check, download, execute, upload
+from executor.stages import check, download, execute, stream, upload
 from executor.workdir import FULL, WorkDir
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Place:
     work: WorkDir
     config: Config
     creating: asyncio.Task[Container] | None = None
+    service: stream.Service | None = None
 
 
 class Session:
@@ -150,8 +153,10 @@ class Session:
     async def _checked(self, offered: JobOffered) -> asyncio.Task[Image] | None:
         """The image on its way: it may go on coming while the inputs are downloaded."""
         if offered.streaming_details is not None:
-            text = "this executor does not serve streaming jobs yet"
-            raise HordeError(HordeReason.STREAMING_FAILED, text)
+            place = self._place
+            place.service = stream.Service(
+                offered.streaming_details, place.executor_id, place.engine, place.work, place.config
+            )
         promise = PROMISES[offered.executor_class]
         if promise.gpu:
             self._specs = self._start(specs.collect(self._config.work_dir))
@@ -210,16 +215,17 @@ class Session:
         place = self._place
         if payload.raw_script is not None:
             (place.work.path / "script.py").write_text(payload.raw_script)
-        order = confinement.order(
-            payload,
-            image,
-            place.work,
-            self._config,
-            executor_id=place.executor_id,
-            uid=os.getuid(),
-        )
         try:
             async with clock.execution():
+                order = confinement.order(
+                    payload,
+                    image,
+                    place.work,
+                    self._config,
+                    executor_id=place.executor_id,
+                    uid=os.getuid(),
+                    network=await place.service.network() if place.service else "none",
+                )
                 place.creating = asyncio.create_task(place.engine.create(order))
                 run = self._run = execute.Run(
                     await asyncio.shield(place.creating),
@@ -235,10 +241,20 @@ class Session:
             text = "the container engine did not start the job in time"
             raise HordeError(HordeReason.EXECUTION_TIMED_OUT, text) from exc
         try:
-            await run.finish(clock.run_seconds())
+            await run.finish(clock.run_seconds(), *self._watchers(payload.job_uuid, clock))
         finally:
             await live.flush()
         return run
+
+    def _watchers(self, job_uuid: str, clock: Clock) -> Iterator[execute.Watcher]:
+        async def serves(certificate: str, port: int) -> None:
+            ready = StreamingReady(job_uuid=job_uuid, public_key=certificate, port=port)
+            await self._line.say(ready)
+            self._stage = Stage.EXECUTION
+
+        if self._place.service:
+            self._stage = Stage.STREAMING_STARTUP
+            yield self._place.service.until_over(clock.start_seconds(), serves)
 
     async def _result(self, payload: JobPayload, run: execute.Run, clock: Clock) -> JobFinished:
         work = self._place.work

@@ -81,6 +81,9 @@ class Config(BaseSettings):
     executor_address: str | None = Field(
         None, description="public address of the executors, for streaming jobs"
     )
+    streaming_images: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="images that may serve users, as `repository[:tag|@digest]` with `*`"
+    )
     owner: str | None = Field(None, description="label of our containers; unset: the hotkey")
     work_dir: Path = Field(
         Path("/var/tmp/compute_horde"),  # noqa: S108
@@ -97,7 +100,7 @@ class Config(BaseSettings):
     reject_seconds: float = Field(5, description="how long a refused socket is held open")
     strangers_per_address: int = Field(32, description="sockets of one address not logged in")
 
-    @field_validator("validators", mode="before")
+    @field_validator("validators", "streaming_images", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         """A JSON list or names separated by commas."""

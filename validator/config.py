@@ -61,6 +61,10 @@ class Config(BaseSettings):
     allowed_signers: Words = Field([], description="hotkeys whose jobs we take, beside our own")
     max_request_age_seconds: int = Field(300, ge=1, description="older signatures are refused")
 
+    streaming_images: Words = Field(
+        [], description="images that may serve users, as `repository[:tag|@digest]` with `*`"
+    )
+
     trusted_miner_address: str = Field("", description="our own private miner, if any")
     trusted_miner_port: int = 0
 

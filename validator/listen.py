@@ -141,6 +141,7 @@ def _terms(config: Config) -> Terms:
         queue_seconds=config.queue_seconds,
         interval=timedelta(seconds=config.interval_seconds),
         max_request_age=timedelta(seconds=config.max_request_age_seconds),
+        streaming_images=tuple(config.streaming_images),
     )
 
 

@@ -1,7 +1,8 @@
 """Third stage: the job's container runs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from compute_horde.errors import Cancelled, HordeError, JobError
 from compute_horde.vocabulary import FailureReason, HordeReason
@@ -17,6 +18,10 @@ DRAIN_SECONDS = 5
 KILLED = 137
 # Between two pieces of output that will not be kept.
 BRAKE_SECONDS = 0.002
+
+
+# Watches a running job; returns, and says why, only when it must end.
+Watcher = Coroutine[Any, Any, tuple[FailureReason, str]]
 
 
 def unheard(is_stderr: bool, data: bytes) -> None:  # noqa: FBT001 (the engine's pair)
@@ -52,22 +57,23 @@ class Run:
         self._reading = asyncio.create_task(self._read())
         await self._container.start()
 
-    async def finish(self, seconds: float) -> None:
+    async def finish(self, seconds: float, *watchers: Watcher) -> None:
         """Wait until it exits with 0; `JobError` for everything else."""
         self._reading = self._reading or asyncio.create_task(self._read())
         exiting = asyncio.create_task(self._container.exit_code())
-        watching = asyncio.create_task(self._overdrawn())
+        watching = [asyncio.create_task(one) for one in (self._overdrawn(), *watchers)]
         try:
             await asyncio.wait(
-                {exiting, watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                {exiting, *watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
-            in_time, overdrawn = exiting.done(), watching.done()
+            in_time, verdict = exiting.done(), next((one for one in watching if one.done()), None)
             code = await self._ended(exiting)
-            if overdrawn and not in_time:
-                raise self._failed(FailureReason.UNKNOWN, watching.result())
+            if verdict and not in_time:
+                raise self._failed(*verdict.result())
         finally:
-            for task in (exiting, watching):
+            for task in (exiting, *watching):
                 task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
         if not in_time:
             raise self._failed(FailureReason.TIMEOUT, "Job container timed out during execution")
         if code:
@@ -108,18 +114,20 @@ class Run:
                 # The engine's pipe fills up, and with it a job that only prints is slowed down.
                 await asyncio.sleep(BRAKE_SECONDS)
 
-    async def _overdrawn(self) -> str:
-        """Returns, and says why, only when the job has filled more disk than it may."""
+    async def _overdrawn(self) -> tuple[FailureReason, str]:
+        """Returns only when the job has filled more disk than it may."""
         limit = self._config.disk_max_bytes
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             used = await asyncio.to_thread(used_bytes, self._work.shared(), max_entries=MAX_ENTRIES)
             if used is None:
-                return f"Job container made more than {MAX_ENTRIES} files, or too deep folders"
+                text = f"Job container made more than {MAX_ENTRIES} files, or too deep folders"
+                return FailureReason.UNKNOWN, text
             if self._watch_root:
                 used += await self._container.written_bytes()
             if used > limit:
-                return f"Job container used more than {limit} bytes of disk"
+                text = f"Job container used more than {limit} bytes of disk"
+                return FailureReason.UNKNOWN, text
 
     async def _nonzero(self, code: int) -> JobError:
         text = f"Job container exited with non-zero exit code: {code}"

@@ -119,6 +119,7 @@ class Desk:
         rules.check_signature(raw, validator, self.terms)
         receipt = rules.started_receipt(offered, validator, self.miner, self.terms)
         rules.check_offered(offered, self.pool.manifest)
+        rules.check_streaming(offered, self.terms)
         return receipt
 
     async def _take(self, job: LiveJob) -> None:
@@ -169,6 +170,8 @@ class Desk:
             raise ProtocolError(f"Received job volume twice job_uuid: {job.uuid}")
         if payload.executor_class != job.offered.executor_class:
             raise ProtocolError(f"JobRequest of another executor class, job_uuid: {job.uuid}")
+        if job.offered.streaming_details and payload.docker_image != job.offered.docker_image:
+            raise ProtocolError(f"JobRequest of another image than offered, job_uuid: {job.uuid}")
         job.payload = payload
         if unsafe := _unsafe(payload.volume):
             await job.ear.say(GenericError(details=unsafe))

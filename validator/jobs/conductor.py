@@ -40,6 +40,7 @@ class Terms:
     queue_seconds: float
     interval: timedelta
     max_request_age: timedelta
+    streaming_images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

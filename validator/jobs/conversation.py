@@ -16,12 +16,14 @@ from compute_horde.protocol.job import (
     JobOffered,
     JobPayload,
     JobRequested,
+    StreamingReady,
 )
-from compute_horde.protocol.message import Message
+from compute_horde.protocol.message import JobMessage, Message
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
 from compute_horde.receipts import AnyPayload, JobFinishedReceipt
 from compute_horde.signing import Signer, signed_hex
 from compute_horde.vocabulary import GpuPreset, JobState
+from validator.jobs import rules
 from validator.jobs.cancel import Heeding
 from validator.jobs.drive import Clock, Step, drive
 from validator.jobs.lines import MinerLine
@@ -133,6 +135,12 @@ class Deal:
             artifacts_dir=self.job.artifacts_dir,
         ).signed(self.validator)
 
+    def heard(self, message: JobMessage) -> JobMessage:
+        """What the miner said, with our word where the user needs it; `HordeError` if it lies."""
+        if isinstance(message, StreamingReady):
+            return rules.vouched(message, self.job, self.miner, self.validator)
+        return message
+
     def answer(self, step: Step, now: datetime) -> Message | None:
         """What a step asks us to say. A repeat is answered again: the miner may have missed it."""
         match step.message:
@@ -167,7 +175,13 @@ async def converse(
         listen = Heeding(deal.job.uuid, line, deal.validator, cancelled or asyncio.Event(), heard)
         if started is not None:
             await line.say(deal.offer(started))
-        steps = drive(deal.job.uuid, listen, deal.budget, now=now, state=state, deadline=deadline)
+
+        async def listen_well() -> JobMessage:
+            return deal.heard(await listen())
+
+        steps = drive(
+            deal.job.uuid, listen_well, deal.budget, now=now, state=state, deadline=deadline
+        )
         async with aclosing(steps):
             async for step in steps:
                 if reply := deal.answer(step, now()):

@@ -139,6 +139,7 @@ class Desk:
         rules.check_request(
             request, allowed=self._signers, now=now(), max_age=self._terms.max_request_age
         )
+        rules.check_streaming(request, self._terms.streaming_images)
 
     async def _refuse(self, job: LiveJob, refusal: RejectionError) -> None:
         log.info("job refused", extra={"job": job.uuid, "reason": str(refusal)})
