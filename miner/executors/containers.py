@@ -32,8 +32,10 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # An executor drives the engine, which is power enough; it has no other.
 HARDENED = {
     "CapDrop": ["ALL"],
-    # Jobs write as users of their own, and it removes what they wrote.
-    "CapAdd": ["DAC_OVERRIDE", "FOWNER"],
+    # Jobs write as users of their own, and it removes what they wrote. It sees their processes,
+    # and so the deleted files that they keep on disk.
+    "CapAdd": ["DAC_OVERRIDE", "FOWNER", "SYS_PTRACE"],
+    "PidMode": "host",
     "SecurityOpt": ["no-new-privileges"],
     "ReadonlyRootfs": True,
     "Tmpfs": {"/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=64m"},  # noqa: S108

@@ -172,7 +172,7 @@ async def test_what_an_executor_may_do_is_little(manager):
     ).stdout
     host = json.loads(told)
     assert host["CapDrop"] == ["ALL"]
-    assert host["CapAdd"] == ["DAC_OVERRIDE", "FOWNER"]
+    assert host["CapAdd"] == ["DAC_OVERRIDE", "FOWNER", "SYS_PTRACE"]
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert host["ReadonlyRootfs"] is True
     assert host["AutoRemove"] is True
