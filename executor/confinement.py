@@ -19,6 +19,8 @@ NOBODY = "65534:65534"
 NANO = 10**9
 # Where the whole machine is out of memory, the job goes first.
 FIRST_TO_GO = 1000
+# A file may be this much larger than the disk of a job, whose watch then sees why it ends.
+ENOUGH_TO_SEE = 2**20
 SCRATCH_PATHS = ("/tmp", "/var/tmp", "/run")  # noqa: S108
 FORBIDDEN = ("/proc", "/sys", "/dev")
 TAKEN = ("/volume", "/output", "/specs", "/script.py")
@@ -95,7 +97,7 @@ def _host_config(
 
 def _ulimits(given: Limits, config: Config) -> list[dict[str, Any]]:
     """Not of processes, which the kernel counts per user: jobs would disturb each other."""
-    most = {"core": 0, "fsize": given.disk}
+    most = {"core": 0, "fsize": given.disk + ENOUGH_TO_SEE}
     if config.open_files is not None:
         most["nofile"] = config.open_files
     return [{"Name": name, "Soft": number, "Hard": number} for name, number in most.items()]

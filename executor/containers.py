@@ -239,7 +239,9 @@ class Container:
 
     async def was_out_of_memory(self) -> bool:
         """Whether the kernel killed something in it for want of memory."""
-        return bool((await self._shown()).get("State", {}).get("OOMKilled"))
+        with _door():
+            shown = await self._container.show()
+        return bool(shown["State"].get("OOMKilled"))
 
     async def written_bytes(self) -> int:
         """What it wrote to its own root file system."""

@@ -60,11 +60,15 @@ def _cpus(wanted: float | None, config: Config) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is known of how a job ended: `pids` is the most it was seen to have at once."""
+    """What is known of how a job ended.
+
+    `pids` is the most it was seen to have at once, `disk` what it had at the end.
+    """
 
     code: int
     printed: str
     pids: int
+    disk: int
     out_of_memory: bool
 
 
@@ -74,6 +78,8 @@ def explained(end: Ending, limits: Limits) -> str:
         return f"killed; its memory limit was {limits.memory} bytes"
     if end.code == FILE_TOO_LARGE or TOO_LARGE.search(end.printed):
         return f"no file may be larger than {limits.disk} bytes"
+    if end.disk >= limits.disk:
+        return f"its disk was full at {limits.disk} bytes"
     if end.pids >= limits.pids or NO_PROCESS.search(end.printed):
         return f"its limit was {limits.pids} processes and threads"
     if NO_SPACE.search(end.printed):

@@ -70,6 +70,12 @@ class Watch:
                 return said
             pause = max(LOOK_SECONDS, REST * (time.monotonic() - began))
 
+    async def shown_bytes(self) -> int:
+        """What its folders hold now; as much as it may where that cannot be counted."""
+        folders, most = self._work.shared(), self._limits.files
+        used = await asyncio.to_thread(used_bytes, folders, max_entries=most)
+        return self._limits.disk if used is None else used
+
     def _look(self, root: Path | None, written: int) -> str | None:
         limits = self._limits
         folders = (*self._work.shared(), *((root,) if root else ()))

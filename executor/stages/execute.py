@@ -99,7 +99,8 @@ class Run:
         text = f"Job container exited with non-zero exit code: {code}"
         # The engine does not notice every kill for want of memory.
         out_of_memory = await self._container.was_out_of_memory()
-        end = Ending(code, self.stderr.shown(), self._watch.most_pids, out_of_memory)
+        disk = await self._watch.shown_bytes()
+        end = Ending(code, self.stderr.shown(), self._watch.most_pids, disk, out_of_memory)
         if reason := explained(end, self._limits):
             text += f" ({reason})"
         return self._failed(FailureReason.NONZERO_RETURN_CODE, text, code)

@@ -31,6 +31,7 @@ def test_a_plain_job_is_confined(work, config):
         "compute_horde.executor": "e1",
         "compute_horde.owner": config.owner,
     }
+    file = 16 * GIB + 2**20
     tmpfs = f"rw,nosuid,nodev,exec,mode=1777,size={2 * GIB}"
     assert made.host == {
         "NetworkMode": "none",
@@ -46,7 +47,7 @@ def test_a_plain_job_is_confined(work, config):
         "ShmSize": GIB,
         "Ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
-            {"Name": "fsize", "Soft": 16 * GIB, "Hard": 16 * GIB},
+            {"Name": "fsize", "Soft": file, "Hard": file},
         ],
         "LogConfig": {"Type": "none", "Config": {}},
         "Binds": [f"{work.path}/{name}:/{name}" for name in ("volume", "output", "specs")],

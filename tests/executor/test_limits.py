@@ -45,20 +45,21 @@ def test_an_executor_of_a_known_class_gives_no_job_more():
 
 
 @pytest.mark.parametrize(
-    ("code", "printed", "pids", "out_of_memory", "told"),
+    ("code", "printed", "pids", "disk", "out_of_memory", "told"),
     [
-        (137, "", 1, False, "killed; its memory limit was 100 bytes"),
-        (1, "", 1, True, "killed; its memory limit was 100 bytes"),
-        (153, "", 1, False, "no file may be larger than 300 bytes"),
-        (1, "dd: /output/x: File too large", 1, False, "no file may be larger than 300 bytes"),
-        (2, "sh: can't fork", 1, False, "its limit was 20 processes and threads"),
-        (1, "RuntimeError: can't start new thread", 1, False, "its limit was 20 processes"),
-        (1, "", 20, False, "its limit was 20 processes and threads"),
-        (1, "No space left on device", 1, False, "its scratch space was 500 bytes"),
-        (1, "no such file", 19, False, ""),
+        (137, "", 1, 0, False, "killed; its memory limit was 100 bytes"),
+        (1, "", 1, 0, True, "killed; its memory limit was 100 bytes"),
+        (153, "", 1, 0, False, "no file may be larger than 300 bytes"),
+        (1, "dd: /output/x: File too large", 1, 0, False, "no file may be larger than 300 bytes"),
+        (2, "sh: can't fork", 1, 0, False, "its limit was 20 processes and threads"),
+        (1, "RuntimeError: can't start new thread", 1, 0, False, "its limit was 20 processes"),
+        (1, "", 20, 0, False, "its limit was 20 processes and threads"),
+        (1, "No space left on device", 1, 0, False, "its scratch space was 500 bytes"),
+        (1, "", 1, 300, False, "its disk was full at 300 bytes"),
+        (1, "no such file", 19, 299, False, ""),
     ],
 )
-def test_the_limit_that_ended_a_job_is_named(code, printed, pids, out_of_memory, told):
-    said = limits.explained(Ending(code, printed, pids, out_of_memory), GIVEN)
+def test_the_limit_that_ended_a_job_is_named(code, printed, pids, disk, out_of_memory, told):
+    said = limits.explained(Ending(code, printed, pids, disk, out_of_memory), GIVEN)
     assert said.startswith(told)
     assert bool(said) == bool(told)
