@@ -26,6 +26,7 @@ NOT_FOUND = 404
 BAD_REQUEST = 400
 CONFLICT = 409
 CONNECT_SECONDS = 10
+GOING = frozenset({"removing", "dead", "removed"})
 # The name becomes part of a path, so what cannot be a name must not get there.
 IMAGE_NAME = re.compile(r"[A-Za-z0-9](?!.*(?://|/\.))[A-Za-z0-9._:@+/-]{0,511}")
 COMMAND_NOT_FOUND = 127
@@ -238,10 +239,12 @@ class Container:
         return int(ended["StatusCode"])
 
     async def was_out_of_memory(self) -> bool:
-        """Whether the kernel killed something in it for want of memory."""
-        with _door():
-            shown = await self._container.show()
-        return bool(shown["State"].get("OOMKilled"))
+        """Whether the kernel killed something in it for want of memory; `EngineError` when
+        somebody removes it, so that its exit code says nothing of the job."""
+        state = (await self._shown()).get("State") or {"Status": "removed"}
+        if state.get("Status") in GOING:
+            raise EngineError(NOT_FOUND, "the job's container was removed by somebody else")
+        return bool(state.get("OOMKilled"))
 
     async def written_bytes(self) -> int:
         """What it wrote to its own root file system."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,11 +16,13 @@ from compute_horde.protocol.job import ExecutionDone, HordeFailed, JobFinished, 
 from executor import sweep
 from executor.containers import EXECUTOR, Order
 from executor.process import id_of
-from tests.executor.peer import Miner, offer, payload, serving
+from tests.executor.peer import TIMING, Miner, offer, payload, serving
 
 pytestmark = pytest.mark.docker
 
-STEADY = "echo kept >/output/x; sleep 5; cat /output/x"
+LONG = TIMING.model_copy(update={"execution_time_limit": 60})
+# Until the test says so.
+STEADY = "echo kept >/output/x; until [ -e /volume/go ]; do sleep 0.1; done; cat /output/x"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Executor:
     process: asyncio.subprocess.Process
     miner: Miner
     id: str
+    work: Path
 
     async def containers(self, engine):
         return list(await engine.labelled(EXECUTOR, self.id))
@@ -41,6 +45,12 @@ class Executor:
                 await asyncio.sleep(0.05)
         return found
 
+    async def goes_on_to_its_end(self):
+        """Its job still has what it wrote, and ends well."""
+        (self.work / f"ch-{self.id}" / "volume" / "go").touch()
+        finished = await self.miner.hears(JobFinished)
+        assert finished.docker_process_stdout == "kept\n"
+
 
 @pytest.fixture
 def start(tmp_path, nobody):
@@ -50,13 +60,13 @@ def start(tmp_path, nobody):
     async def started(line, owner="neighbours"):
         token = secrets.token_hex(8)
         full = payload(nobody, "sh", "-c", line)
-        async with serving(Miner(offer(nobody), after_ready=full)) as miner:
+        async with serving(Miner(offer(nobody, executor_timing=LONG), after_ready=full)) as miner:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "executor"),
                 env=environment(tmp_path, owner)
                 | {"EXECUTOR_TOKEN": token, "EXECUTOR_MINER_ADDRESS": miner.address},
             )
-            yield Executor(process, miner, id_of(token))
+            yield Executor(process, miner, id_of(token), tmp_path / "work")
             if process.returncode is None:
                 process.terminate()
             await asyncio.wait_for(process.wait(), 20)
@@ -92,8 +102,7 @@ async def test_one_is_killed_and_swept_while_the_other_goes_on(engine, start, tm
         assert await dying.containers(engine) == []
         assert await steady.containers(engine) == [kept]
         assert [path.name for path in work.glob("ch-*")] == [f"ch-{steady.id}"]
-        await steady.miner.hears(JobFinished)
-        assert steady.miner.last.docker_process_stdout == "kept\n"
+        await steady.goes_on_to_its_end()
     assert not list(work.glob("ch-*"))
 
 
@@ -105,8 +114,7 @@ async def test_one_ends_and_one_is_stopped_while_another_goes_on(engine, start):
         assert isinstance(await stopped.miner.hears(HordeFailed), HordeFailed)
         assert await asyncio.wait_for(stopped.process.wait(), 20) != 0
         assert await stopped.containers(engine) == []
-        await steady.miner.hears(JobFinished)
-        assert steady.miner.last.docker_process_stdout == "kept\n"
+        await steady.goes_on_to_its_end()
 
 
 async def test_a_container_that_somebody_removes_is_the_network_s_fault(engine, start):
@@ -116,7 +124,7 @@ async def test_a_container_that_somebody_removes_is_the_network_s_fault(engine, 
         told = await robbed.miner.hears(HordeFailed)
         assert "container engine" in told.message
         assert await asyncio.wait_for(robbed.process.wait(), 20) == 0
-        await steady.miner.hears(JobFinished)
+        await steady.goes_on_to_its_end()
 
 
 async def test_containers_that_vanish_while_they_are_swept_fail_nobody(engine, config, nobody):
