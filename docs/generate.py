@@ -19,7 +19,7 @@ from compute_horde import faults
 from compute_horde.deadlines import Budget, timed_out
 from compute_horde.faults import Culprit, Fault
 from compute_horde.frames import MAX_VALUES
-from compute_horde.hardware import PROMISES
+from compute_horde.hardware import PROMISES, Promise
 from compute_horde.lifecycle import CLAIMS, FINAL, MAY_FOLLOW
 from compute_horde.protocol import links
 from compute_horde.vocabulary import JobState
@@ -70,6 +70,15 @@ PAID = {
     JobState.REJECTED: "nothing",
     JobState.CANCELLED: "time used, at most the price",
 }
+
+
+LIMITS = """## What a job of each class gets
+
+As far as the machine has it, unless a setting above says otherwise. Scratch space and /dev/shm are
+part of the memory; disk and files are those of /volume, /output, /specs, artifacts and a writable
+root together, deleted files included while a process holds them. How each is enforced is told in
+[sandbox.md](sandbox.md).
+"""
 
 
 def main() -> None:
@@ -142,6 +151,25 @@ def _settings() -> Iterator[str]:
             for name, field in config.model_fields.items()
         )
         yield from _table("name", "default", "what", rows=rows)
+    yield LIMITS
+    limits = (
+        (f"`{k}`", p.cores or "all", p.ram_gb or "90 %", *_bounds_of_a_job(p))
+        for k, p in PROMISES.items()
+    )
+    heads = (
+        "processors",
+        "memory, GiB",
+        "processes",
+        "disk, GiB",
+        "files",
+        "scratch, GiB",
+        "shared, GiB",
+    )
+    yield from _table("class", *heads, rows=limits)
+
+
+def _bounds_of_a_job(promise: Promise) -> tuple[int, ...]:
+    return promise.pids, promise.disk_gb, promise.files, promise.tmp_gb, promise.shm_gb
 
 
 def _faults() -> Iterator[str]:

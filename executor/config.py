@@ -56,12 +56,26 @@ class Config(BaseSettings):
 
     job_user: str | None = Field(None, description="uid[:gid] of every job, above the image's own")
     writable_root: bool = Field(False, description="let jobs write to their root file system")
+    job_runtime: str = Field(
+        "",
+        description="engine runtime of jobs without GPU: empty for the engine's default, a name "
+        "such as `runsc`, or `auto` for `runsc` where the engine has it",
+    )
     gpu_runtime: str = Field("nvidia", description="engine runtime of GPU jobs; empty for its own")
     memory_bytes: int | None = Field(None, gt=0, description="memory of a job; default by class")
     cpus: float | None = Field(None, gt=0, description="processors of a job; default by class")
-    pids: int = Field(4096, gt=0, description="processes and threads of a job")
-    shm_bytes: int = Field(GIB, gt=0, description="size of /dev/shm, part of the memory")
-    tmp_bytes: int = Field(2 * GIB, gt=0, description="size of /tmp and the like, part of memory")
+    pids: int | None = Field(
+        None, gt=0, description="processes and threads of a job; default by class"
+    )
+    open_files: int | None = Field(
+        None, gt=0, description="open files of one process; default as the engine's"
+    )
+    shm_bytes: int | None = Field(
+        None, gt=0, description="size of /dev/shm, part of the memory; default by class"
+    )
+    tmp_bytes: int | None = Field(
+        None, gt=0, description="size of /tmp and the like, part of memory; default by class"
+    )
 
     streaming_host: str = Field("0.0.0.0", description="where streaming jobs are served")
     streaming_ports: str = Field(
@@ -77,7 +91,19 @@ class Config(BaseSettings):
     volume_max_bytes: int = Field(2 * GIB, gt=0, description="one download")
     unpacked_max_bytes: int = Field(8 * GIB, gt=0, description="all archives of a job, unpacked")
     upload_max_bytes: int = Field(2 * GIB, gt=0, description="one upload")
-    disk_max_bytes: int = Field(16 * GIB, gt=0, description="all a job may keep on disk")
+    disk_max_bytes: int | None = Field(
+        None, gt=0, description="all a job may keep on disk; default by class"
+    )
+    disk_max_files: int | None = Field(
+        None, gt=0, description="files a job may make, and hold open; default by class"
+    )
+    disk_reserve_bytes: int = Field(
+        GIB, ge=0, description="free disk below which a job is stopped that may have taken it"
+    )
+    root_quota: bool = Field(
+        False,
+        description="let the engine bound writable roots (overlay2 on xfs with pquota, btrfs, zfs)",
+    )
     log_max_bytes: int = Field(64 * MIB, gt=0, description="kept of stdout, and of stderr")
 
     def total_memory(self) -> int:

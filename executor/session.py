@@ -27,7 +27,7 @@ from compute_horde.protocol.job import (
 )
 from compute_horde.protocol.links import ToExecutor
 from compute_horde.vocabulary import HordeReason, Party, Stage
-from executor import artifacts, confinement, specs
+from executor import artifacts, confinement, limits, specs
 from executor.clock import Clock
 from executor.config import Config
 from executor.containers import Container, Engine, Image
@@ -231,7 +231,7 @@ class Session:
                     await asyncio.shield(place.creating),
                     place.work,
                     self._config,
-                    memory=order.host["Memory"],
+                    limits=limits.of(payload.executor_class, self._config),
                     watch_root=confinement.has_writable_root(image, self._config),
                     printed=live.printed,
                 )

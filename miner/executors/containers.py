@@ -33,8 +33,10 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HARDENED = {
     "CapDrop": ["ALL"],
     # Jobs write as users of their own, and it removes what they wrote. What faces the users of
-    # streaming jobs is a process without its rights, which it starts and ends.
-    "CapAdd": ["DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"],
+    # streaming jobs is a process without its rights, which it starts and ends. It sees the
+    # processes of jobs, and so the deleted files that they keep on disk.
+    "CapAdd": ["DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID", "SYS_PTRACE"],
+    "PidMode": "host",
     "SecurityOpt": ["no-new-privileges"],
     "ReadonlyRootfs": True,
     "Tmpfs": {"/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=64m"},  # noqa: S108

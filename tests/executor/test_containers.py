@@ -100,6 +100,20 @@ async def test_refusals_name_the_guilty(make, engine):
 
 @pytest.mark.docker
 @pytest.mark.parametrize(
+    "asked", [{"Runtime": "no-such-runtime"}, {"StorageOpt": {"size": "x", "none": "y"}}]
+)
+async def test_what_the_operator_asked_for_in_vain_is_not_the_job_s_fault(make, asked):
+    with pytest.raises(EngineError):
+        await make("true", NetworkMode="none", **asked)
+
+
+@pytest.mark.docker
+async def test_its_runtimes_are_known(engine):
+    assert "runc" in await engine.runtimes()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
     "name",
     ["../info?a=:x", "../events?a=:x", "a/../../version?a=:x", "a#:1", "a?b:1", "A:" + "1" * 999],
 )
