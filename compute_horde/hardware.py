@@ -28,14 +28,21 @@ class Promise:
     vram_gb: int | None = None
     cores: int | None = None
     ram_gb: int | None = None
+    disk_gb: int = 16
 
 
 PROMISES: dict[ExecutorClass, Promise] = {
     ExecutorClass.spin_up_4min__gpu_24gb: Promise(
-        "S", timedelta(seconds=240), gpu=True, vram_gb=24
+        "S", timedelta(seconds=240), gpu=True, vram_gb=24, disk_gb=64
     ),
-    ExecutorClass.always_on__gpu_24gb: Promise("A", timedelta(seconds=3), gpu=True, vram_gb=24),
-    ExecutorClass.always_on__llm__a6000: Promise("L", timedelta(seconds=30), gpu=True, vram_gb=48),
+    ExecutorClass.always_on__gpu_24gb: Promise(
+        "A", timedelta(seconds=3), gpu=True, vram_gb=24, disk_gb=64
+    ),
+    ExecutorClass.always_on__llm__a6000: Promise(
+        "L", timedelta(seconds=30), gpu=True, vram_gb=48, disk_gb=192
+    ),
     ExecutorClass.always_on__test: Promise("T", timedelta(seconds=3)),
-    ExecutorClass.always_on__cpu__8c__16gb: Promise("C", timedelta(seconds=30), cores=8, ram_gb=16),
+    ExecutorClass.always_on__cpu__8c__16gb: Promise(
+        "C", timedelta(seconds=30), cores=8, ram_gb=16, disk_gb=32
+    ),
 }

@@ -117,6 +117,9 @@ class Session:
                 await self._line.say(last)
 
     async def _work(self, offered: JobOffered) -> JobFinished:
+        # What a job may fill depends on its class.
+        sized = {"executor_class": offered.executor_class}
+        self._config = self._config.model_copy(update=sized)
         fetching = await self._checked(offered)
         clock = Clock.started(offered)
         await self._line.say(ExecutorReady(job_uuid=offered.job_uuid))

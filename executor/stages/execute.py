@@ -91,7 +91,7 @@ class Run:
 
     async def _overdrawn(self) -> str:
         """Returns, and says why, only when the job has filled more disk than it may."""
-        limit = self._config.disk_max_bytes
+        limit = self._config.disk_limit()
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             used = await asyncio.to_thread(used_bytes, self._work.shared(), max_entries=MAX_ENTRIES)
