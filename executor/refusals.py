@@ -66,13 +66,13 @@ def told(url: str) -> Iterator[None]:
         yield
     except WebError as exc:
         raise type(exc)(f"{host}: {exc}", exc.status) from exc
+    except aiohttp.ClientConnectorError as exc:
+        raise _unconnected(host, exc) from exc
     except tuple(USELESS) as exc:
         text = next(text for kind, text in USELESS.items() if isinstance(exc, kind))
         raise WebError(f"{host}: {text}") from exc
     except TimeoutError as exc:
         raise PassingError(f"{host}: the server did not answer in time") from exc
-    except aiohttp.ClientConnectorError as exc:
-        raise _unconnected(host, exc) from exc
     except aiohttp.ClientError as exc:
         raise PassingError(f"{host}: the connection broke ({type(exc).__name__})") from exc
 

@@ -22,6 +22,7 @@ ATTEMPTS = 3
 FIRST_WAIT_SECONDS = 1.0
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 60
+DNS_SECONDS = 10
 MAX_ANSWER_BYTES = 10 * 2**20
 
 Result = TypeVar("Result")
@@ -86,7 +87,9 @@ class Web:
         """Made late: most jobs need none."""
         if self._made is None:
             self._made = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(socket_factory=self._socket),
+                connector=aiohttp.TCPConnector(
+                    socket_factory=self._socket, ttl_dns_cache=DNS_SECONDS
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS

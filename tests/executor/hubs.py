@@ -5,7 +5,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -46,7 +46,7 @@ class HubSite:
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
         self.asked: list[tuple[str, str, dict[str, str]]] = []
-        self.trouble: dict[str, web.Response] = {}
+        self.trouble: dict[str, dict[str, Any]] = {}
         self.stalled = asyncio.Event()
         self.cdn_host = "localhost"
         self._closing = asyncio.Event()
@@ -82,7 +82,7 @@ class HubSite:
     async def _on_hub(self, request: web.Request) -> web.StreamResponse:
         self._note("hub", request)
         if request.path in self.trouble:
-            return self.trouble[request.path]
+            return web.Response(**self.trouble[request.path])
         if request.path == "/api/models/org/stalled":
             self.stalled.set()
             await self._closing.wait()
@@ -131,7 +131,7 @@ class HubSite:
         if repo.gated:
             return web.Response(status=403, headers={"X-Error-Code": "GatedRepo"})
         assert commit == COMMIT, "files are asked for by commit"
-        place = f"cache/{kind or 'model'} {name}/{path}"
+        place = quote(f"cache/{kind or 'model'} {name}/{path}")
         headers = {"X-Repo-Commit": COMMIT, "ETag": '"etag"', "Location": f"/{place}"}
         if path in repo.lfs:
             size = str(len(repo.files[path]))
