@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx2
-from huggingface_hub import HfApi, hf_hub_url, set_client_factory
+from huggingface_hub import HfApi, constants, hf_hub_url, set_client_factory
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -22,6 +22,9 @@ from compute_horde.volumes import taint
 from executor.refusals import WebError
 from executor.wanted import HubFile, Limits, Wanted
 from executor.web import Reply
+
+# Else it asks for a list of programs, to tell the hub which of them we are.
+constants.HF_HUB_DISABLE_TELEMETRY = True
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Encodings and connections end at our own client.
