@@ -43,14 +43,14 @@ class Repo:
 class HubSite:
     """`repos` by type and id, such as `model org/name`; `asked` is all that came, with where."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
         self.repos: dict[str, Repo] = {}
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.trouble: dict[str, dict[str, Any]] = {}
         self.stalled = asyncio.Event()
         self.cdn_host = "localhost"
         self._closing = asyncio.Event()
-        self._hub = TestServer(self._app(self._on_hub), host="127.0.0.1")
+        self._hub = TestServer(self._app(self._on_hub), host="127.0.0.1", port=port)
         self._cdn = TestServer(self._app(self._on_cdn), host="127.0.0.1")
 
     def _app(self, handler: Any) -> web.Application:
