@@ -38,14 +38,16 @@ class Promise:
 
 PROMISES: dict[ExecutorClass, Promise] = {
     ExecutorClass.spin_up_4min__gpu_24gb: Promise(
-        "S", timedelta(seconds=240), gpu=True, vram_gb=24, disk_gb=32, tmp_gb=8, shm_gb=8
+        "S", timedelta(seconds=240), gpu=True, vram_gb=24, disk_gb=64, tmp_gb=8, shm_gb=8
     ),
     ExecutorClass.always_on__gpu_24gb: Promise(
-        "A", timedelta(seconds=3), gpu=True, vram_gb=24, disk_gb=32, tmp_gb=8, shm_gb=8
+        "A", timedelta(seconds=3), gpu=True, vram_gb=24, disk_gb=64, tmp_gb=8, shm_gb=8
     ),
     ExecutorClass.always_on__llm__a6000: Promise(
-        "L", timedelta(seconds=30), gpu=True, vram_gb=48, disk_gb=64, tmp_gb=8, shm_gb=8
+        "L", timedelta(seconds=30), gpu=True, vram_gb=48, disk_gb=192, tmp_gb=8, shm_gb=8
     ),
     ExecutorClass.always_on__test: Promise("T", timedelta(seconds=3)),
-    ExecutorClass.always_on__cpu__8c__16gb: Promise("C", timedelta(seconds=30), cores=8, ram_gb=16),
+    ExecutorClass.always_on__cpu__8c__16gb: Promise(
+        "C", timedelta(seconds=30), cores=8, ram_gb=16, disk_gb=32
+    ),
 }

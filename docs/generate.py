@@ -116,10 +116,11 @@ def _protocol() -> Iterator[str]:
         yield ", ".join(f"`{value}`" for value in word) + "\n"
     yield "## Executor classes\n"
     rows = (
-        (f"`{k}`", p.code, p.spin_up.seconds, p.vram_gb, p.cores, p.ram_gb)
+        (f"`{k}`", p.code, p.spin_up.seconds, p.vram_gb, p.cores, p.ram_gb, p.disk_gb)
         for k, p in PROMISES.items()
     )
-    yield from _table("class", "letter", "spin-up, s", "GPU GB", "cores", "RAM GB", rows=rows)
+    heads = ("class", "letter", "spin-up, s", "GPU GB", "cores", "RAM GB", "disk GB")
+    yield from _table(*heads, rows=rows)
 
 
 def _lifecycle() -> Iterator[str]:

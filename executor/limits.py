@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from compute_horde.hardware import PROMISES, ExecutorClass
 from executor.config import GIB, Config
 
-MEMORY_SHARE = 0.9
+MEMORY_SHARE = DISK_SHARE = 0.9
+SMALLEST = ExecutorClass.always_on__test
 KILLED = 137
 FILE_TOO_LARGE = 153
 # How programs complain; a hint only, since a job can print what it likes.
@@ -41,11 +42,21 @@ def of(asked: ExecutorClass, config: Config) -> Limits:
         memory=memory,
         cpus=_cpus(config.cpus or promise.cores, config),
         pids=config.pids or promise.pids,
-        disk=config.disk_max_bytes or promise.disk_gb * GIB,
+        disk=config.disk_max_bytes or _disk(promise.disk_gb, config),
         files=config.disk_max_files or promise.files,
         tmp=config.tmp_bytes or promise.tmp_gb * GIB,
         shm=min(config.shm_bytes or promise.shm_gb * GIB, memory),
     )
+
+
+def inputs_of(config: Config) -> int:
+    """Bytes that all the volumes of a job may fill, unpacked."""
+    known = config.executor_class or SMALLEST
+    return config.unpacked_max_bytes or of(known, config).disk // 2
+
+
+def _disk(promised_gb: int, config: Config) -> int:
+    return min(promised_gb * GIB, int(config.total_disk() * DISK_SHARE))
 
 
 def _memory(promised_gb: int | None, config: Config) -> int:

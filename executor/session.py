@@ -136,6 +136,9 @@ class Session:
                 await self._line.say(last)
 
     async def _work(self, offered: JobOffered) -> JobFinished:
+        # What a job may fill depends on its class.
+        sized = {"executor_class": self._config.executor_class or offered.executor_class}
+        self._config = self._config.model_copy(update=sized)
         live = self._live = Live(self._line.say, offered.job_uuid, lambda: self._stage)
         self._beside.append(live.start())
         fetching = await self._checked(offered)

@@ -66,7 +66,7 @@ class Config(BaseSettings):
         default={ExecutorClass.always_on__test: 1}, description="how many executors per class"
     )
     executor_image: str = Field(
-        "ghcr.io/computehorde/executor:latest", description="what the docker manager runs"
+        "computehorde/executor:latest", description="what the docker manager runs"
     )
     docker_servers: Path | None = Field(None, description="YAML file of executor hosts")
     docker_host: str = Field(

@@ -18,7 +18,8 @@ def test_a_job_gets_what_its_class_promises_as_far_as_it_is_there():
     most = int(0.9 * config.total_memory())
     assert limits.of(CPU, config).memory == min(16 * GIB, most)
     given = limits.of(GPU, config)
-    assert (given.memory, given.cpus, given.disk) == (most, None, 32 * GIB)
+    disk = min(64 * GIB, int(0.9 * config.total_disk()))
+    assert (given.memory, given.cpus, given.disk) == (most, None, disk)
     assert (given.pids, given.files, given.tmp) == (4096, 500_000, 8 * GIB)
 
 
@@ -33,6 +34,12 @@ def test_an_operator_may_give_another_number_of_each():
         shm_bytes=6,
     )
     assert limits.of(GPU, config) == Limits(1000, 0.5, 2, 3, 4, 5, 6)
+
+
+def test_inputs_take_half_of_the_disk_unless_an_operator_says_otherwise():
+    assert limits.inputs_of(Config(executor_class=CPU)) == limits.of(CPU, Config()).disk // 2
+    assert limits.inputs_of(Config()) == limits.of(TEST, Config()).disk // 2
+    assert limits.inputs_of(Config(unpacked_max_bytes=10)) == 10
 
 
 def test_shared_memory_is_part_of_the_memory():
