@@ -1,9 +1,13 @@
-"""From an exception to the message that names the guilty: the only place."""
+"""From an exception to the message that names the guilty, and from that to the fault."""
 
+from compute_horde import faults
 from compute_horde.errors import Cancelled, HordeError, JobError
+from compute_horde.faults import Fault
 from compute_horde.protocol.extensions import JobCancelled
-from compute_horde.protocol.job import HordeFailed, JobFailed
+from compute_horde.protocol.job import HordeFailed, JobDeclined, JobFailed
 from compute_horde.vocabulary import FailureReason, HordeReason, Party, Stage
+
+Ending = JobFailed | HordeFailed | JobCancelled
 
 TIMEOUT_TEXT = {
     Stage.VOLUME_DOWNLOAD: "Download time exceeded",
@@ -11,8 +15,6 @@ TIMEOUT_TEXT = {
     Stage.EXECUTION: "Job container timed out during execution",
     Stage.RESULT_UPLOAD: "Upload time exceeded",
 }
-
-Ending = JobFailed | HordeFailed | JobCancelled
 
 
 def failure(error: BaseException, *, job_uuid: str, seen_by: Party, during: Stage) -> Ending:
@@ -50,6 +52,24 @@ def failure(error: BaseException, *, job_uuid: str, seen_by: Party, during: Stag
         message=detail,
         context=context | {"stage": str(during)},
     )
+
+
+def fault_of(message: Ending | JobDeclined, said_by: Party) -> Fault:
+    """Whose fault an ending is.
+
+    `said_by` is from whom we have the message: what a miner says others reported counts as its own.
+    """
+    match message:
+        case JobFailed():
+            return faults.of_failure(message.reason, message.stage)
+        case HordeFailed():
+            trusted = said_by not in {Party.MINER, Party.EXECUTOR}
+            reporter = message.reported_by if trusted else said_by
+            return faults.of_horde(message.reason, reporter, message.context)
+        case JobDeclined():
+            return faults.of_rejection(message.reason, said_by)
+        case JobCancelled():
+            return faults.CANCELLED
 
 
 def _job_failed(error: JobError, *, job_uuid: str, during: Stage) -> JobFailed:

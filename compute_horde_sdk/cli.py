@@ -2,15 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from compute_horde_sdk import cancel, console, exits, folders
+from compute_horde_sdk import cancel, console, exits, folders, printing
 from compute_horde_sdk.client import ComputeHordeClient
 from compute_horde_sdk.errors import ComputeHordeError, ComputeHordeJobTimeoutError
 from compute_horde_sdk.exits import EXIT_CODES, Exit
@@ -18,11 +19,10 @@ from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.run import (
     ARTIFACTS_DIR,
     NAMESPACE,
-    alone,
-    connected,
     run,
 )
 from compute_horde_sdk.spec import DOWNLOAD_SECONDS, EXECUTION_SECONDS, UPLOAD_SECONDS
+from compute_horde_sdk.whom import EnvFile, Hotkey, Url, Validator, Whom
 
 T = TypeVar("T")
 
@@ -42,33 +42,7 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Whom:
-    """Whom to ask, and as whom, as far as the options say."""
-
-    env_file: str | None
-    facilitator_url: str | None
-    hotkey: str | None
-    validator_hotkey: str | None
-
-    def asked(self, question: Callable[[ComputeHordeClient], Coroutine[Any, Any, T]]) -> T:
-        """The answer of a client for these options and the environment."""
-        client, _ = connected(**asdict(self))
-
-        async def ask() -> T:
-            async with client:
-                return await question(client)
-
-        return alone(ask)
-
-
 Words = list[str] | None
-EnvFile = Annotated[str | None, typer.Option("--env-file", help="File of KEY=VALUE lines.")]
-Url = Annotated[str | None, typer.Option("--facilitator-url", help="The facilitator to ask.")]
-Hotkey = Annotated[str | None, typer.Option("--hotkey-file", help="Unencrypted hotkey file.")]
-Validator = Annotated[
-    str | None, typer.Option("--validator-hotkey", help="SS58 address of the validator.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Outputs = Annotated[
     Words,
@@ -111,6 +85,14 @@ Timeout = Annotated[
 Page = Annotated[int, typer.Option(min=1, help="Which page.")]
 Limit = Annotated[int, typer.Option(min=1, max=256, help="Jobs on a page.")]
 Uuid = Annotated[str, typer.Argument(help="The job's uuid, as `run` or `jobs` print it.")]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job ends.")]
+Start = Annotated[
+    int, typer.Option("--from", min=0, metavar="CURSOR", help="Leave out so many bytes.")
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Append to this file, which may have the beginning."),
+]
 Wait = Annotated[bool, typer.Option("-w", "--wait", help="Wait until it ends.")]
 
 
@@ -162,8 +144,41 @@ def run_command(
         **asdict(whom),
     )
     with console.Progress() as progress:
-        result = _explained(lambda: request(status_callback=progress), progress, whom)
-    _finish(result.job, wanted, where, as_json=as_json)
+        output = printing.Output(progress.aside)
+        watched = partial(
+            request,
+            status_callback=progress,
+            progress_callback=progress.made,
+            output_callback=None if as_json else output,
+        )
+        result = _explained(watched, progress, whom)
+    _finish(result.job, wanted, where, as_json=as_json, output=output)
+
+
+@app.command(
+    "logs",
+    help="Print what a job printed, stdout and stderr as they came; with --follow until it ends."
+    "\n\n" + SETTINGS,
+)
+def logs_command(
+    uuid: Uuid,
+    *,
+    follow: Follow = False,
+    start: Start = 0,
+    output: LogFile = None,
+    env_file: EnvFile = None,
+    facilitator_url: Url = None,
+    hotkey_file: Hotkey = None,
+    validator_hotkey: Validator = None,
+) -> None:
+    if start and output:
+        raise typer.BadParameter("--from goes with stdout; a file is gone on with at its end")
+    whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
+
+    async def read(client: ComputeHordeClient) -> None:
+        await printing.copy(client.job(uuid), follow=follow, start=start, target=output)
+
+    _explained(lambda: whom.asked(read))
 
 
 @app.command(help="List your jobs, newest first.\n\n" + SETTINGS)
@@ -296,16 +311,19 @@ def _stop(code: int, message: str) -> NoReturn:
 
 
 def _finish(
-    job: ComputeHordeJob, wanted: dict[str, str], artifacts_dir: str | None, *, as_json: bool
+    job: ComputeHordeJob,
+    wanted: dict[str, str],
+    artifacts_dir: str | None,
+    *,
+    as_json: bool,
+    output: printing.Output | None = None,
 ) -> NoReturn:
     """Pass on an ended job's output, artifacts and exit code."""
     code = exits.code(job)
     if as_json:
         print(json.dumps(console.as_json(job) | {"exit_code": code}), flush=True)
     elif job.result is not None:
-        sys.stdout.write(job.result.stdout)
-        sys.stdout.flush()
-        sys.stderr.write(job.result.stderr)
+        (output or printing.Output()).finish(job.result)
     if not job.status.is_successful():
         _stop(code, console.error_line(job))
     _bring(job, wanted, artifacts_dir)

@@ -157,6 +157,10 @@ class ComputeHordeClient:
         answer = await self.facilitator.get(f"api/v1/jobs/{_plain(job_uuid)}/")
         return ComputeHordeJob.from_answer(self, answer)
 
+    def job(self, job_uuid: str) -> ComputeHordeJob:
+        """One of this hotkey's jobs, of which nothing is asked yet: to read its logs."""
+        return ComputeHordeJob(self, _plain(job_uuid), [])
+
     async def get_jobs(self, page: int = 1, page_size: int = PAGE_SIZE) -> list[ComputeHordeJob]:
         """One page of this hotkey's jobs; `ComputeHordeNotFoundError` beyond the last one."""
         return (await self._page(page, page_size))[0]

@@ -36,7 +36,7 @@ MAX_ERROR_BYTES = 64 * 2**10
 SHOWN_ERROR_CHARS = 500
 # Said by a facilitator that knows our extensions, in each of its answers; and by us in requests.
 EXTENSIONS_HEADER = "X-CH-Extensions"
-OURS = "cancel"
+OURS = "cancel, output"
 IDEMPOTENCY = "idempotency-key"
 NO_VALIDATOR = b"Could not select Validator"
 

@@ -146,6 +146,12 @@ def own_statuses(uuid: str, hotkey: str) -> list[Told] | None:
     return told(events) or None
 
 
+def validator_of(uuid: str, hotkey: str) -> str | None:
+    """The validator that has a job of this user, or None."""
+    jobs = Job.objects.filter(uuid=uuid, hotkey=hotkey)
+    return jobs.values_list("validator_id", flat=True).first()
+
+
 def own_jobs(
     hotkey: str, uuids: Sequence[str], tag: str | None, client: Client, *, first: int, size: int
 ) -> tuple[int, list[dict[str, Any]]]:
@@ -254,7 +260,9 @@ def stuck(*, absent: Iterable[str], now: datetime, patience: timedelta) -> list[
 def evict(*, now: datetime, keep: timedelta, keep_nonces: timedelta) -> int:
     """Delete a few of the jobs and nonces nobody needs any more; how many jobs it were."""
     SpentNonce.objects.filter(spent_at__lt=now - keep_nonces).delete()
-    old = Job.objects.filter(created_at__lt=now - keep).exclude(state__in=UNFINISHED)
+    # However long a job took, its owner has time to read how it ended.
+    old = Job.objects.filter(created_at__lt=now - keep, state_since__lt=now - keep)
+    old = old.exclude(state__in=UNFINISHED)
     uuids = list(old.order_by("created_at").values_list("pk", flat=True)[:EVICT_AT_ONCE])
     Job.objects.filter(pk__in=uuids).delete()
     return len(uuids)

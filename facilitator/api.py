@@ -11,7 +11,9 @@ from ninja.parser import Parser
 from pydantic import BaseModel
 
 from compute_horde import frames
-from facilitator import actions, events, login, orders
+from compute_horde.protocol import extensions
+from compute_horde.vocabulary import Extension
+from facilitator import actions, events, login, orders, tails
 from facilitator.clients import client_of
 from facilitator.login import Bearer
 from facilitator.patience import promptly
@@ -22,6 +24,7 @@ PAGE_SIZE = 10
 MAX_PAGE_SIZE = 256
 MAX_PAGE = 10**6
 MAX_EVENT_DIGITS = 19
+MAX_EVENT = 2**62
 EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 CANCEL = (
@@ -75,11 +78,38 @@ async def job_events(
     request: HttpRequest,
     job_uuid: str,
     last_event_id: str = Header("0", alias="Last-Event-ID"),
+    announced: str = Header("", alias=extensions.CLIENT_HEADER),
 ) -> StreamingHttpResponse:
-    is_ours = last_event_id.isdecimal() and len(last_event_id) <= MAX_EVENT_DIGITS
-    after = int(last_event_id) if is_ours else 0
-    client = client_of(request.headers)
-    stream = await events.listen(_uuid(job_uuid), request.auth, after, client)
+    wants_progress = Extension.OUTPUT in extensions.in_header(announced)
+    stream = await events.listen(
+        _uuid(job_uuid),
+        request.auth,
+        _number(last_event_id),
+        client_of(request.headers),
+        progress=wants_progress,
+    )
+    return _streamed(stream)
+
+
+@router.get("/jobs/{job_uuid}/logs", summary="What a job prints, as it prints it")
+async def job_logs(
+    request: HttpRequest,
+    job_uuid: str,
+    last_event_id: str = Header("", alias="Last-Event-ID"),
+    start: str = Query("0", alias="from"),
+    follow: bool = True,  # noqa: FBT001, FBT002 (a query parameter)
+) -> StreamingHttpResponse:
+    position = _number(last_event_id or start)
+    return _streamed(await tails.read(_uuid(job_uuid), request.auth, position, follow=follow))
+
+
+def _number(text: str) -> int:
+    """Where a client wants to go on; the beginning unless that is a number of ours."""
+    is_ours = text.isdecimal() and len(text) <= MAX_EVENT_DIGITS
+    return min(int(text), MAX_EVENT) if is_ours else 0
+
+
+def _streamed(stream: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=EVENT_HEADERS)
 
 

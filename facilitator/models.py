@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from compute_horde.django import job_record
 from compute_horde.django.job_record import JobRecord
+from compute_horde.vocabulary import Stream
 
 
 class Validator(models.Model):
@@ -86,6 +87,30 @@ class JobEvent(job_record.JobEvent):
         constraints = [
             models.UniqueConstraint(fields=["job", "state"], name="each_status_once"),
         ]
+
+
+class JobPiece(models.Model):
+    """A part of what a job printed; all parts in order are one text, whose bytes are counted.
+
+    `source_end` counts the bytes that the job itself printed up to here, with those that were lost.
+    """
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="pieces")
+    number = models.IntegerField()
+    position = models.BigIntegerField()
+    end = models.BigIntegerField()
+    source_end = models.BigIntegerField()
+    stream = models.CharField(max_length=6, choices=[(one, one) for one in Stream])
+    text = models.TextField()
+    is_gap = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "position"], name="each_byte_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} from {self.position}"
 
 
 class CheatReport(models.Model):

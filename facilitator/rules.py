@@ -314,12 +314,14 @@ def _result(last: Told) -> dict[str, Any]:
 def _server(told: Sequence[Told]) -> dict[str, Any]:
     """Where the job serves, once it does."""
     found = (
-        one.report.metadata.streaming_details
+        one.report.metadata
         for one in told
         if one.report.metadata and one.report.metadata.streaming_details
     )
-    server = next(found, None)
-    return {
+    metadata = next(found, None)
+    server = metadata.streaming_details if metadata else None
+    proof = metadata.streaming_proof if metadata else None
+    return ({"streaming_proof": proof.model_dump(mode="json")} if proof else {}) | {
         "streaming_server_cert": (server and server.streaming_server_cert) or "",
         "streaming_server_address": (server and server.streaming_server_address) or "",
         "streaming_server_port": (server and server.streaming_server_port) or 0,

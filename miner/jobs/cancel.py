@@ -52,7 +52,7 @@ async def _say_again(uuid: str, validator: str, ear: Ear) -> None:
     if row is None or row.validator_hotkey != validator:
         raise _unknown(uuid)
     for text in await in_database(ledger.facts_of, uuid):
-        ear.tell(text)
+        ear.tell(text, uuid)
 
 
 def _unknown(uuid: str) -> ProtocolError:

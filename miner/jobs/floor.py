@@ -26,6 +26,8 @@ from miner.jobs.relay import Relay
 log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 0.25
+# All that a job prints is told before these.
+PRINTED = lifecycle.FINAL | {JobState.EXECUTION_DONE}
 
 
 class Floor:
@@ -129,7 +131,7 @@ class Floor:
 
     async def unclosed(
         self, validator: str, ended_after: timedelta, peer: frozenset[Extension]
-    ) -> AsyncIterator[str]:
+    ) -> AsyncIterator[tuple[str, str]]:
         """All that was said of jobs their validator has not closed, in order, as it was sent.
 
         Without what a `peer` that announced these extensions would not understand.
@@ -139,7 +141,12 @@ class Floor:
         for uuid in await in_database(ledger.pending, validator, since):
             for text in await in_database(ledger.facts_of, uuid):
                 if peer.issuperset(Extension) or understood(MINER_TO_VALIDATOR.decode(text), peer):
-                    yield text
+                    yield uuid, text
+
+    def is_printing(self, uuid: str) -> bool:
+        """Whether more may come of what the job prints."""
+        job = self._jobs.get(uuid)
+        return job is not None and job.state not in PRINTED
 
     def _advance(self, job: LiveJob, fact: JobMessage) -> bool:
         """Whether the fact is new; if so it is in the job's state and on its way to the row."""

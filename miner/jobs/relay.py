@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from compute_horde.protocol.extensions import understood
-from compute_horde.protocol.message import Message
+from compute_horde.protocol.message import JobMessage, Message
 from compute_horde.vocabulary import Extension
 
 
@@ -12,7 +12,7 @@ class Ear(Protocol):
 
     extensions: frozenset[Extension]
 
-    def tell(self, text: str) -> None: ...
+    def tell(self, text: str, job_uuid: str) -> None: ...
 
     async def say(self, message: Message) -> None: ...
 
@@ -35,7 +35,7 @@ class Relay:
         if not ears:
             self._ears.pop(validator, None)
 
-    def tell(self, validator: str, spoken_on: Ear | None, message: Message) -> None:
+    def tell(self, validator: str, spoken_on: Ear | None, message: JobMessage) -> None:
         """Tell the socket on which the validator last spoke of the job, and all opened since.
 
         The first may be dead without our knowing, and a validator may open one socket per job;
@@ -47,4 +47,4 @@ class Relay:
         text = message.encode()
         for ear in ears[since:]:
             if understood(message, ear.extensions):
-                ear.tell(text)
+                ear.tell(text, message.job_uuid)

@@ -19,6 +19,7 @@ from validator.jobs import rules
 from validator.jobs.conversation import Deal, Issued, as_message, converse, say_if_there
 from validator.jobs.diary import Diary, NotOursError
 from validator.jobs.drive import Step
+from validator.jobs.intervals import Meter
 from validator.jobs.ledger import Fact
 from validator.jobs.lines import MinerLine
 from validator.jobs.live import LiveJob
@@ -37,7 +38,9 @@ class Terms:
     signers: frozenset[str]
     patience: rules.Patience
     queue_seconds: float
+    interval: timedelta
     max_request_age: timedelta
+    streaming_images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +156,10 @@ class Conductor:
                 deadline=None if offer.started else job.deadline,
                 cancelled=job.cancelled,
             )
-            async with aclosing(steps):
+            meter = self._meter(job, offer.deal, line)
+            async with aclosing(steps), meter.running():
                 async for step in steps:
+                    meter.heed(step)
                     self._heed(job, offer.deal, step)
         except LineLost as exc:
             log.info("offer not made", extra={"job": job.uuid, "problem": str(exc)})
@@ -162,6 +167,21 @@ class Conductor:
             return
         if job.state in FINAL:
             await self._settle(job, line)
+
+    def _meter(self, job: LiveJob, deal: Deal, line: MinerLine) -> Meter:
+        async def record(issued: Issued) -> None:
+            self._diary.hear(job.kind, job.move(receipts=(issued,)))
+            await self._diary.settled(job.uuid)
+
+        return Meter(
+            job.worked,
+            deal,
+            line,
+            limit=_price(job),
+            length=self._terms.interval,
+            now=now,
+            record=record,
+        )
 
     def _heed(self, job: LiveJob, deal: Deal, step: Step) -> None:
         """One step of the conversation: remember it, or go on to another miner."""
@@ -186,7 +206,7 @@ class Conductor:
         """It was offered the job in another life, so nobody else may be given it."""
         text = f"The miner {deal.miner} left the subnet with the job"
         fact = job.ending(HordeError(HordeReason.MINER_CONNECTION_FAILED, text))
-        receipts = (deal.finished(NOTHING, now()),)
+        receipts = (deal.finished(job.worked.earned, now()),)
         self._diary.hear(job.kind, job.move(fact, receipts=receipts))
 
     def _declined(self, job: LiveJob, miner: str, declined: JobDeclined) -> None:
@@ -220,8 +240,14 @@ def _last_word(job: LiveJob, problem: RejectionError | HordeError | Cancelled) -
 
 
 def _score(job: LiveJob, step: Step, began: datetime | None) -> Decimal:
-    if job.kind is not Job.Kind.ORGANIC:
-        return NOTHING
-    if step.state is JobState.CANCELLED:
-        return used(job.request, began=began, until=job.cancelled_at or now())
-    return price(job.request) if isinstance(step.message, JobFinished) else NOTHING
+    """All of it when it is done; of what broke off, what was worked and accounted for."""
+    if isinstance(step.message, JobFinished):
+        return _price(job)
+    if step.state is JobState.CANCELLED and job.kind is Job.Kind.ORGANIC:
+        until = job.cancelled_at or now()
+        return max(used(job.request, began=began, until=until), job.worked.earned)
+    return job.worked.earned
+
+
+def _price(job: LiveJob) -> Decimal:
+    return price(job.request) if job.kind is Job.Kind.ORGANIC else NOTHING

@@ -109,6 +109,11 @@ class Desk:
         for row in rows:
             self._adopt(row)
 
+    def miner_of(self, uuid: str) -> str | None:
+        """Who has a user's job that goes on; empty when nobody has it yet."""
+        job = self._live.get(uuid)
+        return job.miner if job and job.kind is Job.Kind.ORGANIC else None
+
     async def close(self) -> None:
         """Stop conducting; the rows tell the next process how to go on."""
         for task in self._tasks:
@@ -134,6 +139,7 @@ class Desk:
         rules.check_request(
             request, allowed=self._signers, now=now(), max_age=self._terms.max_request_age
         )
+        rules.check_streaming(request, self._terms.streaming_images)
 
     async def _refuse(self, job: LiveJob, refusal: RejectionError) -> None:
         log.info("job refused", extra={"job": job.uuid, "reason": str(refusal)})

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from compute_horde.blame import Ending, failure
 from compute_horde.deadlines import Budget, timed_out
 from compute_horde.errors import Cancelled, HordeError
+from compute_horde.faults import Cause
 from compute_horde.lifecycle import CLAIMS, FINAL, IllegalTransition, advance, is_repeat
 from compute_horde.protocol.message import JobMessage
 from compute_horde.vocabulary import HordeReason, JobState, Party, Stage
@@ -80,7 +81,9 @@ async def drive(
             state = advance(state, message)
         except IllegalTransition as exc:
             wrong = HordeError(
-                HordeReason.GENERIC_ERROR, f"The miner broke the order of messages: {exc}"
+                HordeReason.GENERIC_ERROR,
+                f"The miner broke the order of messages: {exc}",
+                context=Cause.BROKEN_ORDER.context,
             )
             message, said_by = _own_verdict(job_uuid, state, wrong), Party.VALIDATOR
             state = advance(state, message)

@@ -69,7 +69,7 @@ class FacilitatorLine:
             await self._log_in(line)
             self._wait = FIRST_WAIT_SECONDS
             log.info("facilitator line open", extra={"unacknowledged": len(self._outbox)})
-            self._outbox.reopen()
+            self._outbox.reopen(output=Extension.OUTPUT in self.extensions)
             async with _beside(self._heartbeat(line)), _beside(self._speak(line)):
                 async for message in line.listen():
                     self._hear(message)
@@ -92,11 +92,11 @@ class FacilitatorLine:
         report = self._outbox.answered()
         if message.status == "error":
             log.warning(
-                "facilitator refused a status",
-                extra={"report": report and f"{report.uuid} {report.status}",
+                "facilitator refused a report",
+                extra={"report": report and report.encode()[:200],
                        "errors": [problem.type for problem in message.errors]},
             )  # fmt: skip
-        if report is not None:
+        if isinstance(report, StatusReported):
             self._acknowledged(report)
 
     async def _speak(self, line: Line[FromFacilitator]) -> None:

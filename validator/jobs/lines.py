@@ -12,6 +12,7 @@ from compute_horde.adapters.websocket import Line, LineLost, line_to
 from compute_horde.errors import HordeError
 from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import Manifest
+from compute_horde.protocol.extensions import OutputPrinted, ProgressMade
 from compute_horde.protocol.handshake import GenericError, Unauthorized, ValidatorAuth
 from compute_horde.protocol.links import MINER_TO_VALIDATOR, FromMiner
 from compute_horde.protocol.message import JobMessage, Message
@@ -47,6 +48,7 @@ class Ears:
     manifest: Callable[[str, Manifest], None] = lambda hotkey, manifest: None
     presence: Callable[[str], None] = lambda hotkey: None
     stray: Callable[["MinerLine", JobMessage], None] = lambda line, message: None
+    output: Callable[[str, OutputPrinted | ProgressMade], None] = lambda hotkey, said: None
 
 
 class MinerLine:
@@ -58,6 +60,8 @@ class MinerLine:
         self.address = address
         # What the miner understands beyond the published protocol, while it is connected.
         self.extensions: frozenset[Extension] = frozenset()
+        # How often it came; tells one connection from the next.
+        self.arrivals = 0
         self._validator = validator
         self._absence_seconds = absence_seconds
         self._ears = ears
@@ -171,12 +175,15 @@ class MinerLine:
                     "miner complains",
                     extra={"miner": self.address.hotkey, "details": message.details},
                 )
+            case OutputPrinted() | ProgressMade():
+                self._ears.output(self.address.hotkey, message)
             case JobMessage() if message.job_uuid in self._inboxes:
                 self._inboxes[message.job_uuid].put_nowait(message)
             case JobMessage():
                 self._ears.stray(self, message)
 
     def _arrived(self, line: Line[FromMiner]) -> None:
+        self.arrivals += self._line is not line
         self._line = line
         self._present.set()
         if self._giving_up:

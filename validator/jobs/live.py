@@ -11,6 +11,7 @@ from compute_horde.protocol.job import JobDeclined, JobRequested
 from compute_horde.signing import RequestSignature
 from compute_horde.vocabulary import JobState, Party, Stage
 from validator.jobs.conversation import Issued
+from validator.jobs.intervals import Worked
 from validator.jobs.ledger import Fact, Move
 from validator.jobs.models import Job
 from validator.jobs.rules import Wish
@@ -30,6 +31,7 @@ class LiveJob:
     shunned: set[str] = field(default_factory=set)
     last_decline: JobDeclined | None = None
     closing: Issued | None = None
+    worked: Worked = field(default_factory=Worked)
     cancelled_at: datetime | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -44,6 +46,7 @@ class LiveJob:
             job.miner,
             job.deadline,
             job.accepted_at,
+            worked=job.worked or Worked(),
         )
         if job.cancel_asked_at:
             live.cancel(job.cancel_asked_at)

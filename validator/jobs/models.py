@@ -8,6 +8,7 @@ from compute_horde.django.job_record import JobRecord
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import JobRequested
 from compute_horde.vocabulary import Party
+from validator.jobs.intervals import Worked
 
 CLASSES = [(one.value, one.value) for one in ExecutorClass]
 PARTIES = [(one.value, one.value) for one in Party]
@@ -44,6 +45,8 @@ class Job(JobRecord):
     cancel_asked_at = models.DateTimeField(
         null=True, help_text="when its owner, or an operator, wanted it ended"
     )
+    # Not a column: what its receipts say, filled in for whoever takes the job up again.
+    worked: Worked | None = None
 
     class Meta:
         ordering = ["-created_at"]

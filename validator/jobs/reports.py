@@ -110,7 +110,7 @@ def _metadata(message: Message | None, said_by: Party) -> StatusMetadata | None:
                 streaming_server_address=message.ip,
                 streaming_server_port=message.port,
             )
-            return StatusMetadata(streaming_details=server)
+            return StatusMetadata(streaming_details=server, streaming_proof=message.proof)
         case _:
             return None
 

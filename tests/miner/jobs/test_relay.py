@@ -20,7 +20,7 @@ class Socket:
         self.extensions = frozenset(extensions)
         self.told: list[str] = []
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, job_uuid: str) -> None:
         self.told.append(text)
 
     async def say(self, message) -> None:
