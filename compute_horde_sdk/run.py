@@ -93,7 +93,8 @@ def run(
             job = await client.create_job(spec, on_trusted_miner=trusted)
             async with Following(output_callback) as following:
                 heard = following.with_news(status_callback)
-                await job.wait(timeout, heard, progress_callback)
+                job.on_progress = progress_callback
+                await job.wait(timeout, heard)
             return job
 
     job = alone(one_job)
