@@ -12,12 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
-import pytest
+import httpx
 
 from compute_horde_sdk.v1 import ComputeHordeJob
 from localnet.state import read
-from tests.network.running import BUSYBOX, Running, memory, shell, until
+from tests.network.running import BUSYBOX, Running, shell, until
 
 LINES = 100_000
 BATCHES = 100
@@ -121,12 +120,21 @@ async def killed(network: Running, name: str, times: int, pause: float) -> None:
     for _ in range(times):
         before = network.pid(name)
         os.kill(before, signal.SIGKILL)
-        await until(partial(is_another, network, name, before), f"{name} is back")
+        await until(partial(is_another, network, name, before), f"{name} is back", 60)
+        await until(partial(answers, network), "the facilitator answers", 60)
         await asyncio.sleep(pause)
 
 
 def is_another(network: Running, name: str, before: int) -> bool:
     return any(one.name == name and one.pid not in {None, before} for one in read(network.home))
+
+
+def answers(network: Running) -> bool:
+    url = network.env["FACILITATOR_URL"].rstrip("/") + "/auth/nonce"
+    try:
+        return httpx.get(url, timeout=1).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def has_grown(file: Path, size: int) -> bool:
@@ -143,7 +151,9 @@ async def test_all_lines_arrive_whatever_is_killed(network: Running, tmp_path: P
     killing = asyncio.create_task(killed(network, "facilitator", KILLS, 1.5))
     for number in range(KILLS):
         async with followed(network, job.uuid, "-o", str(file)):
-            await until(partial(has_grown, file, size_of(file)), f"the file grows, time {number}", 60)
+            await until(
+                partial(has_grown, file, size_of(file)), f"the file grows, time {number}", 60
+            )
     await killing
     async with followed(network, job.uuid, "-o", str(file)) as last:
         _, err = await asyncio.wait_for(last.communicate(), 120)
