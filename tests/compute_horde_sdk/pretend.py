@@ -109,6 +109,11 @@ class Pretend:
         self.resumed_from: list[str | None] = []
         self.reports: list[dict[str, Any]] = []
         self.errors: dict[int, Any] = {}
+        # What every job prints, or None for a facilitator without logs; how often a reader of it
+        # hears one piece only, and whether the log never ends.
+        self.log: list[dict[str, Any]] | None = None
+        self.log_breaks = 0
+        self.log_goes_on = False
         self.extra_bytes = b""
         self._running: set[asyncio.Task[None]] = set()
 
@@ -126,6 +131,7 @@ class Pretend:
         app.router.add_get("/api/v1/jobs/", self._list)
         app.router.add_get("/api/v1/jobs/{uuid}/", self._read)
         app.router.add_get("/api/v1/jobs/{uuid}/events", self._events)
+        app.router.add_get("/api/v1/jobs/{uuid}/logs", self._logs)
         app.router.add_post("/api/v1/cheated-job/", self._report)
         return app
 
@@ -233,6 +239,27 @@ class Pretend:
                 await answer.write(b"event: end\ndata: {}\n\n")
                 return answer
             await changed.wait()
+
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        if self.log is None or request.match_info["uuid"] not in self.jobs:
+            return web.json_response({"detail": "Not found."}, status=404)
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        cursor = 0
+        for piece in self.log:
+            before, cursor = cursor, cursor + len(piece["text"].encode())
+            if before < int(request.query["from"]):
+                continue
+            await answer.write(f"id: {cursor}\ndata: {json.dumps(piece)}\n\n".encode())
+            if self.log_breaks:
+                self.log_breaks -= 1
+                request.transport.abort()
+                return answer
+        await answer.write(b"event: news from the future\ndata: {}\n\n")
+        if self.log_goes_on:
+            await asyncio.sleep(60)
+        await answer.write(b"event: end\ndata: {}\n\n")
+        return answer
 
     async def _report(self, request: web.Request) -> web.Response:
         report = await request.json()

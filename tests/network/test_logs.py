@@ -16,12 +16,13 @@ import httpx
 
 from compute_horde_sdk.v1 import ComputeHordeJob
 from localnet.state import read
-from tests.network.running import BUSYBOX, Running, shell, until
+from tests.network.running import BUSYBOX, Running, memory, shell, until
 
 LINES = 100_000
 BATCHES = 100
 KILLS = 10
 MEBIBYTE = 2**20
+FLOOD_BYTES = 200 * MEBIBYTE
 # Numbered lines, in batches spread over the time of the test.
 NUMBERED = """
 n=0
@@ -137,27 +138,67 @@ def answers(network: Running) -> bool:
         return False
 
 
-def has_grown(file: Path, size: int) -> bool:
-    return size_of(file) > size
+async def grown(file: Path, *, within_seconds: float) -> None:
+    """Wait until a reader has written something, unless it takes too long."""
 
+    def size() -> int:
+        return file.stat().st_size if file.exists() else 0
 
-def size_of(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0
+    before, give_up = size(), time.monotonic() + within_seconds
+    while size() == before and time.monotonic() < give_up:
+        await asyncio.sleep(0.05)
 
 
 async def test_all_lines_arrive_whatever_is_killed(network: Running, tmp_path: Path) -> None:
     file = tmp_path / "log"
-    job = await started(network, numbered(35), execution_time_limit_sec=100)
-    killing = asyncio.create_task(killed(network, "facilitator", KILLS, 1.5))
-    for number in range(KILLS):
+    job = await started(network, numbered(40), execution_time_limit_sec=100)
+    killing = asyncio.create_task(killed(network, "facilitator", KILLS, 0.5))
+    for _ in range(KILLS):
         async with followed(network, job.uuid, "-o", str(file)):
-            await until(
-                partial(has_grown, file, size_of(file)), f"the file grows, time {number}", 60
-            )
+            await grown(file, within_seconds=5)
     await killing
     async with followed(network, job.uuid, "-o", str(file)) as last:
-        _, err = await asyncio.wait_for(last.communicate(), 120)
+        _, err = await asyncio.wait_for(last.communicate(), 100)
         assert last.returncode == 0, err
     await job.wait(60)
     assert job.status == "completed", job.error
     assert file.read_text() == all_lines() == await log_of(job)
+
+
+async def test_a_restarted_validator_fills_in_what_it_missed(network: Running) -> None:
+    job = await started(network, numbered(6))
+    pieces = job.logs()
+    texts = [(await anext(pieces)).text]
+    network.kill("validator-listen")
+    texts += [piece.text async for piece in pieces]
+    await job.wait(60)
+    assert job.status == "completed", job.error
+    assert "".join(texts) == all_lines() == await log_of(job)
+
+
+async def test_a_flood_ends_and_stays_within_bounds(network: Running) -> None:
+    servers = ("miner", "validator-listen", "facilitator")
+    before = {name: memory(network.pid(name)) for name in servers}
+    flood = f"echo first; yes | head -c {FLOOD_BYTES}; echo last >&2"
+    job = await started(network, flood, execution_time_limit_sec=100)
+    most = dict.fromkeys(servers, 0)
+
+    def note() -> None:
+        for name in servers:
+            most[name] = max(most[name], memory(network.pid(name)))
+
+    ending = asyncio.create_task(job.wait(150))
+    while not ending.done():
+        note()
+        await asyncio.sleep(0.1)
+    await ending
+    assert job.status == "completed", job.error
+    pieces = [piece async for piece in job.logs(follow=False)]
+    note()
+    for name in servers:
+        assert most[name] - before[name] < 192 * MEBIBYTE, name
+    assert any(piece.is_gap for piece in pieces)
+    assert sum(len(piece.text) for piece in pieces) < FLOOD_BYTES
+    assert pieces[0].text.startswith("first\n")
+    again = await network.run(shell("echo again"))
+    assert await log_of(again) == again.result.stdout == "again\n"
