@@ -118,12 +118,15 @@ async def test_a_log_is_read_on_from_any_byte(network: Running) -> None:
 
 
 async def killed(network: Running, name: str, times: int, pause: float) -> None:
-    for _ in range(times):
+    """Every other time as soon as it is back, the others after it has worked for a moment."""
+    before = 0
+    for number in range(times):
+        await until(partial(is_another, network, name, before), f"{name} is back", 60)
+        if number % 2:
+            await until(partial(answers, network), "the facilitator answers", 60)
+            await asyncio.sleep(pause)
         before = network.pid(name)
         os.kill(before, signal.SIGKILL)
-        await until(partial(is_another, network, name, before), f"{name} is back", 60)
-        await until(partial(answers, network), "the facilitator answers", 60)
-        await asyncio.sleep(pause)
 
 
 def is_another(network: Running, name: str, before: int) -> bool:
