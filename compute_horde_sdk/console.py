@@ -7,9 +7,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from compute_horde.faults import of_failure, of_horde, of_rejection
+from compute_horde.vocabulary import FailureReason, HordeReason, Party, RejectionReason, Stage
 from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.phases import Phase
-from compute_horde_sdk.statuses import ComputeHordeJobStatusEntry, JobProgress
+from compute_horde_sdk.statuses import (
+    ComputeHordeHordeFailure,
+    ComputeHordeJobFailure,
+    ComputeHordeJobRejection,
+    ComputeHordeJobStatus,
+    ComputeHordeJobStatusEntry,
+    JobError,
+    JobProgress,
+)
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -29,6 +39,7 @@ WORDS = {
     "rejected": "rejected",
     "failed": "failed",
     "horde_failed": "failed by the network",
+    "cancelled": "cancelled",
 }
 
 
@@ -75,6 +86,10 @@ class Progress:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal to others."""
         self._over.set()
         if self._spinner is not None:
             self._spinner.stop()
@@ -156,12 +171,40 @@ def error_line(job: ComputeHordeJob) -> str:
     if error is None:
         return f"job {job.uuid} ended {job.status.value}, without a reason"
     stage = getattr(error, "stage", None)
+    if job.status is ComputeHordeJobStatus.CANCELLED:
+        return f"job {job.uuid} was cancelled{_used(job)}"
     party = getattr(error, "reported_by", None) or getattr(error, "rejected_by", None)
     where = f" during {stage}" if stage else ""
     who = f" (says the {party})" if party else ""
     return printable(
         f"job {job.uuid} ended {job.status.value}{where}{who}: {error.reason}: {error.message}"
+        f" [{_whose_fault(error)}]"
     )
+
+
+def _used(job: ComputeHordeJob) -> str:
+    """For how long a cancelled job had a machine."""
+    at = {entry.status: entry.created_at for entry in job.status_history}
+    ended, accepted = (
+        at.get(ComputeHordeJobStatus.CANCELLED),
+        at.get(ComputeHordeJobStatus.ACCEPTED),
+    )
+    if ended is None or accepted is None:
+        return " before a machine was found for it"
+    return f"; it had a machine for {(ended - accepted).total_seconds():.1f} s"
+
+
+def _whose_fault(error: JobError) -> str:
+    """Who is to blame, by the rules that validators go by, and what to do now."""
+    match error:
+        case ComputeHordeJobFailure():
+            fault = of_failure(FailureReason(error.reason), Stage(error.stage or ""))
+        case ComputeHordeHordeFailure():
+            reporter = Party(error.reported_by)
+            fault = of_horde(HordeReason(error.reason), reporter, error.context)
+        case ComputeHordeJobRejection():
+            fault = of_rejection(RejectionReason(error.reason), Party(error.rejected_by or ""))
+    return f"fault: {fault.blamed}; next step: {fault.advice}"
 
 
 def table(jobs: Iterable[ComputeHordeJob]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from compute_horde_sdk.client import ComputeHordeClient
     from compute_horde_sdk.logs import LogPiece
+    from compute_horde_sdk.streaming import Server, StreamingClient
 
 StatusCallback = Callable[["ComputeHordeJob", ComputeHordeJobStatusEntry], Awaitable[None] | None]
 ProgressCallback = Callable[["ComputeHordeJob", JobProgress], None]
@@ -57,6 +58,7 @@ class ComputeHordeJob:
         self.streaming_server_address = streaming_server_address
         self.streaming_server_port = streaming_server_port
         self.on_progress: ProgressCallback | None = None
+        self.streaming_proof: dict[str, Any] | None = None
         self.docker_image = ""
         self.executor_class = ""
 
@@ -106,10 +108,17 @@ class ComputeHordeJob:
                     await self._tell(status_callback)
             await self._fetch_result()
 
+    async def cancel(self) -> None:
+        """Have the job ended. It ends a moment later, as `wait` tells, with its output so far."""
+        told = await self._client.cancel_job(self.uuid)
+        self._append_unknown(told.status_history)
+        self.result = self.result or told.result
+
     async def wait_for_streaming(self, timeout: float | None = None) -> None:
         """Wait until the job serves; its address and certificate are known then.
 
-        Raises `ComputeHordeError` when the job ends without ever having served.
+        Raises `ComputeHordeError` when the job ends without ever having served, or when the server
+        is not the one that the job's miner and validator signed.
         """
         async with self._deadline(timeout, "start streaming"):
             if not self._has_streamed():
@@ -125,6 +134,46 @@ class ComputeHordeJob:
             raise ComputeHordeError(
                 f"job {self.uuid} ended {self.status.value} without streaming{cause}"
             )
+        if self.streaming_proof:
+            self._server(require_proof=True)
+
+    def streaming_client(
+        self, *, require_proof: bool = False, clock_skew_seconds: float = 30.0
+    ) -> "StreamingClient":
+        """An `httpx.AsyncClient` for the service of this job, once that serves.
+
+        It speaks to no other server and shows the job's certificate. A proof that comes with the
+        address is checked; `require_proof` refuses an address without one. Signed answers may be
+        `clock_skew_seconds` off our clock.
+        """
+        from compute_horde_sdk import streaming
+
+        return streaming.client_of(
+            self._server(require_proof=require_proof),
+            self.streaming_public_cert,
+            self.streaming_private_key,
+            clock_skew_seconds=clock_skew_seconds,
+        )
+
+    def _server(self, *, require_proof: bool) -> "Server":
+        """Where it serves; `ComputeHordeError` when that is unknown or not genuine."""
+        from compute_horde_sdk import streaming
+
+        address, port = self.streaming_server_address, self.streaming_server_port
+        if address is None or port is None or self.streaming_server_cert is None:
+            raise ComputeHordeError(
+                f"where job {self.uuid} serves is not known: await wait_for_streaming() first"
+            )
+        server = streaming.Server(self.uuid, address, port, self.streaming_server_cert)
+        proof = streaming.proof_from(self.streaming_proof)
+        if proof:
+            server.check(proof, self._client.compute_horde_validator_hotkey)
+        elif require_proof:
+            raise ComputeHordeError(
+                f"nobody signed where job {self.uuid} serves: its validator or the facilitator is "
+                "too old for that"
+            )
+        return server
 
     async def refresh_from_facilitator(self) -> None:
         """Ask the facilitator once where the job stands."""
@@ -142,7 +191,7 @@ class ComputeHordeJob:
         self._append_unknown(entries)
         self.docker_image = str(answer.get("docker_image") or self.docker_image)
         self.executor_class = str(answer.get("executor_class") or self.executor_class)
-        self._note_server(_server(answer))
+        self._note_server(_server(answer), answer.get("streaming_proof"))
         if self.status_history and not self.status.is_in_progress():
             result = results.result_from(
                 answer.get("stdout"),
@@ -164,9 +213,10 @@ class ComputeHordeJob:
     def _append(self, entry: ComputeHordeJobStatusEntry) -> None:
         self.status_history.append(entry)
         if entry.metadata and entry.metadata.streaming_details:
-            self._note_server(entry.metadata.streaming_details)
+            self._note_server(entry.metadata.streaming_details, entry.metadata.streaming_proof)
 
-    def _note_server(self, server: StreamingServer) -> None:
+    def _note_server(self, server: StreamingServer, proof: Any) -> None:
+        self.streaming_proof = proof or self.streaming_proof
         self.streaming_server_cert = server.streaming_server_cert or self.streaming_server_cert
         self.streaming_server_address = (
             server.streaming_server_address or self.streaming_server_address

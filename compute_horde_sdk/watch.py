@@ -32,8 +32,6 @@ LONGEST_POLL_SECONDS = 3.0
 # How long a facilitator may be away before a wait gives up.
 PATIENCE_SECONDS = 120.0
 NO_STREAM_HERE = frozenset({405, 406, 410, 501})
-# What we understand beside statuses.
-OURS = {"X-CH-Extensions": "output"}
 
 Snapshot = dict[str, Any]
 
@@ -97,7 +95,7 @@ class Watch:
 
     async def _pushed(self) -> AsyncGenerator[ComputeHordeJobStatusEntry | JobProgress, None]:
         path = f"api/v1/jobs/{self._uuid}/events"
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store", **OURS}
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self._last_event_id is not None:
             headers["Last-Event-ID"] = self._last_event_id
         async with self._facilitator.stream(path, headers, SAFETY_POLL_SECONDS) as response:

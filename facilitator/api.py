@@ -14,6 +14,7 @@ from compute_horde import frames
 from compute_horde.protocol import extensions
 from compute_horde.vocabulary import Extension
 from facilitator import actions, events, login, orders, tails
+from facilitator.clients import client_of
 from facilitator.login import Bearer
 from facilitator.patience import promptly
 from facilitator.refusal import Refusal
@@ -26,6 +27,11 @@ MAX_EVENT_DIGITS = 19
 MAX_EVENT = 2**62
 EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+CANCEL = (
+    "Signed in the `X-CH-*` headers, scope `FullRequest`, over the JSON text of"
+    ' `{"action": "cancel", "job_uuid": …}`. 202 while it is being cancelled, 200 when it has ended'
+    " already, 409 when its validator cannot. Harmless to repeat."
+)
 SIGNED = "The body is signed in the `X-CH-*` headers by the hotkey that logged in."
 
 
@@ -60,7 +66,8 @@ async def create_job(request: HttpRequest, body: JobBody) -> HttpResponse:
 
 @router.get("/jobs/{job_uuid}/", summary="One job")
 async def read_job(request: HttpRequest, job_uuid: str) -> HttpResponse:
-    job = await promptly(actions.own_job, _uuid(job_uuid), request.auth)
+    client = client_of(request.headers)
+    job = await promptly(actions.own_job, _uuid(job_uuid), request.auth, client)
     if job is None:
         raise _not_found()
     return JsonResponse(job)
@@ -74,8 +81,13 @@ async def job_events(
     announced: str = Header("", alias=extensions.CLIENT_HEADER),
 ) -> StreamingHttpResponse:
     wants_progress = Extension.OUTPUT in extensions.in_header(announced)
-    after = _number(last_event_id)
-    stream = await events.listen(_uuid(job_uuid), request.auth, after, progress=wants_progress)
+    stream = await events.listen(
+        _uuid(job_uuid),
+        request.auth,
+        _number(last_event_id),
+        client_of(request.headers),
+        progress=wants_progress,
+    )
     return _streamed(stream)
 
 
@@ -101,6 +113,12 @@ def _streamed(stream: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=EVENT_HEADERS)
 
 
+@router.post("/jobs/{job_uuid}/cancel/", summary="End a job", description=CANCEL)
+async def cancel_job(request: HttpRequest, job_uuid: str) -> HttpResponse:
+    status, job = await orders.cancel(request, _uuid(job_uuid), request.auth)
+    return JsonResponse(job, status=status)
+
+
 class Filters(BaseModel):
     """Which of the caller's jobs to list."""
 
@@ -122,7 +140,13 @@ async def list_jobs(request: HttpRequest, wanted: Query[Filters]) -> HttpRespons
         raise _no_page()
     uuids = [str(one) for one in wanted.uuid]
     count, jobs = await promptly(
-        actions.own_jobs, request.auth, uuids, wanted.tag, first=(page - 1) * size, size=size
+        actions.own_jobs,
+        request.auth,
+        uuids,
+        wanted.tag,
+        client_of(request.headers),
+        first=(page - 1) * size,
+        size=size,
     )
     if page > 1 and not jobs:
         raise _no_page()

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.urls import set_script_prefix
 
 # What clients may rely on beyond the published API: pushed statuses, creation safe to repeat,
-# what a job prints.
-EXTENSIONS = "events, idempotency-key, logs"
+# jobs cancelled, what a job prints.
+EXTENSIONS = "events, idempotency-key, cancel, logs"
 
 
 class LeanHandler(ASGIHandler):

@@ -87,6 +87,7 @@ def terms_of(config: Config) -> Terms:
         trusted=config.trusted,
         startup=timedelta(seconds=config.startup_seconds),
         grace=timedelta(seconds=config.grace_seconds),
+        streaming_images=config.streaming_images,
     )
 
 

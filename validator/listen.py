@@ -11,7 +11,9 @@ from django.utils import timezone
 from compute_horde.django import listen
 from compute_horde.django.database import close_threads, in_database
 from compute_horde.django.scribe import Scribe
+from compute_horde.django.sole import only
 from compute_horde.protocol.capacity import Manifest
+from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.message import JobMessage
@@ -32,6 +34,8 @@ from validator.network.actions import serving_miners, store_manifest
 
 log = logging.getLogger(__name__)
 
+SEAT = "validator listener"
+
 
 class Listener:
     """Everything in the process, connected."""
@@ -45,7 +49,11 @@ class Listener:
         self._switchboard = Switchboard(
             config.hotkey, absence_seconds=config.miner_absence_seconds, ears=ears
         )
-        self._roster = Roster(self._switchboard.reachable, self._switchboard.hurry)
+        self._roster = Roster(
+            self._switchboard.reachable,
+            self._switchboard.hurry,
+            most_per_class=config.most_executors_per_class,
+        )
         self._desk = Desk(_terms(config), self._roster, self._switchboard.line, self._diary)
         self._manifests: Scribe[str, Manifest] = Scribe(_remember_manifest)
         self._told_at: dict[str, datetime] = {}
@@ -78,6 +86,8 @@ class Listener:
             if notice.channel != JOBS:
                 await self._refresh_miners()
             self._desk.adopt(jobs)
+            if notice.channel != NETWORK:
+                await self._desk.heed_cancels()
 
     async def _refresh_miners(self) -> None:
         miners = await in_database(serving_miners, self._config.hotkey.ss58_address)
@@ -97,10 +107,12 @@ class Listener:
             if miner.is_news(self._told_at.get(miner.hotkey)):
                 self._roster.offer(miner.hotkey, miner.manifest)
 
-    def _heard(self, message: JobRequested | CheatReported) -> None:
+    def _heard(self, message: JobRequested | CheatReported | CancelRequested) -> None:
         match message:
             case JobRequested():
                 self._desk.start(self._desk.take(message))
+            case CancelRequested():
+                self._desk.start(self._desk.cancel(message))
             case CheatReported():
                 self._desk.start(in_database(note_cheat, message))
 
@@ -127,7 +139,9 @@ def _terms(config: Config) -> Terms:
         signers=frozenset({config.hotkey.ss58_address, *config.allowed_signers}),
         patience=config.patience,
         queue_seconds=config.queue_seconds,
+        interval=timedelta(seconds=config.interval_seconds),
         max_request_age=timedelta(seconds=config.max_request_age_seconds),
+        streaming_images=tuple(config.streaming_images),
     )
 
 
@@ -136,7 +150,7 @@ async def _remember_manifest(hotkey: str, manifests: list[Manifest]) -> None:
 
 
 async def _until_told_to_stop() -> None:
-    loop, work = asyncio.get_running_loop(), asyncio.create_task(Listener(config).run())
+    loop, work = asyncio.get_running_loop(), asyncio.create_task(only(SEAT, Listener(config).run))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, work.cancel)
     try:

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TOOLKIT = ("nvidia-container-toolkit", "--version")
 TOOLKIT_SECONDS = 5
+AUTO = "auto"
+GVISOR = "runsc"
 # The first release without CVE-2024-0132 and CVE-2025-23359.
 SAFE_TOOLKIT = (1, 17, 4)
 
@@ -53,6 +55,22 @@ async def confinement(engine: Engine, config: Config) -> None:
     if not any(o.startswith("name=seccomp") and "unconfined" not in o for o in options):
         raise _unsafe("the container engine does not confine containers with seccomp")
     _clear("seccomp", config)
+
+
+async def settled(config: Config, engine: Engine) -> Config:
+    """The settings with the runtime that jobs get here; an engine without it is refused."""
+    if not config.job_runtime:
+        return config
+    known = await engine.runtimes()
+    if config.job_runtime == AUTO:
+        return config.model_copy(update={"job_runtime": GVISOR if GVISOR in known else ""})
+    if config.job_runtime not in known:
+        raise ConfigurationError(
+            f"EXECUTOR_JOB_RUNTIME is {config.job_runtime!r}, which the container engine does not "
+            f"have: install it and name it in the engine's daemon.json, or set one of "
+            f"{', '.join(known)}"
+        )
+    return config
 
 
 async def gpu_toolkit(executor_class: ExecutorClass, config: Config) -> None:

@@ -237,6 +237,21 @@ async def test_a_streaming_jobs_address_is_shown(line, user):
     assert job["streaming_client_cert"] == "PEM"
 
 
+async def test_the_proof_of_a_streaming_address_is_shown_as_it_came(line, user):
+    uuid = (await user.create(streaming_details={"public_key": "PEM"})).json()["uuid"]
+    await line.hear()
+    proof = {"miner_hotkey": "M", "miner_signature": "0x1", "validator_signature": "0x2"}
+    server = {
+        "streaming_server_cert": "CERT",
+        "streaming_server_address": "203.0.113.7",
+        "streaming_server_port": 6006,
+    }
+    await line.report(uuid, "streaming_ready", streaming_details=server, streaming_proof=proof)
+    job = await user.job(uuid)
+    assert job["streaming_proof"] == proof
+    assert job["status_history"][-1]["metadata"]["streaming_proof"] == proof
+
+
 async def test_every_recorded_status_is_understood(line, user):
     for recorded in VECTORS["messages"]["JobStatusUpdate"]:
         uuid = (await user.create()).json()["uuid"]

@@ -60,6 +60,8 @@ class MinerLine:
         self.address = address
         # What the miner understands beyond the published protocol, while it is connected.
         self.extensions: frozenset[Extension] = frozenset()
+        # How often it came; tells one connection from the next.
+        self.arrivals = 0
         self._validator = validator
         self._absence_seconds = absence_seconds
         self._ears = ears
@@ -181,6 +183,7 @@ class MinerLine:
                 self._ears.stray(self, message)
 
     def _arrived(self, line: Line[FromMiner]) -> None:
+        self.arrivals += self._line is not line
         self._line = line
         self._present.set()
         if self._giving_up:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('facilitator', '0002_cancelled'),
+        ('facilitator', '0003_cancel'),
     ]
 
     operations = [
