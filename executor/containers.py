@@ -15,9 +15,9 @@ import aiohttp
 from aiodocker.stream import Stream
 from yarl import URL
 
-from compute_horde.errors import ContainerError, HordeError, JobError
-from compute_horde.faults import Cause
-from compute_horde.vocabulary import FailureReason, HordeReason
+from compute_horde.errors import ContainerError
+from executor import complaints
+from executor.complaints import BAD_REQUEST
 from executor.progress import Tell, silent
 from executor.pulls import Layers
 
@@ -26,40 +26,9 @@ log = logging.getLogger(__name__)
 OWNER = "compute_horde.owner"
 EXECUTOR = "compute_horde.executor"
 NOT_FOUND = 404
-BAD_REQUEST = 400
 CONFLICT = 409
 CONNECT_SECONDS = 10
 GOING = frozenset({"removing", "dead", "removed"})
-# The name becomes part of a path, so what cannot be a name must not get there.
-IMAGE_NAME = re.compile(r"[A-Za-z0-9](?!.*(?://|/\.))[A-Za-z0-9._:@+/-]{0,511}")
-COMMAND_NOT_FOUND = 127
-COMMAND_NOT_EXECUTABLE = 126
-# What registries and the engine say of an image that is not there for us.
-NO_SUCH_IMAGE = (
-    "not found",
-    "manifest unknown",
-    "does not exist",
-    "access denied",
-    "denied:",
-    "unauthorized",
-    "no matching manifest",
-    "invalid reference",
-    "name unknown",
-)
-# What the engine says when a registry is out of reach, overrun or broken. Each holds a space, which
-# no image's name does.
-REGISTRY_TROUBLE = re.compile(
-    r"toomanyrequests: |too many requests|rate limit"
-    r"|http (response )?(status: )?(429|5\d\d)|http (429|5\d\d) response"
-    r"|timeout exceeded|i/o timeout|handshake timeout|context deadline exceeded"
-    r"|: no such host|server misbehaving|temporary failure in name resolution"
-    r"|: connection refused|connection reset by peer|unexpected eof"
-    r"|no route to host|network is unreachable"
-)
-# What an operator asked for, and the engine cannot do.
-OPERATORS = ("runtime", "storage-opt", "storage option")
-# What the engine calls its own error at the start, though the job asked for it.
-UNRUNNABLE = ("unable to find user", "unable to find group", "environment variable")
 
 
 class EngineError(ContainerError):
@@ -143,8 +112,7 @@ class Engine:
 
     async def image(self, name: str) -> Image | None:
         """The image when it is present; `JobError` for a name that cannot be one."""
-        if not IMAGE_NAME.fullmatch(name):
-            raise _no_image(name[:200], "this is no image name")
+        complaints.check_name(name)
         try:
             with _door():
                 found = await self._docker.images.inspect(name)
@@ -152,7 +120,7 @@ class Engine:
             if exc.status == NOT_FOUND:
                 return None
             if exc.status == BAD_REQUEST:
-                raise _no_image(name, exc.detail) from exc
+                raise complaints.no_image(name, exc.detail) from exc
             raise
         return _image(found)
 
@@ -168,11 +136,8 @@ class Engine:
                     if layers.learn(news):
                         tell(f"image {name}", layers.done, layers.total)
         except EngineError as exc:
-            said = exc.detail.lower()
-            if exc.status and REGISTRY_TROUBLE.search(said):
-                raise _registry_trouble(name, exc.detail) from exc
-            if exc.status == BAD_REQUEST or any(word in said for word in NO_SUCH_IMAGE):
-                raise _no_image(name, exc.detail) from exc
+            if fault := complaints.of_fetch(name, exc.status, exc.detail):
+                raise fault from exc
             raise EngineError(exc.status, f"image {name!r} not fetched: {exc.detail}") from exc
 
     async def create(self, order: Order) -> "Container":
@@ -191,9 +156,8 @@ class Engine:
             with _door():
                 made = await self._docker.containers.create(config, name=order.name)
         except EngineError as exc:
-            operators = any(word in exc.detail.lower() for word in OPERATORS)
-            if exc.status == BAD_REQUEST and not operators:
-                raise _unstartable(exc.detail) from exc
+            if fault := complaints.of_creation(exc.status, exc.detail):
+                raise fault from exc
             raise
         return Container(self._docker, made.id)
 
@@ -241,8 +205,8 @@ class Container:
             with _door():
                 await self._container.start()
         except EngineError as exc:
-            if exc.status == BAD_REQUEST or any(word in exc.detail for word in UNRUNNABLE):
-                raise _unstartable(exc.detail) from exc
+            if fault := complaints.of_start(exc.status, exc.detail):
+                raise fault from exc
             raise
 
     async def output(self) -> AsyncIterator[tuple[bool, bytes]]:
@@ -333,24 +297,6 @@ def _image(found: dict[str, Any]) -> Image:
         env=tuple(config.get("Env") or ()),
         labels=dict(config.get("Labels") or {}),
         volumes=tuple(config.get("Volumes") or ()),
-    )
-
-
-def _no_image(name: str, detail: str) -> JobError:
-    return JobError(FailureReason.DOWNLOAD_FAILED, f"Image {name!r} cannot be fetched: {detail}")
-
-
-def _registry_trouble(name: str, detail: str) -> HordeError:
-    text = f"Image {name!r} cannot be fetched now: {detail}"
-    return HordeError(HordeReason.GENERIC_ERROR, text, context=Cause.REGISTRY.context)
-
-
-def _unstartable(detail: str) -> JobError:
-    denied = "permission denied" in detail
-    return JobError(
-        FailureReason.NONZERO_RETURN_CODE,
-        f"Job container could not be started: {detail}",
-        exit_status=COMMAND_NOT_EXECUTABLE if denied else COMMAND_NOT_FOUND,
     )
 
 

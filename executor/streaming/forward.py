@@ -42,6 +42,7 @@ WEBSOCKET = (
     "sec-websocket-protocol",
     "sec-websocket-extensions",
 )
+UNTYPED = "application/octet-stream"
 BODILESS = frozenset({204, 304})
 
 
@@ -119,13 +120,16 @@ class Forwarder:
         asked = answers.input_digest(request.method, target)
         async with self._asked(request, target, asked) as heard:
             body = await _whole(heard)
-        told = answers.output_digest(heard.status, heard.headers.get("Content-Type", ""))
+        headers = _kept(heard.headers.items())
+        # The server would add it, and what is signed is what arrives.
+        headers.setdefault("Content-Type", UNTYPED)
+        told = answers.output_digest(heard.status, headers["Content-Type"])
         told.feed(body)
         signed = answers.SignedAnswer(
             challenge, began, time.time_ns(), asked.hexdigest(), told.hexdigest()
         )
-        headers = _kept(heard.headers.items())
-        headers.update(signed.headers(self.key))
+        for name, value in signed.headers(self.key).items():
+            headers[name] = value
         return web.Response(status=heard.status, body=body, headers=headers)
 
     def _asked(

@@ -206,8 +206,9 @@ async def test_a_miner_that_signed_another_place_fails_the_job(scene: Scene) -> 
 async def test_an_image_that_is_not_listed_reaches_no_miner(scene: Scene) -> None:
     job = request(streaming_details=StreamingDetails(public_key="PEM"))
     miner = MinerPeer(serving())
-    async with scene(miner) as facilitator:
+    async with scene(miner, streaming_images=["org/*"]) as facilitator:
         await facilitator.say(job)
         last = await facilitator.hears_end(job.uuid)
     assert last.status is JobState.REJECTED
     assert "no streaming jobs" in last.metadata.job_rejection_details.message
+    assert miner.all(JobOffered) == []
