@@ -17,7 +17,7 @@ OutputCallback = Callable[["LogPiece"], None]
 
 RUNS = frozenset({ComputeHordeJobStatus.VOLUMES_READY, ComputeHordeJobStatus.STREAMING_READY})
 # After the job's end its log is read on for as long as there comes more.
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 2.0
 
 
 class Following:
