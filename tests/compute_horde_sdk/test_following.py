@@ -30,6 +30,18 @@ async def test_pieces_are_handed_over_and_statuses_still_told(client, spec, serv
     assert told == ["sent", *ON_THE_WAY, "completed"]
 
 
+async def test_when_the_result_has_no_more_nobody_waits_for_the_end_of_the_log(
+    client, spec, server, monkeypatch
+):
+    monkeypatch.setattr(following, "QUIET_SECONDS", 60)
+    server.script = steps(*ON_THE_WAY, end=(0.5, "completed", finished("ab")))
+    server.log, server.log_goes_on = PRINTED, True
+    texts = []
+    async with asyncio.timeout(30):
+        await waited(client, spec, lambda piece: texts.append(piece.text))
+    assert texts == ["a", "b"]
+
+
 async def test_where_there_are_no_logs_nothing_is_handed_over(client, spec):
     await waited(client, spec, pytest.fail)
 
