@@ -1,13 +1,11 @@
 """From an exception to the message that names the guilty, and from that to the fault."""
 
 from compute_horde import faults
-from compute_horde.errors import HordeError, JobError
+from compute_horde.errors import Cancelled, HordeError, JobError
 from compute_horde.faults import Fault
 from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import HordeFailed, JobDeclined, JobFailed
 from compute_horde.vocabulary import FailureReason, HordeReason, Party, Stage
-
-Ending = JobFailed | HordeFailed | JobDeclined | JobCancelled
 
 TIMEOUT_TEXT = {
     Stage.VOLUME_DOWNLOAD: "Download time exceeded",
@@ -16,16 +14,26 @@ TIMEOUT_TEXT = {
     Stage.RESULT_UPLOAD: "Upload time exceeded",
 }
 
+Ending = JobFailed | HordeFailed | JobCancelled
+Unsuccessful = Ending | JobDeclined
 
-def failure(
-    error: BaseException, *, job_uuid: str, seen_by: Party, during: Stage
-) -> JobFailed | HordeFailed:
+
+def failure(error: BaseException, *, job_uuid: str, seen_by: Party, during: Stage) -> Ending:
     """What to say of a job that `error` ended.
 
     A stage of the job that outlives its own limit is the job's fault; any other silence is the
     network's. Details of unforeseen exceptions stay in our log, since they may hold secrets.
     """
     match error:
+        case Cancelled():
+            return JobCancelled(
+                job_uuid=job_uuid,
+                reported_by=seen_by,
+                message=str(error),
+                stage=during,
+                docker_process_stdout=error.stdout,
+                docker_process_stderr=error.stderr,
+            )
         case JobError():
             return _job_failed(error, job_uuid=job_uuid, during=during)
         case TimeoutError() if during in TIMEOUT_TEXT:
@@ -47,7 +55,7 @@ def failure(
     )
 
 
-def fault_of(message: Ending, said_by: Party) -> Fault:
+def fault_of(message: Unsuccessful, said_by: Party) -> Fault:
     """Whose fault an ending is.
 
     `said_by` is from whom we have the message: what a miner says others reported counts as its own.

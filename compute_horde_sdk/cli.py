@@ -5,48 +5,28 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from enum import IntEnum
 from functools import partial
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from compute_horde_sdk import console, folders
+from compute_horde_sdk import cancel, console, exits, folders
 from compute_horde_sdk.client import ComputeHordeClient
 from compute_horde_sdk.errors import ComputeHordeError, ComputeHordeJobTimeoutError
+from compute_horde_sdk.exits import EXIT_CODES, Exit
 from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.run import (
     ARTIFACTS_DIR,
     NAMESPACE,
     alone,
     connected,
-    exit_code,
     run,
 )
 from compute_horde_sdk.spec import DOWNLOAD_SECONDS, EXECUTION_SECONDS, UPLOAD_SECONDS
-from compute_horde_sdk.statuses import ComputeHordeJobFailure
 
 T = TypeVar("T")
 
 
-class Exit(IntEnum):
-    """Exit codes that are not the job's own."""
-
-    OUTPUT_MISSING = 121
-    JOB_FAILED = 122
-    HORDE_FAILED = 123
-    TIMED_OUT = 124
-    NOT_RUN = 125
-    INTERRUPTED = 130
-
-
-EXIT_CODES = """
-Exit code: that of the job's container. Otherwise 121: an output did not come back or could not be
-written; 122: the job failed before or after its container ran (download, upload, no exit status);
-123: rejected, or failed by the network: worth another try; 124: a time limit, the job's or
---timeout; 125: nothing was run: wrong settings, unreachable or refusing facilitator; 2: wrong
-options; 130: Ctrl-C (the job goes on).
-"""
 SETTINGS = """
 Whom to ask, and as whom, comes from the options, else from --env-file, else from the environment:
 FACILITATOR_URL, USER_HOTKEY_FILE (an unencrypted hotkey file), VALIDATOR_HOTKEY and EXECUTOR_CLASS.
@@ -182,7 +162,7 @@ def run_command(
         **asdict(whom),
     )
     with console.Progress() as progress:
-        result = _explained(lambda: request(status_callback=progress), progress)
+        result = _explained(lambda: request(status_callback=progress), progress, whom)
     _finish(result.job, wanted, where, as_json=as_json)
 
 
@@ -239,7 +219,7 @@ def job_command(
                 await job.wait(timeout, progress)
             return job
 
-        job = _explained(lambda: whom.asked(ask), progress)
+        job = _explained(lambda: whom.asked(ask), progress, whom)
     if wait:
         _finish(job, wanted, artifacts_dir, as_json=as_json)
     if as_json:
@@ -247,6 +227,24 @@ def job_command(
     else:
         console.details(job)
     _bring(job, wanted, artifacts_dir)
+
+
+@app.command(
+    "cancel",
+    help="Have one of your jobs ended now. Exit code 0 when it has ended, whatever it came to."
+    "\n\n" + SETTINGS,
+)
+def cancel_command(
+    uuid: Uuid,
+    *,
+    env_file: EnvFile = None,
+    facilitator_url: Url = None,
+    hotkey_file: Hotkey = None,
+    validator_hotkey: Validator = None,
+) -> None:
+    whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
+    job = _explained(lambda: whom.asked(lambda client: cancel.cancelled(client, uuid)))
+    _stop(Exit.CANCELLED if job.status.is_in_progress() else 0, cancel.told(job))
 
 
 def _pairs(words: Words, mark: str, *, first: bool = False) -> dict[str, str]:
@@ -262,19 +260,34 @@ def _pairs(words: Words, mark: str, *, first: bool = False) -> dict[str, str]:
     return pairs
 
 
-def _explained(work: Callable[[], T], progress: console.Progress | None = None) -> T:
+def _explained(
+    work: Callable[[], T], progress: console.Progress | None = None, whom: Whom | None = None
+) -> T:
     """What `work` gives; its errors in a line on stderr and as exit code."""
     try:
         return work()
     except KeyboardInterrupt:
         uuid = progress.uuid if progress else None
+        if progress and whom and uuid:
+            _cancel_if_wanted(progress, whom, uuid)
         look = f"compute-horde job {uuid} --wait" if uuid else "compute-horde jobs"
         known = f"job {uuid} goes on" if uuid else "a job that was handed in goes on"
-        _stop(Exit.INTERRUPTED, f"\ninterrupted; {known}. See it later with: {look}")
+        end = f"; cancel it with: compute-horde cancel {uuid}" if uuid else ""
+        _stop(Exit.INTERRUPTED, f"\ninterrupted; {known}. See it later with: {look}{end}")
     except ComputeHordeJobTimeoutError as exc:
         _stop(Exit.TIMED_OUT, str(exc))
     except (ComputeHordeError, ValueError, OSError) as exc:
         _stop(Exit.NOT_RUN, str(exc))
+
+
+def _cancel_if_wanted(progress: console.Progress, whom: Whom, uuid: str) -> None:
+    """Ask whoever sits at the terminal; ends here when the job is to end, too."""
+    progress.stop()
+    if not cancel.is_wanted(uuid):
+        return
+    print(f"\ncancelling job {uuid}", file=sys.stderr, flush=True)
+    job = _explained(lambda: whom.asked(lambda client: cancel.cancelled(client, uuid)))
+    _stop(Exit.CANCELLED if job.status.is_in_progress() else exits.code(job), cancel.told(job))
 
 
 def _stop(code: int, message: str) -> NoReturn:
@@ -286,7 +299,7 @@ def _finish(
     job: ComputeHordeJob, wanted: dict[str, str], artifacts_dir: str | None, *, as_json: bool
 ) -> NoReturn:
     """Pass on an ended job's output, artifacts and exit code."""
-    code = _code(job)
+    code = exits.code(job)
     if as_json:
         print(json.dumps(console.as_json(job) | {"exit_code": code}), flush=True)
     elif job.result is not None:
@@ -309,18 +322,6 @@ def _bring(job: ComputeHordeJob, wanted: dict[str, str], artifacts_dir: str | No
         _stop(Exit.OUTPUT_MISSING, str(exc))
     for path in saved:
         print(f"saved {path}", file=sys.stderr)
-
-
-def _code(job: ComputeHordeJob) -> int:
-    error = job.error
-    if error is not None and error.reason == "timeout":
-        return Exit.TIMED_OUT
-    status = exit_code(job)
-    if status is not None and (status != 0 or job.status.is_successful()):
-        return status
-    if isinstance(error, ComputeHordeJobFailure):
-        return Exit.JOB_FAILED
-    return Exit.HORDE_FAILED
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from compute_horde_sdk.statuses import (
     ComputeHordeHordeFailure,
     ComputeHordeJobFailure,
     ComputeHordeJobRejection,
+    ComputeHordeJobStatus,
     ComputeHordeJobStatusEntry,
     JobError,
 )
@@ -31,6 +32,7 @@ WORDS = {
     "rejected": "rejected",
     "failed": "failed",
     "horde_failed": "failed by the network",
+    "cancelled": "cancelled",
 }
 
 
@@ -58,6 +60,10 @@ class Progress:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal to others."""
         if self._spinner is not None:
             self._spinner.stop()
 
@@ -120,6 +126,8 @@ def error_line(job: ComputeHordeJob) -> str:
     if error is None:
         return f"job {job.uuid} ended {job.status.value}, without a reason"
     stage = getattr(error, "stage", None)
+    if job.status is ComputeHordeJobStatus.CANCELLED:
+        return f"job {job.uuid} was cancelled{_used(job)}"
     party = getattr(error, "reported_by", None) or getattr(error, "rejected_by", None)
     where = f" during {stage}" if stage else ""
     who = f" (says the {party})" if party else ""
@@ -140,6 +148,18 @@ def _whose_fault(error: JobError) -> str:
         case ComputeHordeJobRejection():
             fault = of_rejection(RejectionReason(error.reason), Party(error.rejected_by or ""))
     return f"fault: {fault.blamed}; next step: {fault.advice}"
+
+
+def _used(job: ComputeHordeJob) -> str:
+    """For how long a cancelled job had a machine."""
+    at = {entry.status: entry.created_at for entry in job.status_history}
+    ended, accepted = (
+        at.get(ComputeHordeJobStatus.CANCELLED),
+        at.get(ComputeHordeJobStatus.ACCEPTED),
+    )
+    if ended is None or accepted is None:
+        return " before a machine was found for it"
+    return f"; it had a machine for {(ended - accepted).total_seconds():.1f} s"
 
 
 def table(jobs: Iterable[ComputeHordeJob]) -> None:

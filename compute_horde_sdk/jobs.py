@@ -99,6 +99,12 @@ class ComputeHordeJob:
                     await self._tell(status_callback)
             await self._fetch_result()
 
+    async def cancel(self) -> None:
+        """Have the job ended. It ends a moment later, as `wait` tells, with its output so far."""
+        told = await self._client.cancel_job(self.uuid)
+        self._append_unknown(told.status_history)
+        self.result = self.result or told.result
+
     async def wait_for_streaming(self, timeout: float | None = None) -> None:
         """Wait until the job serves; its address and certificate are known then.
 

@@ -25,6 +25,7 @@ class ComputeHordeJobStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     HORDE_FAILED = "horde_failed"
+    CANCELLED = "cancelled"
 
     def is_in_progress(self) -> bool:
         """Whether more is to come."""
@@ -35,7 +36,7 @@ class ComputeHordeJobStatus(StrEnum):
         return self is ComputeHordeJobStatus.COMPLETED
 
     def is_failed(self) -> bool:
-        """Whether the job was rejected or broke down, by whoever's fault."""
+        """Whether the job was rejected, broke down or was cancelled, by whoever's fault."""
         return self in _FAILURES
 
     def is_streaming_ready(self) -> bool:
@@ -49,6 +50,7 @@ _FAILURES = frozenset(
         ComputeHordeJobStatus.REJECTED,
         ComputeHordeJobStatus.FAILED,
         ComputeHordeJobStatus.HORDE_FAILED,
+        ComputeHordeJobStatus.CANCELLED,
     }
 )
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from compute_horde import blame
 from compute_horde.adapters.websocket import Line, LineLost
-from compute_horde.errors import ComputeHordeError, ContainerError, HordeError
+from compute_horde.blame import Ending
+from compute_horde.cancelling import unless_cancelled
+from compute_horde.errors import Cancelled, ComputeHordeError, ContainerError, HordeError
 from compute_horde.faults import Cause
 from compute_horde.hardware import PROMISES
 from compute_horde.protocol.capacity import MachineSpecs
 from compute_horde.protocol.job import (
     ExecutionDone,
     ExecutorReady,
-    HordeFailed,
-    JobFailed,
     JobFinished,
     JobOffered,
     JobPayload,
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 READY_MARGIN_SECONDS = 1.0
 FAREWELL_SECONDS = 1.0
 
-Answer = JobFinished | JobFailed | HordeFailed
+Answer = JobFinished | Ending
 
 
 @dataclass(slots=True)
@@ -67,6 +67,7 @@ class Session:
         self._safe = self._start(check.machine(place.engine, place.config))
         self._specs: asyncio.Task[dict[str, Any]] | None = None
         self._closing = ExitStack()
+        self._run: execute.Run | None = None
 
     def _start(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(coroutine)
@@ -89,16 +90,28 @@ class Session:
 
     async def _answer(self, offered: JobOffered) -> Answer:
         try:
-            return await self._work(offered)
+            return await unless_cancelled(self._hearing.cancelled, self._work(offered))
         except LineLost:
             raise
+        except Cancelled as error:
+            return self._blamed(await self._ended(error), offered)
         except asyncio.CancelledError:
             await self._say_stopped(offered)
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a job: whatever happens is told
             return self._blamed(_our_fault(error), offered)
 
-    def _blamed(self, error: Exception, offered: JobOffered) -> JobFailed | HordeFailed:
+    async def _ended(self, error: Cancelled) -> Cancelled:
+        """The job's container killed, if it has one; with what it printed."""
+        if self._run is None:
+            return error
+        try:
+            return await self._run.cancelled()
+        except (ContainerError, HordeError) as exc:
+            log.warning("cancelled container not ended yet", extra={"problem": str(exc)})
+            return error
+
+    def _blamed(self, error: Exception, offered: JobOffered) -> Ending:
         foreseen = isinstance(error, ComputeHordeError | TimeoutError)
         log.log(
             logging.INFO if foreseen else logging.ERROR,
@@ -197,7 +210,7 @@ class Session:
         try:
             async with clock.execution():
                 place.creating = asyncio.create_task(place.engine.create(order))
-                run = execute.Run(
+                run = self._run = execute.Run(
                     await asyncio.shield(place.creating),
                     place.work,
                     self._config,

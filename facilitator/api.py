@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from compute_horde import frames
 from facilitator import actions, events, login, orders
+from facilitator.clients import client_of
 from facilitator.login import Bearer
 from facilitator.patience import promptly
 from facilitator.refusal import Refusal
@@ -23,6 +24,11 @@ MAX_PAGE = 10**6
 MAX_EVENT_DIGITS = 19
 EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+CANCEL = (
+    "Signed in the `X-CH-*` headers, scope `FullRequest`, over the JSON text of"
+    ' `{"action": "cancel", "job_uuid": …}`. 202 while it is being cancelled, 200 when it has ended'
+    " already, 409 when its validator cannot. Harmless to repeat."
+)
 SIGNED = "The body is signed in the `X-CH-*` headers by the hotkey that logged in."
 
 
@@ -57,7 +63,8 @@ async def create_job(request: HttpRequest, body: JobBody) -> HttpResponse:
 
 @router.get("/jobs/{job_uuid}/", summary="One job")
 async def read_job(request: HttpRequest, job_uuid: str) -> HttpResponse:
-    job = await promptly(actions.own_job, _uuid(job_uuid), request.auth)
+    client = client_of(request.headers)
+    job = await promptly(actions.own_job, _uuid(job_uuid), request.auth, client)
     if job is None:
         raise _not_found()
     return JsonResponse(job)
@@ -71,8 +78,15 @@ async def job_events(
 ) -> StreamingHttpResponse:
     is_ours = last_event_id.isdecimal() and len(last_event_id) <= MAX_EVENT_DIGITS
     after = int(last_event_id) if is_ours else 0
-    stream = await events.listen(_uuid(job_uuid), request.auth, after)
+    client = client_of(request.headers)
+    stream = await events.listen(_uuid(job_uuid), request.auth, after, client)
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=EVENT_HEADERS)
+
+
+@router.post("/jobs/{job_uuid}/cancel/", summary="End a job", description=CANCEL)
+async def cancel_job(request: HttpRequest, job_uuid: str) -> HttpResponse:
+    status, job = await orders.cancel(request, _uuid(job_uuid), request.auth)
+    return JsonResponse(job, status=status)
 
 
 class Filters(BaseModel):
@@ -96,7 +110,13 @@ async def list_jobs(request: HttpRequest, wanted: Query[Filters]) -> HttpRespons
         raise _no_page()
     uuids = [str(one) for one in wanted.uuid]
     count, jobs = await promptly(
-        actions.own_jobs, request.auth, uuids, wanted.tag, first=(page - 1) * size, size=size
+        actions.own_jobs,
+        request.auth,
+        uuids,
+        wanted.tag,
+        client_of(request.headers),
+        first=(page - 1) * size,
+        size=size,
     )
     if page > 1 and not jobs:
         raise _no_page()

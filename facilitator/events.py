@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from django.conf import settings
 
 from facilitator import actions
+from facilitator.clients import Client, in_words_of
 from facilitator.news import Feed, desk
 from facilitator.patience import promptly
 from facilitator.refusal import Refusal
@@ -19,7 +20,7 @@ OPENING = b"retry: 500\n\n"
 HEARTBEAT = b": still here\n\n"
 
 
-async def listen(job_uuid: str, hotkey: str, after: int) -> "Stream":
+async def listen(job_uuid: str, hotkey: str, after: int, client: Client) -> "Stream":
     """The statuses of a user's job that come after event `after`.
 
     The feed is opened before the stored statuses are read, so none falls between; one that is in
@@ -35,21 +36,21 @@ async def listen(job_uuid: str, hotkey: str, after: int) -> "Stream":
         if stored is None:
             raise Refusal(404, {"detail": "Not found."})
         undo.pop_all()
-    return Stream(feed, moves(stored), after)
+    return Stream(feed, moves(stored), after, client)
 
 
 class Stream:
     """What Django sends chunk by chunk, and closes when the client is gone."""
 
-    def __init__(self, feed: Feed, steps: Sequence[Told], after: int) -> None:
-        self._feed, self._steps, self._after = feed, steps, after
+    def __init__(self, feed: Feed, steps: Sequence[Told], after: int, client: Client) -> None:
+        self._feed, self._steps, self._after, self._client = feed, steps, after, client
         self._loop = asyncio.get_running_loop()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield OPENING
         for step in self._steps:
             if step.id > self._after:
-                yield event(step)
+                yield event(in_words_of(self._client, step))
         last = self._steps[-1]
         while not last.is_end:
             told = await self._news()
@@ -57,11 +58,11 @@ class Stream:
                 return
             steps = [step for step in moves(told) if step.rank > last.rank]
             for step in steps:
-                yield event(step)
+                yield event(in_words_of(self._client, step))
             last = steps[-1] if steps else last
             if not steps:
                 yield HEARTBEAT
-        yield end(last)
+        yield end(in_words_of(self._client, last))
 
     async def _news(self) -> list[Told] | None:
         """The next status; after a long silence all of them, lest one was lost on its way here."""

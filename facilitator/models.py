@@ -55,6 +55,10 @@ class Job(JobRecord):
     # The connection that was told; a job whose connection is gone is said to another one.
     taken_by = models.CharField(max_length=40, blank=True)
     overdue_at = models.DateTimeField(db_index=True)
+    # The frame that asks the validator to end the job, and the connection it was said on.
+    cancel_request = models.TextField(blank=True)
+    cancel_asked_at = models.DateTimeField(null=True)
+    cancel_told_to = models.CharField(max_length=40, blank=True)
 
     class Meta:
         constraints = [
@@ -63,7 +67,14 @@ class Job(JobRecord):
                 fields=["hotkey", "idempotency_key"], name="one_job_per_idempotency_key"
             ),
         ]
-        indexes = [models.Index(fields=["hotkey", "-created_at"], name="job_by_owner")]
+        indexes = [
+            models.Index(fields=["hotkey", "-created_at"], name="job_by_owner"),
+            models.Index(
+                fields=["validator"],
+                name="job_to_cancel",
+                condition=~models.Q(cancel_request=""),
+            ),
+        ]
 
 
 class JobEvent(job_record.JobEvent):

@@ -12,6 +12,7 @@ from compute_horde import lifecycle
 from compute_horde.deadlines import timed_out
 from compute_horde.errors import BadSignature
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.job import CheatReported, JobRequested, StreamingDetails
 from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES, Seconds
 from compute_horde.protocol.status import (
@@ -150,7 +151,7 @@ def signature_in(headers: Mapping[str, str]) -> RequestSignature | None:
 
 
 def check_signature(
-    request: JobRequested | CheatReported,
+    request: JobRequested | CheatReported | CancelRequested,
     *,
     by: str,
     now_ns: int,

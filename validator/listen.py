@@ -13,6 +13,7 @@ from compute_horde.django.database import close_threads, in_database
 from compute_horde.django.scribe import Scribe
 from compute_horde.django.sole import only
 from compute_horde.protocol.capacity import Manifest
+from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.message import JobMessage
@@ -82,6 +83,8 @@ class Listener:
             if notice.channel != JOBS:
                 await self._refresh_miners()
             self._desk.adopt(jobs)
+            if notice.channel != NETWORK:
+                await self._desk.heed_cancels()
 
     async def _refresh_miners(self) -> None:
         miners = await in_database(serving_miners, self._config.hotkey.ss58_address)
@@ -101,10 +104,12 @@ class Listener:
             if miner.is_news(self._told_at.get(miner.hotkey)):
                 self._roster.offer(miner.hotkey, miner.manifest)
 
-    def _heard(self, message: JobRequested | CheatReported) -> None:
+    def _heard(self, message: JobRequested | CheatReported | CancelRequested) -> None:
         match message:
             case JobRequested():
                 self._desk.start(self._desk.take(message))
+            case CancelRequested():
+                self._desk.start(self._desk.cancel(message))
             case CheatReported():
                 self._desk.start(in_database(note_cheat, message))
 

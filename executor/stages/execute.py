@@ -1,9 +1,8 @@
 """Third stage: the job's container runs."""
 
 import asyncio
-from contextlib import suppress
 
-from compute_horde.errors import HordeError, JobError
+from compute_horde.errors import Cancelled, HordeError, JobError
 from compute_horde.vocabulary import FailureReason, HordeReason
 from executor.config import Config
 from executor.containers import Container
@@ -38,15 +37,17 @@ class Run:
         self._watch_root = watch_root
         self.stdout = Transcript(work.scratch, config.log_max_bytes)
         self.stderr = Transcript(work.scratch, config.log_max_bytes)
+        self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start it with its output attached, so that nothing is missed."""
         await self._container.attach()
+        self._reading = asyncio.create_task(self._read())
         await self._container.start()
 
     async def finish(self, seconds: float) -> None:
         """Wait until it exits with 0; `JobError` for everything else."""
-        reading = asyncio.create_task(self._read())
+        self._reading = self._reading or asyncio.create_task(self._read())
         exiting = asyncio.create_task(self._container.exit_code())
         watching = asyncio.create_task(self._overdrawn())
         try:
@@ -54,18 +55,27 @@ class Run:
                 {exiting, watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
             in_time, overdrawn = exiting.done(), watching.done()
-            code = await self._ended(reading, exiting)
+            code = await self._ended(exiting)
             if overdrawn and not in_time:
                 raise self._failed(FailureReason.UNKNOWN, watching.result())
         finally:
-            for task in (reading, exiting, watching):
+            for task in (exiting, watching):
                 task.cancel()
         if not in_time:
             raise self._failed(FailureReason.TIMEOUT, "Job container timed out during execution")
         if code:
             raise await self._nonzero(code)
 
-    async def _ended(self, reading: asyncio.Task[None], exiting: asyncio.Task[int]) -> int:
+    async def cancelled(self) -> Cancelled:
+        """Kill it at once; the error that says so, with all that it printed."""
+        exiting = asyncio.create_task(self._container.exit_code())
+        try:
+            await self._ended(exiting)
+        finally:
+            exiting.cancel()
+        return Cancelled(stdout=self.stdout.shown(), stderr=self.stderr.shown())
+
+    async def _ended(self, exiting: asyncio.Task[int]) -> int:
         """The exit code of what has ended or is ended now, with all that it printed read."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
@@ -76,9 +86,10 @@ class Run:
             text = "the container engine did not end the job's container"
             raise HordeError(HordeReason.GENERIC_ERROR, text) from exc
         # A process that left the container's group may hold its output open; the job is over.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await reading
+        if reading := self._reading:
+            await asyncio.wait({reading}, timeout=DRAIN_SECONDS)
+            if reading.done():
+                reading.result()
         return code
 
     async def _read(self) -> None:
@@ -120,5 +131,7 @@ class Run:
 
     def close(self) -> None:
         """Give back the disk space of what was printed."""
+        if self._reading is not None:
+            self._reading.cancel()
         self.stdout.close()
         self.stderr.close()

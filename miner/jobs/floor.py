@@ -12,7 +12,7 @@ from django.utils import timezone
 from compute_horde import blame, deadlines, lifecycle, signing
 from compute_horde.django.database import in_database
 from compute_horde.django.scribe import Scribe
-from compute_horde.errors import HordeError, JobError
+from compute_horde.errors import Cancelled, HordeError, JobError
 from compute_horde.protocol.extensions import understood
 from compute_horde.protocol.job import ExecutorReady, StreamingReady
 from compute_horde.protocol.links import MINER_TO_VALIDATOR
@@ -94,7 +94,7 @@ class Floor:
                 self._pool.works(job.executor)
             await self._pass_on(job, fact)
 
-    async def end(self, job: LiveJob, error: HordeError | JobError) -> None:
+    async def end(self, job: LiveJob, error: HordeError | JobError | Cancelled) -> None:
         """End a job by our own word, and its executor with it."""
         await job.stored.wait()
         if job.state in lifecycle.FINAL:

@@ -12,12 +12,13 @@ from compute_horde import frames, receipts, signing
 from compute_horde.deadlines import Budget
 from compute_horde.errors import BadSignature, ProtocolError, RejectionError
 from compute_horde.hardware import PROMISES, ExecutorClass
+from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import HordeFailed, JobFailed, JobFinished, JobOffered, JobPayload
 from compute_horde.protocol.message import JobMessage
 from compute_horde.receipts import Receipt
 from compute_horde.signing import Signer
 from compute_horde.uploads import each as each_upload
-from compute_horde.vocabulary import JobState, RejectionReason, Stage
+from compute_horde.vocabulary import FailureReason, JobState, RejectionReason, Stage
 from compute_horde.volumes import each as each_volume
 
 OFFER, PAYLOAD = "V0InitialJobRequest", "V0JobRequest"
@@ -207,6 +208,13 @@ def result_fields(fact: JobMessage) -> dict[str, Any]:
                 "stdout": plain(fact.docker_process_stdout or ""),
                 "stderr": plain(fact.docker_process_stderr or ""),
                 "error_type": str(fact.reason),
+                "error_detail": plain(fact.message),
+            }
+        case JobCancelled():
+            return {
+                "stdout": plain(fact.docker_process_stdout or ""),
+                "stderr": plain(fact.docker_process_stderr or ""),
+                "error_type": str(FailureReason.CANCELLED),
                 "error_detail": plain(fact.message),
             }
         case HordeFailed():

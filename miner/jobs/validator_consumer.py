@@ -14,13 +14,14 @@ from compute_horde.django.wary import trust
 from compute_horde.errors import ProtocolError
 from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import MainHotkey, Manifest
-from compute_horde.protocol.extensions import IntervalReceiptIssued
+from compute_horde.protocol.extensions import CancelOrdered, IntervalReceiptIssued
 from compute_horde.protocol.handshake import GenericError, ValidatorAuth
 from compute_horde.protocol.job import JobOffered, JobPayload
 from compute_horde.protocol.links import VALIDATOR_TO_MINER, ToMiner
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
 from compute_horde.vocabulary import Extension
 from miner.assembly import Miner
+from miner.jobs import cancel
 from miner.validators import rules
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,9 @@ class ValidatorConsumer(MessageConsumer):
                 await desk.payload(message, raw, self._hotkey, self)
             case AcceptedReceiptIssued() | IntervalReceiptIssued() | FinishedReceiptIssued():
                 self._spawn(desk.receipt(message, self._hotkey), self._work)
+            case CancelOrdered():
+                work = cancel.obey(desk, message, raw, self._hotkey, self)
+                self._spawn(work, self._work)
             case MainHotkey():
                 ours = self._miner.config.main_hotkey or self._miner.hotkey.ss58_address
                 await self.say(MainHotkey(main_hotkey=ours))

@@ -16,6 +16,7 @@ from bittensor_core import Keypair
 
 from compute_horde import signing
 from compute_horde.errors import BadSignature
+from compute_horde.protocol.extensions import CancelRequested, check_cancel
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.signing import RequestSignature
 from compute_horde.uploads import MultiUpload
@@ -45,8 +46,19 @@ def steps(*statuses: str, end: Step | None = None, pace: float = 0.0) -> list[St
     return [(pace, status, {}) for status in statuses] + ([end] if end else [])
 
 
+CANCELLED = {
+    "job_failure_details": {
+        "reason": "cancelled",
+        "stage": "execution",
+        "message": "The job was cancelled",
+        "docker_process_stdout": "so far",
+    }
+}
 ON_THE_WAY = ("received", "accepted", "executor_ready", "volumes_ready", "execution_done")
 GOES_WELL = steps(*ON_THE_WAY, end=(0.0, "completed", finished()))
+
+
+ENDS = {"completed", "failed", "rejected", "horde_failed", "cancelled"}
 
 
 @dataclass
@@ -65,10 +77,11 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        return self.history[-1]["status"] in {"completed", "failed", "rejected", "horde_failed"}
+        return self.history[-1]["status"] in ENDS
 
     def told(self) -> dict[str, Any]:
-        response = self.history[-1]["metadata"].get("miner_response") or {}
+        metadata = self.history[-1]["metadata"]
+        response = metadata.get("miner_response") or metadata.get("job_failure_details") or {}
         return {
             "uuid": self.uuid,
             "executor_class": self.body["executor_class"],
@@ -108,6 +121,8 @@ class Pretend:
         self.stream_breaks: list[int] = []
         self.resumed_from: list[str | None] = []
         self.reports: list[dict[str, Any]] = []
+        # Whether jobs are cancelled here, and how long that takes.
+        self.cancels: float | None = 0.0
         self.errors: dict[int, Any] = {}
         self.extra_bytes = b""
         self._running: set[asyncio.Task[None]] = set()
@@ -127,6 +142,7 @@ class Pretend:
         app.router.add_get("/api/v1/jobs/{uuid}/", self._read)
         app.router.add_get("/api/v1/jobs/{uuid}/events", self._events)
         app.router.add_post("/api/v1/cheated-job/", self._report)
+        app.router.add_post("/api/v1/jobs/{uuid}/cancel/", self._cancel)
         return app
 
     @web.middleware
@@ -234,6 +250,16 @@ class Pretend:
                 return answer
             await changed.wait()
 
+    async def _cancel(self, request: web.Request) -> web.Response:
+        job = self.jobs.get(request.match_info["uuid"])
+        if job is None or self.cancels is None:
+            return web.json_response({"detail": "Not found."}, status=404)
+        check_cancel(CancelRequested(signature=_signature(request), job_uuid=job.uuid), job.hotkey)
+        if not job.ended:
+            task = asyncio.create_task(_play(job, [(self.cancels, "cancelled", CANCELLED)]))
+            self._running.add(task)
+        return web.json_response(job.told(), status=200 if job.ended else 202)
+
     async def _report(self, request: web.Request) -> web.Response:
         report = await request.json()
         CheatReported(signature=_signature(request), **report).verify()
@@ -244,7 +270,8 @@ class Pretend:
 async def _play(job: Job, script: list[Step]) -> None:
     for pause, status, metadata in script:
         await asyncio.sleep(pause)
-        job.say(status, metadata)
+        if not job.ended:
+            job.say(status, metadata)
 
 
 def _signature(request: web.Request) -> RequestSignature:

@@ -210,7 +210,7 @@ def test_an_unknown_job_is_told():
 
 def test_help_says_all_one_needs():
     text = invoke("run", "--help").stdout
-    for word in ("USER_HOTKEY_FILE", "--env-file", "121", "122", "123", "124", "125", "130"):
+    for word in ("USER_HOTKEY_FILE", "--env-file", "120", "121", "122", "123", "124", "125", "130"):
         assert word in text
 
 
@@ -243,6 +243,8 @@ def test_ctrl_c_names_the_job_and_how_to_see_it_later(server):
     uuid = first.split()[1]
     assert process.returncode == Exit.INTERRUPTED
     assert f"compute-horde job {uuid} --wait" in rest
+    assert f"compute-horde cancel {uuid}" in rest
+    assert "Cancel the job?" not in rest
     assert "Traceback" not in rest
 
 

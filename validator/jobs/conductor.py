@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from compute_horde.adapters.websocket import LineLost
-from compute_horde.errors import HordeError, RejectionError
+from compute_horde.cancelling import unless_cancelled
+from compute_horde.errors import Cancelled, HordeError, RejectionError
 from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobFinished
 from compute_horde.signing import Signer
@@ -24,7 +25,7 @@ from validator.jobs.lines import MinerLine
 from validator.jobs.live import LiveJob
 from validator.jobs.models import Job
 from validator.jobs.roster import Roster
-from validator.receipts.rules import NOTHING, price
+from validator.receipts.rules import NOTHING, price, used
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Conductor:
             if offer is None:
                 try:
                     offer = await self._next_offer(job, give_up)
-                except (RejectionError, HordeError) as exc:
+                except (RejectionError, HordeError, Cancelled) as exc:
                     self._end(job, _last_word(job, exc))
                     return
             try:
@@ -111,7 +112,8 @@ class Conductor:
 
     async def _next_offer(self, job: LiveJob, give_up: float) -> Offer:
         patience = give_up - asyncio.get_running_loop().time()
-        miner = await self._roster.seat(job.wish, max(patience, 0))
+        seat = self._roster.seat(job.wish, max(patience, 0))
+        miner = await unless_cancelled(job.cancelled, seat)
         with ExitStack() as undoing:
             undoing.callback(self._roster.leave, miner, job.request.executor_class)
             offer = self._agree(job, miner)
@@ -151,6 +153,7 @@ class Conductor:
                 state=job.state,
                 # The time to answer an offer counts from when it is made.
                 deadline=None if offer.started else job.deadline,
+                cancelled=job.cancelled,
             )
             meter = self._meter(job, offer.deal, line)
             async with aclosing(steps), meter.running():
@@ -193,7 +196,7 @@ class Conductor:
             job.accepted_at = deal.began
             self._roster.rested(deal.miner, job.request.executor_class)
         if step.state in FINAL:
-            job.closing = deal.finished(_score(job, step), now())
+            job.closing = deal.finished(_score(job, step, deal.began), now())
             receipts = (job.closing,)
         fact = Fact(step.state, step.message, step.said_by)
         self._diary.hear(job.kind, job.move(fact, receipts=receipts))
@@ -228,16 +231,21 @@ def receipts_of(offer: Offer | None) -> tuple[Issued, ...]:
     return (offer.started,) if offer and offer.started else ()
 
 
-def _last_word(job: LiveJob, problem: RejectionError | HordeError) -> Fact:
+def _last_word(job: LiveJob, problem: RejectionError | HordeError | Cancelled) -> Fact:
     """A miner's own refusal says more than that no other miner is left."""
     if job.last_decline and isinstance(problem, RejectionError):
         return Fact(JobState.REJECTED, job.last_decline, Party.MINER)
     return job.ending(problem)
 
 
-def _score(job: LiveJob, step: Step) -> Decimal:
-    """All of it when it is done; else what was worked and accounted for."""
-    return _price(job) if isinstance(step.message, JobFinished) else job.worked.earned
+def _score(job: LiveJob, step: Step, began: datetime | None) -> Decimal:
+    """All of it when it is done; else what was worked and accounted for, or the time used."""
+    if isinstance(step.message, JobFinished):
+        return _price(job)
+    if step.state is JobState.CANCELLED and job.kind is Job.Kind.ORGANIC:
+        until = job.cancelled_at or now()
+        return max(used(job.request, began=began, until=until), job.worked.earned)
+    return job.worked.earned
 
 
 def _price(job: LiveJob) -> Decimal:

@@ -1,5 +1,6 @@
 """What we say to a miner in the course of one job."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceip
 from compute_horde.receipts import AnyPayload, JobFinishedReceipt
 from compute_horde.signing import Signer, signed_hex
 from compute_horde.vocabulary import GpuPreset, JobState
+from validator.jobs.cancel import Heeding
 from validator.jobs.drive import Clock, Step, drive
 from validator.jobs.lines import MinerLine
 from validator.receipts import rules as receipts
@@ -154,12 +156,15 @@ async def converse(
     started: Issued | None = None,
     state: JobState = JobState.RECEIVED,
     deadline: datetime | None = None,
+    cancelled: asyncio.Event | None = None,
 ) -> AsyncGenerator[Step, None]:
     """Offer the job, or with no `started` listen on where we were; yield steps to the end.
 
-    `LineLost` means that the offer could not be made; later losses are the line's to mend.
+    `LineLost` means that the offer could not be made; later losses are the line's to mend. Once
+    `cancelled` is set, the end is near.
     """
-    with line.inbox(deal.job.uuid) as listen:
+    with line.inbox(deal.job.uuid) as heard:
+        listen = Heeding(deal.job.uuid, line, deal.validator, cancelled or asyncio.Event(), heard)
         if started is not None:
             await line.say(deal.offer(started))
         steps = drive(deal.job.uuid, listen, deal.budget, now=now, state=state, deadline=deadline)

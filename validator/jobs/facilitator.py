@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from compute_horde.adapters.websocket import Line, LineLost, line_to
 from compute_horde.errors import ProtocolError
 from compute_horde.protocol import extensions
+from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.handshake import FacilitatorLogin, Heartbeat, Response
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.links import FACILITATOR_TO_VALIDATOR, FromFacilitator
 from compute_horde.protocol.status import StatusReported
 from compute_horde.signing import Signer
 from compute_horde.vocabulary import Extension
+from validator.jobs import reports
 from validator.jobs.outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ class FacilitatorLine:
         validator: Signer,
         outbox: Outbox,
         *,
-        heard: Callable[[JobRequested | CheatReported], None],
+        heard: Callable[[JobRequested | CheatReported | CancelRequested], None],
         acknowledged: Callable[[StatusReported], None],
     ) -> None:
         # What the facilitator understands beyond the published protocol, while we are logged in.
@@ -99,7 +101,8 @@ class FacilitatorLine:
 
     async def _speak(self, line: Line[FromFacilitator]) -> None:
         while True:
-            await line.say(await self._outbox.next())
+            report = await self._outbox.next()
+            await line.say(reports.understandable(report, self.extensions))
 
     async def _heartbeat(self, line: Line[FromFacilitator]) -> None:
         while True:

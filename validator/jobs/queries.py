@@ -1,6 +1,7 @@
 """What the listener reads; each harmless to repeat."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.links import MINER_TO_VALIDATOR
@@ -32,6 +33,12 @@ def job(uuid: str) -> Job | None:
     """A job by name."""
     row = Job.objects.filter(pk=uuid).first()
     return _with_work(row) if row else None
+
+
+def cancels(among: Collection[str]) -> list[tuple[str, datetime]]:
+    """Which of these jobs somebody wants ended, and since when."""
+    rows = Job.objects.filter(pk__in=among).exclude(cancel_asked_at=None)
+    return [(str(uuid), at) for uuid, at in rows.values_list("pk", "cancel_asked_at")]
 
 
 def statuses(uuid: str) -> list[StatusReported]:

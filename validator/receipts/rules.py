@@ -26,6 +26,14 @@ def price(job: JobRequested) -> Decimal:
     return Decimal(job.download_time_limit + job.execution_time_limit + job.upload_time_limit)
 
 
+def used(job: JobRequested, *, began: datetime | None, until: datetime) -> Decimal:
+    """What a cancelled job is worth: the executor seconds it took, at most its price."""
+    if began is None:
+        return NOTHING
+    took = Decimal(max(until - began, timedelta(0)) // timedelta(microseconds=1))
+    return min(took / 1_000_000, price(job))
+
+
 def interval_score(length: timedelta, earned: Decimal, limit: Decimal) -> Decimal:
     """What the next interval is worth: its seconds, but with those before never over `limit`."""
     seconds = Decimal(length // timedelta(microseconds=1)) / 1_000_000

@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from compute_horde.protocol.extensions import JobCancelled
+from compute_horde.protocol.extensions import CancelOrdered, JobCancelled
 from compute_horde.protocol.job import JobAccepted
 from compute_horde.vocabulary import Extension, Party
 from miner.jobs.relay import Relay
@@ -41,6 +41,8 @@ def test_extensions_are_told_only_to_sockets_that_announced_them():
 async def test_what_a_validator_missed_is_repeated_only_as_far_as_it_understands(scene):
     async with scene() as it:
         executor, validator, uuid = await accepted(it)
+        await validator.say(CancelOrdered(job_uuid=uuid).signed(VALIDATOR))
+        assert isinstance(await executor.hear(), CancelOrdered)
         await validator.close()
         await executor.say(JobCancelled(job_uuid=uuid, reported_by=Party.EXECUTOR))
         await it.miner.floor.written(VALIDATOR.ss58_address)

@@ -22,6 +22,20 @@ def budget(execution: int = 30) -> Budget:
     return Budget(*(timedelta(seconds=one) for one in seconds))
 
 
+@pytest.mark.parametrize(
+    ("took", "worth"), [(1.5, "1.500000"), (0, "0.000000"), (-3, "0.000000"), (900, "20.000000")]
+)
+def test_a_cancelled_job_is_worth_its_time_up_to_its_price(took: float, worth: str) -> None:
+    until = NOW + timedelta(seconds=took)
+    assert rules.score_text(rules.used(request(), began=NOW, until=until)) == worth
+
+
+def test_a_cancelled_job_that_nobody_accepted_or_that_was_for_the_trusted_miner_is_free() -> None:
+    assert rules.used(request(), began=None, until=NOW) == 0
+    trusted = request(on_trusted_miner=True)
+    assert rules.used(trusted, began=NOW, until=NOW + timedelta(seconds=5)) == 0
+
+
 def test_the_started_receipt_holds_for_the_reservation() -> None:
     job = request()
     receipt = rules.started(job, **PARTIES, now=NOW, budget=budget(), is_organic=True)
