@@ -141,13 +141,13 @@ async def test_the_upload_limit_is_the_job_s_own(runs, busybox, site):
 
 
 async def test_a_failed_download_is_the_job_s_fault(does, busybox):
-    volume = HuggingfaceVolume(repo_id="org/model")
+    volume = HuggingfaceVolume(repo_id="org/model", repo_type="nothing")
     failed = (await does(offer(busybox, volume=volume), payload(busybox))).last
     assert (failed.reason, failed.stage) == (
         FailureReason.DOWNLOAD_FAILED,
         Stage.VOLUME_DOWNLOAD,
     )
-    assert "not supported yet" in failed.message
+    assert "repo_type 'nothing' is none of" in failed.message
 
 
 async def test_a_failed_upload_is_the_job_s_fault(runs):

@@ -176,7 +176,7 @@ def test_what_a_job_may_fill_depends_on_its_class(config):
         sized = config.model_copy(update={"executor_class": ExecutorClass(executor_class)})
         return sized.disk_limit(), sized.inputs_limit()
 
-    assert limits("always_on.test")[0] <= limits("always_on.llm.a6000")[0]
-    assert limits("always_on.test")[1] == limits("always_on.test")[0] // 2
+    assert limits("always_on.test") == (16 * 2**30, 8 * 2**30)
+    assert limits("always_on.llm.a6000") == (192 * 2**30, 96 * 2**30)
     stated = config.model_copy(update={"disk_max_bytes": 1000, "unpacked_max_bytes": 10})
     assert (stated.disk_limit(), stated.inputs_limit()) == (1000, 10)
