@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import aiodocker
@@ -14,8 +15,11 @@ import aiohttp
 from aiodocker.stream import Stream
 from yarl import URL
 
-from compute_horde.errors import ContainerError, JobError
-from compute_horde.vocabulary import FailureReason
+from compute_horde.errors import ContainerError, HordeError, JobError
+from compute_horde.faults import Cause
+from compute_horde.vocabulary import FailureReason, HordeReason
+from executor.progress import Tell, silent
+from executor.pulls import Layers
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,7 @@ NOT_FOUND = 404
 BAD_REQUEST = 400
 CONFLICT = 409
 CONNECT_SECONDS = 10
+GOING = frozenset({"removing", "dead", "removed"})
 # The name becomes part of a path, so what cannot be a name must not get there.
 IMAGE_NAME = re.compile(r"[A-Za-z0-9](?!.*(?://|/\.))[A-Za-z0-9._:@+/-]{0,511}")
 COMMAND_NOT_FOUND = 127
@@ -41,6 +46,18 @@ NO_SUCH_IMAGE = (
     "invalid reference",
     "name unknown",
 )
+# What the engine says when a registry is out of reach, overrun or broken. Each holds a space, which
+# no image's name does.
+REGISTRY_TROUBLE = re.compile(
+    r"toomanyrequests: |too many requests|rate limit"
+    r"|http (response )?(status: )?(429|5\d\d)|http (429|5\d\d) response"
+    r"|timeout exceeded|i/o timeout|handshake timeout|context deadline exceeded"
+    r"|: no such host|server misbehaving|temporary failure in name resolution"
+    r"|: connection refused|connection reset by peer|unexpected eof"
+    r"|no route to host|network is unreachable"
+)
+# What an operator asked for, and the engine cannot do.
+OPERATORS = ("runtime", "storage-opt", "storage option")
 # What the engine calls its own error at the start, though the job asked for it.
 UNRUNNABLE = ("unable to find user", "unable to find group", "environment variable")
 
@@ -114,9 +131,15 @@ class Engine:
 
     async def security_options(self) -> list[str]:
         """What the engine confines containers with, such as `name=seccomp,profile=default`."""
+        return list((await self._info()).get("SecurityOptions") or [])
+
+    async def runtimes(self) -> list[str]:
+        """The names of the runtimes it can start containers with, such as `runc`."""
+        return sorted((await self._info()).get("Runtimes") or [])
+
+    async def _info(self) -> dict[str, Any]:
         with _door():
-            about = await self._docker.system.info()
-        return list(about.get("SecurityOptions") or [])
+            return dict(await self._docker.system.info())
 
     async def image(self, name: str) -> Image | None:
         """The image when it is present; `JobError` for a name that cannot be one."""
@@ -133,13 +156,21 @@ class Engine:
             raise
         return _image(found)
 
-    async def pull(self, name: str) -> None:
-        """Fetch an image; `JobError` when there is none of that name for us."""
+    async def pull(self, name: str, tell: Tell = silent) -> None:
+        """Fetch an image; `JobError` when there is none of that name for us.
+
+        A registry in trouble is nobody's fault.
+        """
+        layers = Layers()
         try:
             with _door():
-                await self._docker.images.pull(name)
+                async for news in self._docker.images.pull(name, stream=True):
+                    if layers.learn(news):
+                        tell(f"image {name}", layers.done, layers.total)
         except EngineError as exc:
             said = exc.detail.lower()
+            if exc.status and REGISTRY_TROUBLE.search(said):
+                raise _registry_trouble(name, exc.detail) from exc
             if exc.status == BAD_REQUEST or any(word in said for word in NO_SUCH_IMAGE):
                 raise _no_image(name, exc.detail) from exc
             raise EngineError(exc.status, f"image {name!r} not fetched: {exc.detail}") from exc
@@ -160,7 +191,8 @@ class Engine:
             with _door():
                 made = await self._docker.containers.create(config, name=order.name)
         except EngineError as exc:
-            if exc.status == BAD_REQUEST:
+            operators = any(word in exc.detail.lower() for word in OPERATORS)
+            if exc.status == BAD_REQUEST and not operators:
                 raise _unstartable(exc.detail) from exc
             raise
         return Container(self._docker, made.id)
@@ -228,16 +260,46 @@ class Container:
         return int(ended["StatusCode"])
 
     async def was_out_of_memory(self) -> bool:
-        """Whether the kernel killed something in it for want of memory."""
-        with _door():
-            shown = await self._container.show()
-        return bool(shown["State"].get("OOMKilled"))
+        """Whether the kernel killed something in it for want of memory; `EngineError` when
+        somebody removes it, so that its exit code says nothing of the job."""
+        state = (await self._shown()).get("State") or {"Status": "removed"}
+        if state.get("Status") in GOING:
+            raise EngineError(NOT_FOUND, "the job's container was removed by somebody else")
+        return bool(state.get("OOMKilled"))
 
     async def written_bytes(self) -> int:
         """What it wrote to its own root file system."""
-        with _door():
-            shown = await self._container.show(size="1")
-        return int(shown.get("SizeRw") or 0)
+        return int((await self._shown(size="1")).get("SizeRw") or 0)
+
+    async def root_folder(self) -> Path | None:
+        """Where the engine keeps what it wrote to its own root; not each engine says."""
+        kept = (await self._shown()).get("GraphDriver", {}).get("Data") or {}
+        return Path(kept["UpperDir"]) if "UpperDir" in kept else None
+
+    async def pids(self) -> int:
+        """How many processes and threads it has now; 0 when it is gone."""
+        path = f"containers/{self.id}/stats"
+        try:
+            with _door():
+                async with self._docker._query(
+                    path, params={"stream": "false", "one-shot": "true"}
+                ) as answer:
+                    said = await answer.json()
+        except EngineError as exc:
+            if exc.status not in {NOT_FOUND, CONFLICT}:
+                raise
+            return 0
+        return int((said.get("pids_stats") or {}).get("current") or 0)
+
+    async def _shown(self, **how: str) -> dict[str, Any]:
+        """What the engine says of it; nothing when somebody removed it."""
+        try:
+            with _door():
+                return await self._container.show(**how)
+        except EngineError as exc:
+            if exc.status != NOT_FOUND:
+                raise
+            return {}
 
     async def remove(self) -> None:
         """Kill and delete it with all it wrote; harmless when it is gone already."""
@@ -276,6 +338,11 @@ def _image(found: dict[str, Any]) -> Image:
 
 def _no_image(name: str, detail: str) -> JobError:
     return JobError(FailureReason.DOWNLOAD_FAILED, f"Image {name!r} cannot be fetched: {detail}")
+
+
+def _registry_trouble(name: str, detail: str) -> HordeError:
+    text = f"Image {name!r} cannot be fetched now: {detail}"
+    return HordeError(HordeReason.GENERIC_ERROR, text, context=Cause.REGISTRY.context)
 
 
 def _unstartable(detail: str) -> JobError:

@@ -21,7 +21,7 @@ from compute_horde.volumes import (
     each,
     taint,
 )
-from executor import archives
+from executor import archives, limits
 from executor.archives import Allowance, BadArchiveError
 from executor.config import Config
 from executor.hub import Hub
@@ -39,7 +39,7 @@ async def fetch(volume: Volume | None, work: WorkDir, config: Config, tell: Tell
     volumes = each(volume)
     if not volumes:
         return
-    allowance = Allowance(config.inputs_limit())
+    allowance = Allowance(limits.inputs_of(config))
     paced = Paced(tell)
     async with Web(config.reach()) as web:
         for number, one in enumerate(volumes, start=1):

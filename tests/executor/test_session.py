@@ -16,7 +16,6 @@ from compute_horde.protocol.job import (
     HordeFailed,
     JobFailed,
     JobFinished,
-    StreamingDetails,
     Timing,
     VolumesReady,
 )
@@ -105,7 +104,7 @@ async def test_the_execution_limit_kills_the_container(runs, busybox):
     failed = await runs("echo begun; sleep 60", offered=offer(busybox, executor_timing=timing))
     assert time.monotonic() - began < 8
     assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
-    assert failed.message == "Job container timed out during execution"
+    assert failed.message.startswith("Job container timed out during execution, after ")
     assert failed.docker_process_stdout == "begun\n"
 
 
@@ -187,12 +186,6 @@ async def test_an_image_that_takes_long_delays_only_its_own_job(does, busybox, m
     monkeypatch.setattr("executor.session.READY_MARGIN_SECONDS", 4 - 0.1)
     miner = await does(offer(busybox), payload(busybox, "echo", "hi"), startup_seconds=1)
     assert miner.last.docker_process_stdout == "hi\n"
-
-
-async def test_a_streaming_job_is_declined_clearly(does, busybox):
-    miner = await does(offer(busybox, streaming_details=StreamingDetails(public_key="PEM")))
-    assert miner.kinds == ["HordeFailed"]
-    assert miner.last.reason is HordeReason.STREAMING_FAILED
 
 
 async def test_a_job_that_never_comes_is_the_network_s_fault(does, busybox):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from compute_horde.errors import ContainerError, HordeError, JobError
+from compute_horde.errors import ConfigurationError, ContainerError, HordeError, JobError
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import FailureReason, HordeReason
 from executor.config import PullPolicy
@@ -19,6 +19,7 @@ class FakeEngine:
         self.present = set(present)
         self.fetches = set(fetches)
         self.options = options
+        self.knows = ["runc"]
         self.asked = 0
         self.pulled = []
 
@@ -33,6 +34,10 @@ class FakeEngine:
     async def security_options(self):
         self.asked += 1
         return self.options
+
+    async def runtimes(self):
+        self.asked += 1
+        return self.knows
 
 
 class FakeImage:
@@ -95,6 +100,31 @@ async def test_what_a_registry_says_tells_whose_fault_it_is(engine, site, status
     host = (site / "").removeprefix("http://")
     with pytest.raises(blamed):
         await check.image(f"{host}some/image:1", engine, PullPolicy.MISSING)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "knows", "used"),
+    [
+        ("", ["runc"], ""),
+        ("auto", ["runc"], ""),
+        ("auto", ["runc", "runsc"], "runsc"),
+        ("runsc", ["runc", "runsc"], "runsc"),
+        ("kata", ["kata", "runc"], "kata"),
+    ],
+)
+async def test_jobs_get_the_runtime_that_is_asked_for(config, wanted, knows, used):
+    engine = FakeEngine()
+    engine.knows = knows
+    settled = await check.settled(config.model_copy(update={"job_runtime": wanted}), engine)
+    assert settled.job_runtime == used
+    # Who asks for nothing is not kept waiting.
+    assert engine.asked == int(bool(wanted))
+
+
+async def test_a_runtime_that_the_engine_does_not_have_is_a_wrong_setting(config):
+    settings = config.model_copy(update={"job_runtime": "runsc"})
+    with pytest.raises(ConfigurationError, match=r"EXECUTOR_JOB_RUNTIME is 'runsc'.*daemon.json"):
+        await check.settled(settings, FakeEngine())
 
 
 async def test_an_engine_without_seccomp_is_refused(config, work):

@@ -7,7 +7,6 @@ import pytest
 from aiohttp import web
 
 from compute_horde.errors import JobError
-from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import FailureReason
 from compute_horde.volumes import (
     HuggingfaceVolume,
@@ -169,14 +168,3 @@ async def test_progress_names_the_volume(work, config, site, monkeypatch):
         ("volume 1 (single_file) of 2", 4, 4),
         ("volume 2 (inline) of 2", 2, None),
     ]
-
-
-def test_what_a_job_may_fill_depends_on_its_class(config):
-    def limits(executor_class):
-        sized = config.model_copy(update={"executor_class": ExecutorClass(executor_class)})
-        return sized.disk_limit(), sized.inputs_limit()
-
-    assert limits("always_on.test") == (16 * 2**30, 8 * 2**30)
-    assert limits("always_on.llm.a6000") == (192 * 2**30, 96 * 2**30)
-    stated = config.model_copy(update={"disk_max_bytes": 1000, "unpacked_max_bytes": 10})
-    assert (stated.disk_limit(), stated.inputs_limit()) == (1000, 10)
