@@ -145,12 +145,8 @@ def run_command(
     )
     with console.Progress() as progress:
         output = printing.Output(progress.aside)
-        watched = partial(
-            request,
-            status_callback=progress,
-            progress_callback=progress.made,
-            output_callback=None if as_json else output,
-        )
+        news = partial(request, status_callback=progress, progress_callback=progress.made)
+        watched = news if as_json else partial(news, output_callback=output)
         result = _explained(watched, progress, whom)
     _finish(result.job, wanted, where, as_json=as_json, output=output)
 

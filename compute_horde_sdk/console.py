@@ -93,6 +93,7 @@ class Progress:
         self._over.set()
         if self._spinner is not None:
             self._spinner.stop()
+            self._spinner = None
 
     def __call__(self, job: ComputeHordeJob, entry: ComputeHordeJobStatusEntry) -> None:
         """Show a status the job has entered."""

@@ -57,6 +57,7 @@ class ComputeHordeJob:
         self.streaming_server_cert = streaming_server_cert
         self.streaming_server_address = streaming_server_address
         self.streaming_server_port = streaming_server_port
+        self.on_progress: ProgressCallback | None = None
         self.streaming_proof: dict[str, Any] | None = None
         self.docker_image = ""
         self.executor_class = ""
@@ -90,23 +91,20 @@ class ComputeHordeJob:
         return entry
 
     async def wait(
-        self,
-        timeout: float | None = None,
-        status_callback: StatusCallback | None = None,
-        progress_callback: ProgressCallback | None = None,
+        self, timeout: float | None = None, status_callback: StatusCallback | None = None
     ) -> None:
         """Wait until the job has ended, well or badly.
 
         `status_callback`, which may be async, gets this job and each status once, in order;
-        `progress_callback` this job and how much of its image or inputs is there. After `timeout`
+        `on_progress`, if that is set, how much of its image or inputs is there. After `timeout`
         seconds raises `ComputeHordeJobTimeoutError`; the job itself goes on.
         """
         async with self._deadline(timeout, "complete"):
             await self._tell(status_callback)
             async with aclosing(self._news()) as news:
                 async for made in news:
-                    if made is not None and progress_callback is not None:
-                        progress_callback(self, made)
+                    if made is not None and self.on_progress is not None:
+                        self.on_progress(self, made)
                     await self._tell(status_callback)
             await self._fetch_result()
 

@@ -92,8 +92,8 @@ def run(
         async with client:
             job = await client.create_job(spec, on_trusted_miner=trusted)
             async with Following(output_callback) as following:
-                heard = following.with_news(status_callback)
-                await job.wait(timeout, heard, progress_callback)
+                job.on_progress = progress_callback
+                await job.wait(timeout, following.with_news(status_callback))
             return job
 
     job = alone(one_job)

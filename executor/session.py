@@ -210,7 +210,7 @@ class Session:
             raise HordeError(HordeReason.UNHANDLED_TIMEOUT, text, context=context) from exc
 
     async def _fetched(self, source: JobOffered | JobPayload) -> None:
-        await download.fetch(source.volume, self._place.work, self._config)
+        await download.fetch(source.volume, self._place.work, self._config, self._tell)
 
     async def _executed(
         self, payload: JobPayload, image: Image, clock: Clock, live: Live

@@ -11,7 +11,7 @@ from compute_horde.vocabulary import JobState
 from facilitator.models import Job, JobPiece
 from facilitator.pieces import Tail, appended
 
-ROWS_AT_ONCE = 16
+ROWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,8 @@ from bittensor_core import Keypair
 from compute_horde import signing
 from compute_horde.errors import BadSignature
 from compute_horde.protocol.extensions import CancelRequested, check_cancel
-from compute_horde.protocol.job import CheatReported, JobRequested
-from compute_horde.signing import RequestSignature
-from compute_horde.uploads import MultiUpload
-from compute_horde.volumes import MultiVolume
+from compute_horde.protocol.job import CheatReported
+from tests.compute_horde_sdk.relayed import relayed, signature_of
 
 USER = Keypair.create_from_uri("//Charlie")
 VALIDATOR = Keypair.create_from_uri("//Alice").ss58_address
@@ -124,6 +122,11 @@ class Pretend:
         # Whether jobs are cancelled here, and how long that takes.
         self.cancels: float | None = 0.0
         self.errors: dict[int, Any] = {}
+        # What every job prints, or None for a facilitator without logs; how often a reader of it
+        # hears one piece only, and whether the log never ends.
+        self.log: list[dict[str, Any]] | None = None
+        self.log_breaks = 0
+        self.log_goes_on = False
         self.extra_bytes = b""
         self._running: set[asyncio.Task[None]] = set()
 
@@ -141,6 +144,7 @@ class Pretend:
         app.router.add_get("/api/v1/jobs/", self._list)
         app.router.add_get("/api/v1/jobs/{uuid}/", self._read)
         app.router.add_get("/api/v1/jobs/{uuid}/events", self._events)
+        app.router.add_get("/api/v1/jobs/{uuid}/logs", self._logs)
         app.router.add_post("/api/v1/cheated-job/", self._report)
         app.router.add_post("/api/v1/jobs/{uuid}/cancel/", self._cancel)
         return app
@@ -190,7 +194,7 @@ class Pretend:
     async def _create(self, request: web.Request) -> web.Response:
         body = await request.json()
         try:
-            _requested(body, _signature(request)).verify()
+            relayed(body, signature_of(request)).verify()
         except BadSignature as exc:
             return web.json_response({"error": str(exc)}, status=400)
         key = request.headers.get("Idempotency-Key", str(uuid4())) if self.announces else ""
@@ -254,15 +258,38 @@ class Pretend:
         job = self.jobs.get(request.match_info["uuid"])
         if job is None or self.cancels is None:
             return web.json_response({"detail": "Not found."}, status=404)
-        check_cancel(CancelRequested(signature=_signature(request), job_uuid=job.uuid), job.hotkey)
+        check_cancel(
+            CancelRequested(signature=signature_of(request), job_uuid=job.uuid), job.hotkey
+        )
         if not job.ended:
             task = asyncio.create_task(_play(job, [(self.cancels, "cancelled", CANCELLED)]))
             self._running.add(task)
         return web.json_response(job.told(), status=200 if job.ended else 202)
 
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        if self.log is None or request.match_info["uuid"] not in self.jobs:
+            return web.json_response({"detail": "Not found."}, status=404)
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        cursor = 0
+        for piece in self.log:
+            before, cursor = cursor, cursor + len(piece["text"].encode())
+            if before < int(request.query["from"]):
+                continue
+            await answer.write(f"id: {cursor}\ndata: {json.dumps(piece)}\n\n".encode())
+            if self.log_breaks:
+                self.log_breaks -= 1
+                request.transport.abort()
+                return answer
+        await answer.write(b"event: news from the future\ndata: {}\n\n")
+        if self.log_goes_on:
+            await asyncio.sleep(60)
+        await answer.write(b"event: end\ndata: {}\n\n")
+        return answer
+
     async def _report(self, request: web.Request) -> web.Response:
         report = await request.json()
-        CheatReported(signature=_signature(request), **report).verify()
+        CheatReported(signature=signature_of(request), **report).verify()
         self.reports.append(report)
         return web.json_response({"message": "Job reported as cheated"}, status=201)
 
@@ -272,30 +299,6 @@ async def _play(job: Job, script: list[Step]) -> None:
         await asyncio.sleep(pause)
         if not job.ended:
             job.say(status, metadata)
-
-
-def _signature(request: web.Request) -> RequestSignature:
-    told = request.headers
-    return RequestSignature(
-        signature_type=told["X-CH-Signature-Type"],
-        signatory=told["X-CH-Signatory"],
-        timestamp_ns=int(told["X-CH-Timestamp-NS"]),
-        signature=told["X-CH-Signature"],
-        signature_scope=told["X-CH-Signature-Scope"],
-    )
-
-
-def _requested(body: dict[str, Any], signature: RequestSignature) -> JobRequested:
-    """The job as a facilitator relays it, and so as the validator verifies it."""
-    told = {k: v for k, v in body.items() if k in JobRequested.model_fields}
-    volumes, uploads = body.get("volumes"), body.get("uploads")
-    return JobRequested(
-        uuid=str(uuid4()),
-        signature=signature,
-        volume=MultiVolume(volumes=volumes) if volumes else None,
-        output_upload=MultiUpload(uploads=uploads) if uploads else None,
-        **told,
-    )
 
 
 @contextmanager

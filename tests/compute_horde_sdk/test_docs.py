@@ -26,6 +26,7 @@ def environment(settings):
 
 
 def test_the_shell_snippets_run_one_after_another(server, environment, tmp_path):
+    server.log = []
     server.script = steps(*ON_THE_WAY, end=(0, "completed", LEFT))
     script = "".join(code for kind, code in SNIPPETS if kind == "bash")
     done = subprocess.run(

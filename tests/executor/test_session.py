@@ -54,7 +54,11 @@ async def test_a_job_that_goes_well_is_told_stage_by_stage(does, busybox, site):
         ),
     )
     assert miner.paths == [f"/v0.1/executor_interface/{TOKEN}"]
-    assert miner.kinds == ["ExecutorReady", "VolumesReady", "ExecutionDone", "JobFinished"]
+    kinds = [kind for kind in miner.kinds if kind != "OutputPrinted"]
+    assert kinds == ["ExecutorReady", "VolumesReady", "ExecutionDone", "JobFinished"]
+    # Between the container's start and its end, one frame for each stream.
+    assert miner.kinds[2:4] == ["OutputPrinted"] * 2
+    assert sorted(one.text for one in miner.heard[2:4]) == ["b c\n", "data"]
     finished = miner.last
     assert finished.docker_process_stdout == "data"
     assert finished.docker_process_stderr == "b c\n"
@@ -178,9 +182,9 @@ async def test_an_image_that_takes_long_delays_only_its_own_job(does, busybox, m
     """Ready is said in time; the rest of the fetch is part of the job's download time."""
     real = check.image
 
-    async def slow(*arguments):
+    async def slow(*arguments, **named):
         await asyncio.sleep(0.5)
-        return await real(*arguments)
+        return await real(*arguments, **named)
 
     monkeypatch.setattr(check, "image", slow)
     monkeypatch.setattr("executor.session.READY_MARGIN_SECONDS", 4 - 0.1)

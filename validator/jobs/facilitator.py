@@ -93,7 +93,8 @@ class FacilitatorLine:
         if message.status == "error":
             log.warning(
                 "facilitator refused a report",
-                extra={"report": report and report.encode()[:200],
+                extra={"report": f"{report.uuid} {report.status}"
+                       if isinstance(report, StatusReported) else type(report).__name__,
                        "errors": [problem.type for problem in message.errors]},
             )  # fmt: skip
         if isinstance(report, StatusReported):
@@ -102,7 +103,9 @@ class FacilitatorLine:
     async def _speak(self, line: Line[FromFacilitator]) -> None:
         while True:
             report = await self._outbox.next()
-            await line.say(reports.understandable(report, self.extensions))
+            if isinstance(report, StatusReported):
+                report = reports.understandable(report, self.extensions)
+            await line.say(report)
 
     async def _heartbeat(self, line: Line[FromFacilitator]) -> None:
         while True:

@@ -26,7 +26,7 @@ class FakeEngine:
     async def image(self, name):
         return FakeImage() if name in self.present else None
 
-    async def pull(self, name):
+    async def pull(self, name, tell):
         self.pulled.append(name)
         if name in self.fetches:
             self.present.add(name)
