@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 
@@ -237,7 +238,7 @@ async def test_a_strangers_wish_is_not_heeded() -> None:
     async with playing(miner) as (facilitator, _):
         await facilitator.say(job)
         await reached(facilitator, job.uuid, "volumes_ready")
-        forged = wish(job.uuid).model_copy(update={"job_uuid": job.uuid.replace("0", "1")})
+        forged = wish(str(uuid4())).model_copy(update={"job_uuid": job.uuid})
         await facilitator.say(wish(job.uuid, STRANGER), forged)
         await facilitator.say(request(signer=STRANGER))
         await facilitator.until(lambda: "rejected" in map(str, _statuses(facilitator)))
