@@ -7,14 +7,15 @@ from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import HordeFailed, JobDeclined, JobFailed
 from compute_horde.vocabulary import FailureReason, HordeReason, Party, Stage
 
-Ending = JobFailed | HordeFailed | JobCancelled
-
 TIMEOUT_TEXT = {
     Stage.VOLUME_DOWNLOAD: "Download time exceeded",
     Stage.STREAMING_STARTUP: "Streaming start time exceeded",
     Stage.EXECUTION: "Job container timed out during execution",
     Stage.RESULT_UPLOAD: "Upload time exceeded",
 }
+
+Ending = JobFailed | HordeFailed | JobCancelled
+Unsuccessful = Ending | JobDeclined
 
 
 def failure(error: BaseException, *, job_uuid: str, seen_by: Party, during: Stage) -> Ending:
@@ -54,7 +55,7 @@ def failure(error: BaseException, *, job_uuid: str, seen_by: Party, during: Stag
     )
 
 
-def fault_of(message: Ending | JobDeclined, said_by: Party) -> Fault:
+def fault_of(message: Unsuccessful, said_by: Party) -> Fault:
     """Whose fault an ending is.
 
     `said_by` is from whom we have the message: what a miner says others reported counts as its own.

@@ -37,9 +37,11 @@ def test_what_can_be_no_name_is_refused(name):
 
 def test_a_command_that_is_not_there_ends_as_a_shell_says():
     fault = complaints.of_start(400, 'exec: "x": executable file not found in $PATH')
-    assert fault and fault.exit_status == 127
+    assert fault
+    assert fault.exit_status == 127
     fault = complaints.of_start(400, 'exec: "x": permission denied')
-    assert fault and fault.exit_status == 126
+    assert fault
+    assert fault.exit_status == 126
     assert complaints.of_start(BROKEN, "unable to find user nobody: no matching entries")
     assert complaints.of_start(BROKEN, "no space left on device") is None
 

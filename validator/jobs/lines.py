@@ -183,7 +183,8 @@ class MinerLine:
                 self._ears.stray(self, message)
 
     def _arrived(self, line: Line[FromMiner]) -> None:
-        self.arrivals += self._line is not line
+        if self._line is not line:
+            self.arrivals += 1
         self._line = line
         self._present.set()
         if self._giving_up:

@@ -67,7 +67,9 @@ def finished_receipt(uuid: str, miner: str) -> FinishedReceiptIssued | None:
 
 
 def _with_work(row: Job) -> Job:
-    """The job and how far its work is accounted for."""
+    """The job and, once it executes, how far its work is accounted for."""
+    if row.job_state not in EXECUTING | {JobState.EXECUTION_DONE}:
+        return row
     events = JobEvent.objects.filter(job_id=row.pk, state__in=EXECUTING)
     row.worked = Worked(events.order_by("id").values_list("created_at", flat=True).first())
     intervals = IssuedReceipt.objects.filter(
