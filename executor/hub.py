@@ -10,7 +10,7 @@ from compute_horde.errors import HordeError
 from compute_horde.vocabulary import HordeReason
 from compute_horde.volumes import HuggingfaceVolume
 from executor.config import Config
-from executor.refusals import TOO_MANY_REQUESTS, PassingError, WebError
+from executor.refusals import NO_ACCESS, TOO_MANY_REQUESTS, PassingError, WebError
 from executor.resuming import Count
 from executor.wanted import HubFile, Limits, wanted
 from executor.web import Reply, Web
@@ -18,7 +18,6 @@ from executor.web import Reply, Web
 MOST_QUESTIONS = 200
 MOST_ANSWER_BYTES = 16 * 2**20
 MOST_LISTING_BYTES = 64 * 2**20
-NO_ACCESS = frozenset({401, 403})
 ASKED_WITH = frozenset({"accept", "authorization", "user-agent"})
 
 

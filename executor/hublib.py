@@ -19,7 +19,7 @@ from huggingface_hub.utils._paths import filter_repo_objects
 from compute_horde.errors import HordeError
 from compute_horde.vocabulary import HordeReason
 from compute_horde.volumes import taint
-from executor.refusals import WebError
+from executor.refusals import NO_ACCESS, WebError
 from executor.wanted import HubFile, Limits, Wanted
 from executor.web import Reply
 
@@ -130,7 +130,9 @@ def _told(wanted: Wanted) -> Iterator[None]:
         raise WebError(f"{wanted.repo_id[:200]!r} is no repo_id") from exc
     except HfHubHTTPError as exc:
         status = exc.response.status_code
-        raise WebError(f"the hub answered HTTP {status} about the {wanted.named}") from exc
+        remedy = "; check the token" if wanted.token and status in NO_ACCESS else ""
+        text = f"the hub answered HTTP {status} about the {wanted.named}{remedy}"
+        raise WebError(text, status) from exc
     except (*NONSENSE, httpx2.HTTPError, httpx2.InvalidURL) as exc:
         text = f"the answer about the {wanted.named} is none that a hub gives"
         raise HordeError(HordeReason.GENERIC_ERROR, text) from exc

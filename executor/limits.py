@@ -50,9 +50,12 @@ def of(asked: ExecutorClass, config: Config) -> Limits:
 
 
 def inputs_of(config: Config) -> int:
-    """Bytes that all the volumes of a job may fill, unpacked."""
-    known = config.executor_class or SMALLEST
-    return config.unpacked_max_bytes or of(known, config).disk // 2
+    """Bytes that all the volumes of a job may fill, unpacked.
+
+    That the machine's disk is smaller than promised is no fault of the job, so it does not count.
+    """
+    promised = PROMISES[config.executor_class or SMALLEST].disk_gb * GIB
+    return config.unpacked_max_bytes or (config.disk_max_bytes or promised) // 2
 
 
 def _disk(promised_gb: int, config: Config) -> int:

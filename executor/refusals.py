@@ -11,6 +11,7 @@ NOT_PUBLIC = "is not a public address"
 # Answers that may be different next time.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 TOO_MANY_REQUESTS = 429
+NO_ACCESS = frozenset({401, 403})
 HINTS = {
     401: "it wants credentials; a signed URL needs none",
     403: "has the signed URL expired?",

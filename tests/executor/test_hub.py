@@ -111,6 +111,13 @@ async def test_a_gated_repository_is_named_with_the_remedy(hub, fetched):
         await fetched()
 
 
+async def test_a_token_that_the_hub_does_not_know_is_named(hub, fetched):
+    bad = {"X-Error-Message": "Invalid credentials in Authorization header"}
+    hub.trouble["/api/models/org/name"] = {"status": 401, "headers": bad}
+    with pytest.raises(JobError, match="HTTP 401 about the model 'org/name'; check the token"):
+        await fetched(token="hf_job")
+
+
 async def test_the_job_s_token_opens_a_private_repository(hub, fetched):
     hub.repos["model org/name"].token = "hf_job"
     with pytest.raises(JobError, match="nobody without a token"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from compute_horde.hardware import ExecutorClass
+from compute_horde.hardware import PROMISES, ExecutorClass
 from executor import limits
 from executor.config import GIB, Config
 from executor.limits import Ending, Limits
@@ -37,8 +37,9 @@ def test_an_operator_may_give_another_number_of_each():
 
 
 def test_inputs_take_half_of_the_disk_unless_an_operator_says_otherwise():
-    assert limits.inputs_of(Config(executor_class=CPU)) == limits.of(CPU, Config()).disk // 2
-    assert limits.inputs_of(Config()) == limits.of(TEST, Config()).disk // 2
+    assert limits.inputs_of(Config(executor_class=CPU)) == PROMISES[CPU].disk_gb * 2**30 // 2
+    assert limits.inputs_of(Config()) == PROMISES[TEST].disk_gb * 2**30 // 2
+    assert limits.inputs_of(Config(disk_max_bytes=10)) == 5
     assert limits.inputs_of(Config(unpacked_max_bytes=10)) == 10
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.capacity import MachineSpecs
+from compute_horde.protocol.extensions import ProgressMade
 from compute_horde.protocol.job import (
     ExecutorReady,
     HordeFailed,
@@ -144,13 +145,23 @@ async def test_the_upload_limit_is_the_job_s_own(runs, busybox, site):
 
 
 async def test_a_failed_download_is_the_job_s_fault(does, busybox):
-    volume = HuggingfaceVolume(repo_id="org/model")
+    volume = HuggingfaceVolume(repo_id="org/model", repo_type="nothing")
     failed = (await does(offer(busybox, volume=volume), payload(busybox))).last
     assert (failed.reason, failed.stage) == (
         FailureReason.DOWNLOAD_FAILED,
         Stage.VOLUME_DOWNLOAD,
     )
-    assert "not supported yet" in failed.message
+    assert "repo_type 'nothing' is none of" in failed.message
+
+
+async def test_the_progress_of_a_download_is_told(does, busybox, site):
+    site.answers["/f"] = lambda request: web.Response(body=bytes(1000))
+    volume = SingleFileVolume(url=site / "f", relative_path="f")
+    miner = await does(offer(busybox, volume=volume), payload(busybox, "true"))
+    told = [one for one in miner.heard if isinstance(one, ProgressMade)]
+    assert ("volume 1 (single_file) of 1", 1000, 1000) in [
+        (one.what, one.done_bytes, one.total_bytes) for one in told
+    ]
 
 
 async def test_a_failed_upload_is_the_job_s_fault(runs):
