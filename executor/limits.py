@@ -11,8 +11,11 @@ SMALLEST = ExecutorClass.always_on__test
 KILLED = 137
 FILE_TOO_LARGE = 153
 # How programs complain; a hint only, since a job can print what it likes.
+LAST_WORDS = 4096
 NO_PROCESS = re.compile(
-    r"fork|pthread_create|start new thread|resource temporarily unavailable", re.IGNORECASE
+    r"(can.?t|cannot|unable to|failed to) (fork|start new thread)|fork(:| failed)|pthread_create"
+    r"|resource temporarily unavailable",
+    re.IGNORECASE,
 )
 NO_SPACE = re.compile(r"no space left on device", re.IGNORECASE)
 TOO_LARGE = re.compile(r"file too large", re.IGNORECASE)
@@ -88,14 +91,15 @@ class Ending:
 
 def explained(end: Ending, limits: Limits) -> str:
     """Which limit may have ended the job, with its value; empty when none is likely."""
+    words = end.printed[-LAST_WORDS:]
     if end.code == KILLED or end.out_of_memory:
         return f"killed; its memory limit was {limits.memory} bytes"
-    if end.code == FILE_TOO_LARGE or TOO_LARGE.search(end.printed):
+    if end.code == FILE_TOO_LARGE or TOO_LARGE.search(words):
         return f"no file may be larger than {limits.disk} bytes"
     if end.disk >= limits.disk:
         return f"its disk was full at {limits.disk} bytes"
-    if end.pids >= limits.pids or NO_PROCESS.search(end.printed):
+    if end.pids >= limits.pids or NO_PROCESS.search(words):
         return f"its limit was {limits.pids} processes and threads"
-    if NO_SPACE.search(end.printed):
+    if NO_SPACE.search(words):
         return f"its scratch space was {limits.tmp} bytes, its /dev/shm {limits.shm}"
     return ""

@@ -60,12 +60,12 @@ class Watch:
         pause = LOOK_SECONDS
         while True:
             await asyncio.sleep(pause)
-            began = time.monotonic()
             self.most_pids = max(self.most_pids, await self._container.pids())
             root = await self._container.root_folder() if self._root else None
             written = 0
             if self._root and not (root and os.access(root, os.R_OK | os.X_OK)):
                 root, written = None, await self._container.written_bytes()
+            began = time.monotonic()
             if said := await asyncio.to_thread(self._look, root, written):
                 return said
             pause = max(LOOK_SECONDS, REST * (time.monotonic() - began))

@@ -64,7 +64,9 @@ def test_an_executor_of_a_known_class_gives_no_job_more():
         (1, "", 20, 0, False, "its limit was 20 processes and threads"),
         (1, "No space left on device", 1, 0, False, "its scratch space was 500 bytes"),
         (1, "", 1, 300, False, "its disk was full at 300 bytes"),
-        (1, "no such file", 19, 299, False, ""),
+        (1, "bash: fork: retry: Resource temporarily unavailable", 1, 0, False, "its limit was"),
+        (1, "no such file in this fork of mine", 19, 299, False, ""),
+        (1, "can't fork" + " " * 5000, 1, 0, False, ""),
     ],
 )
 def test_the_limit_that_ended_a_job_is_named(code, printed, pids, disk, out_of_memory, told):

@@ -82,10 +82,9 @@ def writable() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the miner heard of a job at last, and how long it took."""
+    """What the miner heard of a job at last."""
 
     answer: JobFinished | JobFailed | HordeFailed
-    seconds: float
 
     @property
     def kind(self) -> type:
@@ -122,7 +121,6 @@ class Cell:
         work = WorkDir.make(self.config.work_dir, id_of(token), self.config.owner)
         timing = TIMING.model_copy(update={"execution_time_limit": seconds, "allowed_leeway": 0})
         full = payload(image, "sh", "-c", line, **changes)
-        began = time.monotonic()
         try:
             async with serving(
                 Miner(offer(image, executor_timing=timing), after_ready=full)
@@ -134,7 +132,7 @@ class Cell:
         finally:
             work.remove()
         assert await self.engine.labelled(EXECUTOR, id_of(token)) == {}
-        return Trial(miner.last, time.monotonic() - began)
+        return Trial(miner.last)
 
     async def endures_all(self, image: str, lines: dict[str, str], **how: object) -> dict:
         """Several at once, by name."""

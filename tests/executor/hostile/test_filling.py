@@ -60,13 +60,14 @@ async def test_a_disk_is_bounded_in_every_folder(cell, request, image):
 
 async def test_a_file_is_bounded_however_it_is_written(cell, nobody):
     lines = {
-        "at once": "head -c 50m /dev/zero >/output/x",
+        "at once": "exec head -c 50m /dev/zero >/output/x",
         "with a hole": "truncate -s 100G /output/x",
         "at its end": "dd if=/dev/zero of=/output/x bs=1 count=1 seek=100G",
         "reserved": "fallocate -l 1G /output/x",
     }
     told = await fill(cell, nobody, lines, disk_max_bytes=DISK)
-    assert "its disk was full at" in told.pop("at once")
+    # The watch may be quicker, or find the disk full at the end.
+    assert f"{DISK} bytes" in told.pop("at once")
     assert without(f"no file may be larger than {DISK} bytes", told) == {}
 
 
