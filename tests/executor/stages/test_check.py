@@ -2,11 +2,11 @@
 
 import pytest
 
-from compute_horde.errors import ConfigurationError, ContainerError, HordeError, JobError
+from compute_horde.errors import ConfigurationError, HordeError, JobError
+from compute_horde.faults import Cause
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import FailureReason, HordeReason
 from executor.config import PullPolicy
-from executor.containers import EngineError
 from executor.stages import check
 
 GPU = ExecutorClass.always_on__gpu_24gb
@@ -75,8 +75,9 @@ async def test_a_name_that_no_image_can_have_is_the_job_s_fault(engine):
 
 @pytest.mark.docker
 async def test_a_registry_that_cannot_be_reached_is_not_the_job_s_fault(engine):
-    with pytest.raises(ContainerError, match="not fetched"):
+    with pytest.raises(HordeError, match="cannot be fetched now") as failed:
         await check.image("127.0.0.1:1/no/registry", engine, PullPolicy.MISSING)
+    assert failed.value.context == Cause.REGISTRY.context
 
 
 @pytest.mark.docker
@@ -86,8 +87,8 @@ async def test_a_registry_that_cannot_be_reached_is_not_the_job_s_fault(engine):
         (404, "MANIFEST_UNKNOWN", JobError),
         (401, "UNAUTHORIZED", JobError),
         (403, "DENIED", JobError),
-        (429, "TOOMANYREQUESTS", EngineError),
-        (500, "UNKNOWN", EngineError),
+        (429, "TOOMANYREQUESTS", HordeError),
+        (500, "UNKNOWN", HordeError),
     ],
 )
 async def test_what_a_registry_says_tells_whose_fault_it_is(engine, site, status, code, blamed):

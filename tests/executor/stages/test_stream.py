@@ -90,7 +90,7 @@ async def test_the_user_is_answered_and_the_job_ends_well(streaming):
                 b"x" * 300_000
             )
             await asks.get("/cgi-bin/terminate")
-    assert miner.kinds == [
+    assert miner.facts == [
         "ExecutorReady",
         "VolumesReady",
         "StreamingReady",
@@ -137,7 +137,7 @@ async def test_the_job_reaches_nobody(streaming):
 async def test_a_job_that_is_never_healthy_fails_by_its_own_fault(streaming):
     async with streaming("echo up; sleep 60", timing=SHORT) as miner:
         pass
-    assert miner.kinds == ["ExecutorReady", "VolumesReady", "JobFailed"]
+    assert miner.facts == ["ExecutorReady", "VolumesReady", "JobFailed"]
     assert (miner.last.reason, miner.last.stage) == (
         FailureReason.TIMEOUT,
         Stage.STREAMING_STARTUP,
