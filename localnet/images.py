@@ -59,14 +59,18 @@ def build() -> None:
     """Make the images that are not there yet, or not as their recipes say."""
     busybox = static_busybox()
     for name, recipe in RECIPES.items():
-        _make(name, _root(busybox, recipe.programs), recipe)
+        _make(name, recipe, busybox)
     try:
-        _make(RELAY, _alone(_socat()), Recipe(('ENTRYPOINT ["/usr/bin/socat"]',)))
+        _put(RELAY, _alone(_socat()), Recipe(('ENTRYPOINT ["/usr/bin/socat"]',)))
     except NoImageError as error:
         log.warning("no streaming jobs", extra={"problem": str(error)})
 
 
-def _make(name: str, root: bytes, recipe: Recipe) -> None:
+def _make(name: str, recipe: Recipe, busybox: Path) -> None:
+    _put(name, _root(busybox, recipe.programs), recipe)
+
+
+def _put(name: str, root: bytes, recipe: Recipe) -> None:
     source = sha256(root + repr(recipe.changes).encode()).hexdigest()
     with docker_engine.client() as engine:
         there = engine.get(f"/images/{name}/json")
