@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import subprocess
 
@@ -114,7 +115,6 @@ async def test_nobody_else_is_answered(streaming, identity):
 
 async def test_the_job_reaches_nobody(streaming):
     """Neither the machine it runs on nor a name server nor the world."""
-    line = "ip addr | grep -c inet; ip route | wc -l; wget -T 1 -O - http://127.0.0.1:{} 2>&1"
     with socket.create_server(("0.0.0.0", 0)) as host:
         port = host.getsockname()[1]
         line = f"""
@@ -200,13 +200,22 @@ async def test_the_proxy_has_no_rights_of_root(streaming):
             await asks.get("/cgi-bin/terminate")
 
 
-async def test_the_containers_hold_no_capability(streaming):
+async def test_the_job_s_whole_network_is_a_loopback_shared_with_the_relay(streaming):
     async with streaming() as miner:
         ready = await miner.hears(StreamingReady)
-        name = f"ch-{id_of(TOKEN)}-relay"
-        shown = subprocess.run(
-            ["docker", "exec", name, "/none"], capture_output=True, text=True, check=False
-        )
-        assert shown.returncode
+        told = {}
+        for name in ("relay", "job"):
+            shown = subprocess.run(
+                ["docker", "inspect", f"ch-{id_of(TOKEN)}-{name}"], capture_output=True, check=True
+            )
+            told[name] = json.loads(shown.stdout)[0]
         async with client(ready.port, ready.public_key, USER) as asks:
             await asks.get("/cgi-bin/terminate")
+    relay, job = told["relay"], told["job"]
+    assert relay["HostConfig"]["NetworkMode"] == "none"
+    assert job["HostConfig"]["NetworkMode"] == f"container:{relay['Id']}"
+    assert [bind.split(":")[1] for bind in relay["HostConfig"]["Binds"]] == ["/relay"]
+    assert not any("/relay" in bind for bind in job["HostConfig"]["Binds"])
+    for one in told.values():
+        assert one["HostConfig"]["CapDrop"] == ["ALL"]
+        assert not one["HostConfig"]["CapAdd"]
