@@ -29,6 +29,14 @@ FROM python AS executor
 COPY --from=executor-packages /app /app
 ENTRYPOINT ["python", "-m", "executor"]
 
+# Leads into the network of a streaming job; the executor starts one beside each.
+FROM ${BASE} AS relay
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends socat \
+    && rm -rf /var/lib/apt/lists/*
+USER 65534:65534
+ENTRYPOINT ["/usr/bin/socat"]
+
 # What servers stand on: nobody in particular, with a home for keys.
 FROM python AS server
 RUN useradd --create-home --uid 10001 horde

@@ -32,7 +32,7 @@ bench: .venv/.ready ## measure what a job costs beyond bare docker
 	@$(PY) -m benchmarks.job_latency
 
 images: ## build the Docker image of every service; BASE=… for another Debian
-	@for service in executor facilitator miner validator; do \
+	@for service in executor facilitator miner relay validator; do \
 		docker build $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_FLAGS) \
 			--target $$service --tag computehorde/$$service . || exit 1; \
 	done

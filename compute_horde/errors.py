@@ -5,6 +5,7 @@ ComputeHordeError
 ├── ProtocolError           the peer's mistake; close the line
 │   └── BadSignature
 ├── RejectionError          we decline; not a failure
+├── Cancelled               the owner wants no more of it; nobody's fault
 ├── JobError                the user's image, data or command
 ├── HordeError              the network: a lost peer, a deadline, a bug
 └── OutsideError            an adapter's outside world; worth another try
@@ -40,6 +41,21 @@ class RejectionError(ComputeHordeError):
     def __init__(self, reason: RejectionReason, detail: str = "") -> None:
         super().__init__(detail or str(reason))
         self.reason = reason
+
+
+class Cancelled(ComputeHordeError):
+    """The job was ended because that was asked for; nobody failed. Keeps what it printed."""
+
+    def __init__(
+        self,
+        detail: str = "The job was cancelled",
+        *,
+        stdout: str | None = None,
+        stderr: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 class JobError(ComputeHordeError):

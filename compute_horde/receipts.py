@@ -68,7 +68,8 @@ class JobIntervalReceipt(_Payload):
     """An extension: interval number `interval` (from 0) of a long job is over.
 
     `score_str` is what this interval is worth, in executor seconds. The finished receipt, once it
-    is there, counts for the whole job and these no longer do.
+    is there, counts for the whole job and these no longer do. Published readers of a miner's pages
+    skip lines that they do not understand, and so these.
     """
 
     receipt_type: Literal["JobIntervalReceipt"] = "JobIntervalReceipt"

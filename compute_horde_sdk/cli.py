@@ -2,51 +2,31 @@
 
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from enum import IntEnum
+from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from compute_horde_sdk import console, folders
+from compute_horde_sdk import cancel, console, exits, folders, printing
 from compute_horde_sdk.client import ComputeHordeClient
 from compute_horde_sdk.errors import ComputeHordeError, ComputeHordeJobTimeoutError
+from compute_horde_sdk.exits import EXIT_CODES, Exit
 from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.run import (
     ARTIFACTS_DIR,
     NAMESPACE,
-    alone,
-    connected,
-    exit_code,
     run,
 )
 from compute_horde_sdk.spec import DOWNLOAD_SECONDS, EXECUTION_SECONDS, UPLOAD_SECONDS
-from compute_horde_sdk.statuses import ComputeHordeJobFailure
+from compute_horde_sdk.whom import EnvFile, Hotkey, Url, Validator, Whom
 
 T = TypeVar("T")
 
 
-class Exit(IntEnum):
-    """Exit codes that are not the job's own."""
-
-    OUTPUT_MISSING = 121
-    JOB_FAILED = 122
-    HORDE_FAILED = 123
-    TIMED_OUT = 124
-    NOT_RUN = 125
-    INTERRUPTED = 130
-
-
-EXIT_CODES = """
-Exit code: that of the job's container. Otherwise 121: an output did not come back or could not be
-written; 122: the job failed before or after its container ran (download, upload, no exit status);
-123: rejected, or failed by the network: worth another try; 124: a time limit, the job's or
---timeout; 125: nothing was run: wrong settings, unreachable or refusing facilitator; 2: wrong
-options; 130: Ctrl-C (the job goes on).
-"""
 SETTINGS = """
 Whom to ask, and as whom, comes from the options, else from --env-file, else from the environment:
 FACILITATOR_URL, USER_HOTKEY_FILE (an unencrypted hotkey file), VALIDATOR_HOTKEY and EXECUTOR_CLASS.
@@ -62,33 +42,7 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Whom:
-    """Whom to ask, and as whom, as far as the options say."""
-
-    env_file: str | None
-    facilitator_url: str | None
-    hotkey: str | None
-    validator_hotkey: str | None
-
-    def asked(self, question: Callable[[ComputeHordeClient], Coroutine[Any, Any, T]]) -> T:
-        """The answer of a client for these options and the environment."""
-        client, _ = connected(**asdict(self))
-
-        async def ask() -> T:
-            async with client:
-                return await question(client)
-
-        return alone(ask)
-
-
 Words = list[str] | None
-EnvFile = Annotated[str | None, typer.Option("--env-file", help="File of KEY=VALUE lines.")]
-Url = Annotated[str | None, typer.Option("--facilitator-url", help="The facilitator to ask.")]
-Hotkey = Annotated[str | None, typer.Option("--hotkey-file", help="Unencrypted hotkey file.")]
-Validator = Annotated[
-    str | None, typer.Option("--validator-hotkey", help="SS58 address of the validator.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Outputs = Annotated[
     Words,
@@ -131,6 +85,14 @@ Timeout = Annotated[
 Page = Annotated[int, typer.Option(min=1, help="Which page.")]
 Limit = Annotated[int, typer.Option(min=1, max=256, help="Jobs on a page.")]
 Uuid = Annotated[str, typer.Argument(help="The job's uuid, as `run` or `jobs` print it.")]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job ends.")]
+Start = Annotated[
+    int, typer.Option("--from", min=0, metavar="CURSOR", help="Leave out so many bytes.")
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Append to this file, which may have the beginning."),
+]
 Wait = Annotated[bool, typer.Option("-w", "--wait", help="Wait until it ends.")]
 
 
@@ -182,8 +144,37 @@ def run_command(
         **asdict(whom),
     )
     with console.Progress() as progress:
-        result = _explained(lambda: request(status_callback=progress), progress)
-    _finish(result.job, wanted, where, as_json=as_json)
+        output = printing.Output(progress.aside)
+        news = partial(request, status_callback=progress, progress_callback=progress.made)
+        watched = news if as_json else partial(news, output_callback=output)
+        result = _explained(watched, progress, whom)
+    _finish(result.job, wanted, where, as_json=as_json, output=output)
+
+
+@app.command(
+    "logs",
+    help="Print what a job printed, stdout and stderr as they came; with --follow until it ends."
+    "\n\n" + SETTINGS,
+)
+def logs_command(
+    uuid: Uuid,
+    *,
+    follow: Follow = False,
+    start: Start = 0,
+    output: LogFile = None,
+    env_file: EnvFile = None,
+    facilitator_url: Url = None,
+    hotkey_file: Hotkey = None,
+    validator_hotkey: Validator = None,
+) -> None:
+    if start and output:
+        raise typer.BadParameter("--from goes with stdout; a file is gone on with at its end")
+    whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
+
+    async def read(client: ComputeHordeClient) -> None:
+        await printing.copy(client.job(uuid), follow=follow, start=start, target=output)
+
+    _explained(lambda: whom.asked(read))
 
 
 @app.command(help="List your jobs, newest first.\n\n" + SETTINGS)
@@ -239,7 +230,7 @@ def job_command(
                 await job.wait(timeout, progress)
             return job
 
-        job = _explained(lambda: whom.asked(ask), progress)
+        job = _explained(lambda: whom.asked(ask), progress, whom)
     if wait:
         _finish(job, wanted, artifacts_dir, as_json=as_json)
     if as_json:
@@ -247,6 +238,24 @@ def job_command(
     else:
         console.details(job)
     _bring(job, wanted, artifacts_dir)
+
+
+@app.command(
+    "cancel",
+    help="Have one of your jobs ended now. Exit code 0 when it has ended, whatever it came to."
+    "\n\n" + SETTINGS,
+)
+def cancel_command(
+    uuid: Uuid,
+    *,
+    env_file: EnvFile = None,
+    facilitator_url: Url = None,
+    hotkey_file: Hotkey = None,
+    validator_hotkey: Validator = None,
+) -> None:
+    whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
+    job = _explained(lambda: whom.asked(lambda client: cancel.cancelled(client, uuid)))
+    _stop(Exit.CANCELLED if job.status.is_in_progress() else 0, cancel.told(job))
 
 
 def _pairs(words: Words, mark: str, *, first: bool = False) -> dict[str, str]:
@@ -262,19 +271,34 @@ def _pairs(words: Words, mark: str, *, first: bool = False) -> dict[str, str]:
     return pairs
 
 
-def _explained(work: Callable[[], T], progress: console.Progress | None = None) -> T:
+def _explained(
+    work: Callable[[], T], progress: console.Progress | None = None, whom: Whom | None = None
+) -> T:
     """What `work` gives; its errors in a line on stderr and as exit code."""
     try:
         return work()
     except KeyboardInterrupt:
         uuid = progress.uuid if progress else None
+        if progress and whom and uuid:
+            _cancel_if_wanted(progress, whom, uuid)
         look = f"compute-horde job {uuid} --wait" if uuid else "compute-horde jobs"
         known = f"job {uuid} goes on" if uuid else "a job that was handed in goes on"
-        _stop(Exit.INTERRUPTED, f"\ninterrupted; {known}. See it later with: {look}")
+        end = f"; cancel it with: compute-horde cancel {uuid}" if uuid else ""
+        _stop(Exit.INTERRUPTED, f"\ninterrupted; {known}. See it later with: {look}{end}")
     except ComputeHordeJobTimeoutError as exc:
         _stop(Exit.TIMED_OUT, str(exc))
     except (ComputeHordeError, ValueError, OSError) as exc:
         _stop(Exit.NOT_RUN, str(exc))
+
+
+def _cancel_if_wanted(progress: console.Progress, whom: Whom, uuid: str) -> None:
+    """Ask whoever sits at the terminal; ends here when the job is to end, too."""
+    progress.stop()
+    if not cancel.is_wanted(uuid):
+        return
+    print(f"\ncancelling job {uuid}", file=sys.stderr, flush=True)
+    job = _explained(lambda: whom.asked(lambda client: cancel.cancelled(client, uuid)))
+    _stop(Exit.CANCELLED if job.status.is_in_progress() else exits.code(job), cancel.told(job))
 
 
 def _stop(code: int, message: str) -> NoReturn:
@@ -283,16 +307,19 @@ def _stop(code: int, message: str) -> NoReturn:
 
 
 def _finish(
-    job: ComputeHordeJob, wanted: dict[str, str], artifacts_dir: str | None, *, as_json: bool
+    job: ComputeHordeJob,
+    wanted: dict[str, str],
+    artifacts_dir: str | None,
+    *,
+    as_json: bool,
+    output: printing.Output | None = None,
 ) -> NoReturn:
     """Pass on an ended job's output, artifacts and exit code."""
-    code = _code(job)
+    code = exits.code(job)
     if as_json:
         print(json.dumps(console.as_json(job) | {"exit_code": code}), flush=True)
     elif job.result is not None:
-        sys.stdout.write(job.result.stdout)
-        sys.stdout.flush()
-        sys.stderr.write(job.result.stderr)
+        (output or printing.Output()).finish(job.result)
     if not job.status.is_successful():
         _stop(code, console.error_line(job))
     _bring(job, wanted, artifacts_dir)
@@ -309,18 +336,6 @@ def _bring(job: ComputeHordeJob, wanted: dict[str, str], artifacts_dir: str | No
         _stop(Exit.OUTPUT_MISSING, str(exc))
     for path in saved:
         print(f"saved {path}", file=sys.stderr)
-
-
-def _code(job: ComputeHordeJob) -> int:
-    error = job.error
-    if error is not None and error.reason == "timeout":
-        return Exit.TIMED_OUT
-    status = exit_code(job)
-    if status is not None and (status != 0 or job.status.is_successful()):
-        return status
-    if isinstance(error, ComputeHordeJobFailure):
-        return Exit.JOB_FAILED
-    return Exit.HORDE_FAILED
 
 
 def main() -> None:

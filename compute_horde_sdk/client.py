@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from compute_horde_sdk.config import DEFAULT_FACILITATOR_URL
-from compute_horde_sdk.errors import ComputeHordeError
+from compute_horde_sdk.errors import ComputeHordeError, ComputeHordeNotFoundError
 from compute_horde_sdk.jobs import ComputeHordeJob, is_uuid
 from compute_horde_sdk.spec import ComputeHordeJobSpec
+from compute_horde_sdk.statuses import ComputeHordeJobStatus
 
 if TYPE_CHECKING:
     from compute_horde.signing import Signer
@@ -23,6 +24,7 @@ PAGE_SIZE = 10
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 
+_WANTED_ENDS = (ComputeHordeJobStatus.COMPLETED, ComputeHordeJobStatus.CANCELLED)
 AttemptCallback = Callable[[ComputeHordeJob], Awaitable[None] | None]
 
 
@@ -109,6 +111,7 @@ class ComputeHordeClient:
     ) -> ComputeHordeJob:
         """Create the job and wait for it; again with a new job as long as it does not succeed.
 
+        A job that was cancelled is not tried again.
         `timeout` is for all attempts together; `max_attempts` of 0 or less knows no end. Returns
         the job of the last attempt, whatever became of it.
         """
@@ -122,15 +125,41 @@ class ComputeHordeClient:
                 if inspect.isawaitable(told):
                     await told
             await job.wait(_left(timeout, began))
-            if job.status.is_successful() or 0 < max_attempts <= attempt:
+            if job.status in _WANTED_ENDS or 0 < max_attempts <= attempt:
                 return job
             pause = min(FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 8), LONGEST_PAUSE_SECONDS)
             await asyncio.sleep(pause * random.uniform(1.0, 1.1))
+
+    async def cancel_job(self, job_uuid: str) -> ComputeHordeJob:
+        """Have one of this hotkey's jobs ended, and get it as it stands; harmless to repeat.
+
+        It ends a moment later, as its `wait` tells. One that has ended already stays as it is.
+        """
+        from compute_horde_sdk import requests
+
+        uuid = _plain(job_uuid)
+        request = requests.cancel(uuid, self.hotkey)
+        # Nothing more happens however often it arrives, so it may be sent again.
+        headers = request.headers | {"Idempotency-Key": str(uuid4())}
+        path = f"api/v1/jobs/{uuid}/cancel/"
+        try:
+            answer = await self.facilitator.post(path, request.body, headers)
+        except ComputeHordeNotFoundError as exc:
+            if self.facilitator.knows("cancel"):
+                raise
+            raise ComputeHordeError(
+                f"this facilitator cannot cancel jobs; {uuid} ends within its time limits"
+            ) from exc
+        return ComputeHordeJob.from_answer(self, answer.json())
 
     async def get_job(self, job_uuid: str) -> ComputeHordeJob:
         """One of this hotkey's jobs, or `ComputeHordeNotFoundError`."""
         answer = await self.facilitator.get(f"api/v1/jobs/{_plain(job_uuid)}/")
         return ComputeHordeJob.from_answer(self, answer)
+
+    def job(self, job_uuid: str) -> ComputeHordeJob:
+        """One of this hotkey's jobs, of which nothing is asked yet: to read its logs."""
+        return ComputeHordeJob(self, _plain(job_uuid), [])
 
     async def get_jobs(self, page: int = 1, page_size: int = PAGE_SIZE) -> list[ComputeHordeJob]:
         """One page of this hotkey's jobs; `ComputeHordeNotFoundError` beyond the last one."""

@@ -2,14 +2,30 @@
 
 import base64
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
 
+from compute_horde.faults import of_failure, of_horde, of_rejection
+from compute_horde.vocabulary import FailureReason, HordeReason, Party, RejectionReason, Stage
 from compute_horde_sdk.jobs import ComputeHordeJob
-from compute_horde_sdk.statuses import ComputeHordeJobStatusEntry
+from compute_horde_sdk.phases import Phase
+from compute_horde_sdk.statuses import (
+    ComputeHordeHordeFailure,
+    ComputeHordeJobFailure,
+    ComputeHordeJobRejection,
+    ComputeHordeJobStatus,
+    ComputeHordeJobStatusEntry,
+    JobError,
+    JobProgress,
+)
 
 if TYPE_CHECKING:
     from rich.status import Status
+    from rich.text import Text
+
+LOOK_SECONDS = 2.0
 
 WORDS = {
     "sent": "handed to the facilitator",
@@ -23,6 +39,7 @@ WORDS = {
     "rejected": "rejected",
     "failed": "failed",
     "horde_failed": "failed by the network",
+    "cancelled": "cancelled",
 }
 
 
@@ -34,24 +51,49 @@ def printable(text: str) -> str:
     )
 
 
+class _Moving:
+    """The phase as rich shows it, again and again."""
+
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
+
+    def __rich__(self) -> "Text":
+        from rich.text import Text
+
+        return Text(printable(self._phase.line()))
+
+
 class Progress:
-    """A line for each status on stderr; between them, on a terminal, a clock that moves."""
+    """A line for each status on stderr; between them how far it is.
+
+    On a terminal that line changes, elsewhere there is a new one now and then.
+    """
 
     def __init__(self) -> None:
         self._spinner: Status | None = None
+        self._phase = Phase("handing the job in")
+        self._over = threading.Event()
         self.uuid: str | None = None
 
     def __enter__(self) -> "Progress":
         if sys.stderr.isatty():
             from rich.console import Console
 
-            self._spinner = Console(stderr=True).status("handing the job in")
+            self._spinner = Console(stderr=True).status(_Moving(self._phase))
             self._spinner.start()
+        else:
+            threading.Thread(target=self._look, daemon=True).start()
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal to others."""
+        self._over.set()
         if self._spinner is not None:
             self._spinner.stop()
+            self._spinner = None
 
     def __call__(self, job: ComputeHordeJob, entry: ComputeHordeJobStatusEntry) -> None:
         """Show a status the job has entered."""
@@ -63,8 +105,26 @@ class Progress:
         # By the facilitator's clock: several statuses may arrive here at once.
         passed = (entry.created_at - job.status_history[0].created_at).total_seconds()
         self._line(f"+{passed:8.3f} s  {status:<16} {words}")
-        if self._spinner is not None:
-            self._spinner.update(words)
+        self._phase.enter(status, words)
+
+    def made(self, job: ComputeHordeJob, progress: JobProgress) -> None:
+        """Show how much of something is there."""
+        self._phase.made(progress)
+
+    @contextmanager
+    def aside(self, file: TextIO, text: str) -> Iterator[None]:
+        """Out of the way while `text` is written to the same terminal, and until its line ends."""
+        spinner = self._spinner if file.isatty() else None
+        if spinner is not None:
+            spinner.stop()
+        yield
+        if spinner is not None and text.endswith("\n"):
+            spinner.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            if line := self._phase.news():
+                self._line(f"{'':12}  {'':<16} {printable(line)}")
 
     def _line(self, text: str) -> None:
         if self._spinner is not None:
@@ -112,12 +172,40 @@ def error_line(job: ComputeHordeJob) -> str:
     if error is None:
         return f"job {job.uuid} ended {job.status.value}, without a reason"
     stage = getattr(error, "stage", None)
+    if job.status is ComputeHordeJobStatus.CANCELLED:
+        return f"job {job.uuid} was cancelled{_used(job)}"
     party = getattr(error, "reported_by", None) or getattr(error, "rejected_by", None)
     where = f" during {stage}" if stage else ""
     who = f" (says the {party})" if party else ""
     return printable(
         f"job {job.uuid} ended {job.status.value}{where}{who}: {error.reason}: {error.message}"
+        f" [{_whose_fault(error)}]"
     )
+
+
+def _used(job: ComputeHordeJob) -> str:
+    """For how long a cancelled job had a machine."""
+    at = {entry.status: entry.created_at for entry in job.status_history}
+    ended, accepted = (
+        at.get(ComputeHordeJobStatus.CANCELLED),
+        at.get(ComputeHordeJobStatus.ACCEPTED),
+    )
+    if ended is None or accepted is None:
+        return " before a machine was found for it"
+    return f"; it had a machine for {(ended - accepted).total_seconds():.1f} s"
+
+
+def _whose_fault(error: JobError) -> str:
+    """Who is to blame, by the rules that validators go by, and what to do now."""
+    match error:
+        case ComputeHordeJobFailure():
+            fault = of_failure(FailureReason(error.reason), Stage(error.stage or ""))
+        case ComputeHordeHordeFailure():
+            reporter = Party(error.reported_by)
+            fault = of_horde(HordeReason(error.reason), reporter, error.context)
+        case ComputeHordeJobRejection():
+            fault = of_rejection(RejectionReason(error.reason), Party(error.rejected_by or ""))
+    return f"fault: {fault.blamed}; next step: {fault.advice}"
 
 
 def table(jobs: Iterable[ComputeHordeJob]) -> None:

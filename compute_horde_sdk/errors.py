@@ -13,6 +13,7 @@ __all__ = [
     "ComputeHordeNotFoundError",
     "FacilitatorUnreachable",
     "JobUnsuccessful",
+    "LogsUnavailable",
     "RequestRefused",
 ]
 
@@ -35,6 +36,10 @@ class RequestRefused(ComputeHordeError):
 
 class FacilitatorUnreachable(ComputeHordeError):
     """No answer, or none that can be used, after several attempts."""
+
+
+class LogsUnavailable(ComputeHordeError):
+    """The facilitator is one that tells a job's output only with its result."""
 
 
 class JobUnsuccessful(ComputeHordeError):

@@ -34,8 +34,9 @@ LONGEST_WAIT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 128 * 2**20
 MAX_ERROR_BYTES = 64 * 2**10
 SHOWN_ERROR_CHARS = 500
-# Said by a facilitator that knows our extensions, in each of its answers.
+# Said by a facilitator that knows our extensions, in each of its answers; and by us in requests.
 EXTENSIONS_HEADER = "X-CH-Extensions"
+OURS = "cancel, output"
 IDEMPOTENCY = "idempotency-key"
 NO_VALIDATOR = b"Could not select Validator"
 
@@ -113,6 +114,10 @@ class Facilitator:
         """Get a fresh token for this hotkey."""
         async with self._here().logging_in:
             await self._log_in()
+
+    def knows(self, extension: str) -> bool:
+        """Whether the facilitator said so in its last answers."""
+        return extension in self._extensions
 
     async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
         """The JSON behind `path`."""
@@ -237,6 +242,7 @@ class Facilitator:
             "Authorization": f"Bearer {self._token}",
             "Realm": "mainnet",
             "SubnetID": "12",
+            EXTENSIONS_HEADER: OURS,
         }
 
     async def _renew(self, refused: httpx.Request) -> None:

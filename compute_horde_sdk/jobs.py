@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +14,7 @@ from compute_horde_sdk.statuses import (
     ComputeHordeJobStatus,
     ComputeHordeJobStatusEntry,
     JobError,
+    JobProgress,
     StreamingServer,
     current,
     entry_from,
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from compute_horde_sdk.client import ComputeHordeClient
+    from compute_horde_sdk.logs import LogPiece
+    from compute_horde_sdk.streaming import Server, StreamingClient
 
 StatusCallback = Callable[["ComputeHordeJob", ComputeHordeJobStatusEntry], Awaitable[None] | None]
+ProgressCallback = Callable[["ComputeHordeJob", JobProgress], None]
 
 
 class ComputeHordeJob:
@@ -53,6 +57,8 @@ class ComputeHordeJob:
         self.streaming_server_cert = streaming_server_cert
         self.streaming_server_address = streaming_server_address
         self.streaming_server_port = streaming_server_port
+        self.on_progress: ProgressCallback | None = None
+        self.streaming_proof: dict[str, Any] | None = None
         self.docker_image = ""
         self.executor_class = ""
 
@@ -89,20 +95,30 @@ class ComputeHordeJob:
     ) -> None:
         """Wait until the job has ended, well or badly.
 
-        `status_callback`, which may be async, gets this job and each status once, in order. After
-        `timeout` seconds raises `ComputeHordeJobTimeoutError`; the job itself goes on.
+        `status_callback`, which may be async, gets this job and each status once, in order;
+        `on_progress`, if that is set, how much of its image or inputs is there. After `timeout`
+        seconds raises `ComputeHordeJobTimeoutError`; the job itself goes on.
         """
         async with self._deadline(timeout, "complete"):
             await self._tell(status_callback)
             async with aclosing(self._news()) as news:
-                async for _ in news:
+                async for made in news:
+                    if made is not None and self.on_progress is not None:
+                        self.on_progress(self, made)
                     await self._tell(status_callback)
             await self._fetch_result()
+
+    async def cancel(self) -> None:
+        """Have the job ended. It ends a moment later, as `wait` tells, with its output so far."""
+        told = await self._client.cancel_job(self.uuid)
+        self._append_unknown(told.status_history)
+        self.result = self.result or told.result
 
     async def wait_for_streaming(self, timeout: float | None = None) -> None:
         """Wait until the job serves; its address and certificate are known then.
 
-        Raises `ComputeHordeError` when the job ends without ever having served.
+        Raises `ComputeHordeError` when the job ends without ever having served, or when the server
+        is not the one that the job's miner and validator signed.
         """
         async with self._deadline(timeout, "start streaming"):
             if not self._has_streamed():
@@ -118,6 +134,46 @@ class ComputeHordeJob:
             raise ComputeHordeError(
                 f"job {self.uuid} ended {self.status.value} without streaming{cause}"
             )
+        if self.streaming_proof:
+            self._server(require_proof=True)
+
+    def streaming_client(
+        self, *, require_proof: bool = False, clock_skew_seconds: float = 30.0
+    ) -> "StreamingClient":
+        """An `httpx.AsyncClient` for the service of this job, once that serves.
+
+        It speaks to no other server and shows the job's certificate. A proof that comes with the
+        address is checked; `require_proof` refuses an address without one. Signed answers may be
+        `clock_skew_seconds` off our clock.
+        """
+        from compute_horde_sdk import streaming
+
+        return streaming.client_of(
+            self._server(require_proof=require_proof),
+            self.streaming_public_cert,
+            self.streaming_private_key,
+            clock_skew_seconds=clock_skew_seconds,
+        )
+
+    def _server(self, *, require_proof: bool) -> "Server":
+        """Where it serves; `ComputeHordeError` when that is unknown or not genuine."""
+        from compute_horde_sdk import streaming
+
+        address, port = self.streaming_server_address, self.streaming_server_port
+        if address is None or port is None or self.streaming_server_cert is None:
+            raise ComputeHordeError(
+                f"where job {self.uuid} serves is not known: await wait_for_streaming() first"
+            )
+        server = streaming.Server(self.uuid, address, port, self.streaming_server_cert)
+        proof = streaming.proof_from(self.streaming_proof)
+        if proof:
+            server.check(proof, self._client.compute_horde_validator_hotkey)
+        elif require_proof:
+            raise ComputeHordeError(
+                f"nobody signed where job {self.uuid} serves: its validator or the facilitator is "
+                "too old for that"
+            )
+        return server
 
     async def refresh_from_facilitator(self) -> None:
         """Ask the facilitator once where the job stands."""
@@ -135,7 +191,7 @@ class ComputeHordeJob:
         self._append_unknown(entries)
         self.docker_image = str(answer.get("docker_image") or self.docker_image)
         self.executor_class = str(answer.get("executor_class") or self.executor_class)
-        self._note_server(_server(answer))
+        self._note_server(_server(answer), answer.get("streaming_proof"))
         if self.status_history and not self.status.is_in_progress():
             result = results.result_from(
                 answer.get("stdout"),
@@ -157,21 +213,35 @@ class ComputeHordeJob:
     def _append(self, entry: ComputeHordeJobStatusEntry) -> None:
         self.status_history.append(entry)
         if entry.metadata and entry.metadata.streaming_details:
-            self._note_server(entry.metadata.streaming_details)
+            self._note_server(entry.metadata.streaming_details, entry.metadata.streaming_proof)
 
-    def _note_server(self, server: StreamingServer) -> None:
+    def _note_server(self, server: StreamingServer, proof: Any) -> None:
+        self.streaming_proof = proof or self.streaming_proof
         self.streaming_server_cert = server.streaming_server_cert or self.streaming_server_cert
         self.streaming_server_address = (
             server.streaming_server_address or self.streaming_server_address
         )
         self.streaming_server_port = server.streaming_server_port or self.streaming_server_port
 
-    async def _news(self) -> AsyncGenerator[None, None]:
-        """One turn for each piece of news, until the job has ended."""
+    def logs(self, follow: bool = True, from_: int = 0) -> "AsyncIterator[LogPiece]":  # noqa: FBT001, FBT002
+        """What the job prints, while it prints it, from byte `from_` of its log on.
+
+        With `follow` until the job has ended. Connects again by itself; to go on later, give the
+        `cursor` of the last piece as `from_`. Raises `LogsUnavailable` where there are no logs.
+        """
+        from compute_horde_sdk.logs import Reading
+
+        return Reading(self._client.facilitator, self.uuid, follow=follow, from_=from_).pieces()
+
+    async def _news(self) -> AsyncGenerator[JobProgress | None, None]:
+        """One turn for each piece of news, until the job has ended; progress as it is."""
         if not self.status.is_in_progress():
             return
         async with aclosing(self._client.watch(self.uuid).news()) as stream:
             async for news in stream:
+                if isinstance(news, JobProgress):
+                    yield news
+                    continue
                 if isinstance(news, ComputeHordeJobStatusEntry):
                     # After a lost connection the stream may start over; a pushed status never
                     # comes twice otherwise.
@@ -179,7 +249,7 @@ class ComputeHordeJob:
                         self._append(news)
                 else:
                     self.learn(news)
-                yield
+                yield None
                 if not self.status.is_in_progress():
                     return
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from compute_horde import signing, uploads, volumes
 from compute_horde.errors import ComputeHordeError
+from compute_horde.protocol import extensions
 from compute_horde.protocol.job import JobRequested, StreamingDetails
 from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES
 from compute_horde.vocabulary import SignatureScope
@@ -71,6 +72,12 @@ def cheat_report(
     report = {"job_uuid": job_uuid, "trusted_job_uuid": trusted_job_uuid, "details": details}
     text, _ = signing.cheat_report_payloads(report)
     return SignedRequest(_encoded(report), _signed(signer, text, SignatureScope.FULL_REQUEST))
+
+
+def cancel(job_uuid: str, signer: signing.Signer) -> SignedRequest:
+    """The request that has a job ended."""
+    text = extensions.cancel_text(job_uuid)
+    return SignedRequest(b"{}", _signed(signer, text, SignatureScope.FULL_REQUEST))
 
 
 def _signed(signer: signing.Signer, text: str, scope: SignatureScope) -> signing.RequestSignature:

@@ -10,7 +10,8 @@ from compute_horde.hardware import ExecutorClass
 from compute_horde_sdk import config, folders
 from compute_horde_sdk.client import ComputeHordeClient
 from compute_horde_sdk.errors import ComputeHordeError, JobUnsuccessful
-from compute_horde_sdk.jobs import ComputeHordeJob, StatusCallback
+from compute_horde_sdk.following import Following, OutputCallback
+from compute_horde_sdk.jobs import ComputeHordeJob, ProgressCallback, StatusCallback
 from compute_horde_sdk.results import ComputeHordeJobResult, HttpOutputVolumeResponse
 from compute_horde_sdk.spec import (
     DOWNLOAD_SECONDS,
@@ -65,6 +66,8 @@ def run(
     upload_time_limit: int = UPLOAD_SECONDS,
     timeout: float | None = None,
     status_callback: StatusCallback | None = None,
+    progress_callback: ProgressCallback | None = None,
+    output_callback: OutputCallback | None = None,
     check: bool = True,
     hotkey: "Signer | str | Path | None" = None,
     validator_hotkey: str | None = None,
@@ -76,7 +79,8 @@ def run(
     `inputs` maps local files, folders and URLs to paths below /volume/; `outputs` maps what the
     job left in `artifacts_dir` (a file, or "." for all) to local paths. Whom to ask is said by
     arguments, `env_file`, or the environment: FACILITATOR_URL, USER_HOTKEY_FILE, VALIDATOR_HOTKEY.
-    Raises `JobUnsuccessful` when the job does not complete, unless not `check`.
+    `output_callback` gets each `LogPiece` the job prints, as far as the facilitator tells them
+    while it runs. Raises `JobUnsuccessful` when the job does not complete, unless not `check`.
     """
     client, machine = connected(hotkey, validator_hotkey, facilitator_url, executor_class, env_file)
     limits = (download_time_limit, execution_time_limit, upload_time_limit)
@@ -87,7 +91,9 @@ def run(
     async def one_job() -> ComputeHordeJob:
         async with client:
             job = await client.create_job(spec, on_trusted_miner=trusted)
-            await job.wait(timeout, status_callback)
+            async with Following(output_callback) as following:
+                job.on_progress = progress_callback
+                await job.wait(timeout, following.with_news(status_callback))
             return job
 
     job = alone(one_job)

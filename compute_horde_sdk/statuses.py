@@ -25,6 +25,7 @@ class ComputeHordeJobStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     HORDE_FAILED = "horde_failed"
+    CANCELLED = "cancelled"
 
     def is_in_progress(self) -> bool:
         """Whether more is to come."""
@@ -35,7 +36,7 @@ class ComputeHordeJobStatus(StrEnum):
         return self is ComputeHordeJobStatus.COMPLETED
 
     def is_failed(self) -> bool:
-        """Whether the job was rejected or broke down, by whoever's fault."""
+        """Whether the job was rejected, broke down or was cancelled, by whoever's fault."""
         return self in _FAILURES
 
     def is_streaming_ready(self) -> bool:
@@ -49,6 +50,7 @@ _FAILURES = frozenset(
         ComputeHordeJobStatus.REJECTED,
         ComputeHordeJobStatus.FAILED,
         ComputeHordeJobStatus.HORDE_FAILED,
+        ComputeHordeJobStatus.CANCELLED,
     }
 )
 
@@ -119,6 +121,7 @@ class ComputeHordeJobStatusMetadata(BaseModel):
     job_failure_details: ComputeHordeJobFailure | None = None
     horde_failure_details: ComputeHordeHordeFailure | None = None
     streaming_details: StreamingServer | None = None
+    streaming_proof: dict[str, Any] | None = None
     miner_response: JobResponse | None = None
 
     @property
@@ -135,6 +138,24 @@ class ComputeHordeJobStatusEntry(BaseModel):
     created_at: datetime
     status: ComputeHordeJobStatus
     metadata: ComputeHordeJobStatusMetadata | None = None
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a stage is: what is on its way, its bytes so far and, when known, of how many."""
+
+    stage: str
+    what: str
+    done_bytes: int
+    total_bytes: int | None = None
+
+
+def progress_from(told: Any) -> JobProgress | None:
+    """The progress in a facilitator's JSON; None when it cannot be read, for it is only news."""
+    try:
+        return JobProgress(**told)
+    except (TypeError, ValidationError):
+        return None
 
 
 def entry_from(told: Any) -> ComputeHordeJobStatusEntry | None:

@@ -18,7 +18,12 @@ from compute_horde_sdk.errors import (
     RequestRefused,
 )
 from compute_horde_sdk.http import Facilitator, wait_before_next
-from compute_horde_sdk.statuses import ComputeHordeJobStatusEntry, entry_from
+from compute_horde_sdk.statuses import (
+    ComputeHordeJobStatusEntry,
+    JobProgress,
+    entry_from,
+    progress_from,
+)
 
 # However lively the stream is, this often the job itself is looked at.
 SAFETY_POLL_SECONDS = 30.0
@@ -45,8 +50,10 @@ class Watch:
         self._last_heard = time.monotonic()
         self._quiet_rounds = 0
 
-    async def news(self) -> AsyncGenerator[ComputeHordeJobStatusEntry | Snapshot, None]:
-        """Single statuses as they are pushed, and the whole job whenever it was looked at."""
+    async def news(
+        self,
+    ) -> AsyncGenerator[ComputeHordeJobStatusEntry | JobProgress | Snapshot, None]:
+        """Single statuses and progress as pushed, and the whole job whenever it was looked at."""
         while True:
             if self._facilitator.pushes:
                 async with aclosing(self._until_broken()) as pushed:
@@ -64,8 +71,10 @@ class Watch:
         doubled = FIRST_POLL_SECONDS * 2 ** min(self._quiet_rounds - 1, 8)
         return float(min(doubled, LONGEST_POLL_SECONDS))
 
-    async def _until_broken(self) -> AsyncGenerator[ComputeHordeJobStatusEntry, None]:
-        """Pushed statuses, until the stream ends, breaks, falls silent or proves impossible."""
+    async def _until_broken(
+        self,
+    ) -> AsyncGenerator[ComputeHordeJobStatusEntry | JobProgress, None]:
+        """What is pushed, until the stream ends, breaks, falls silent or proves impossible."""
         try:
             async with aclosing(self._pushed()) as stream:
                 for _ in itertools.count():
@@ -84,7 +93,7 @@ class Watch:
             else:
                 self._give_up_or_go_on(exc)
 
-    async def _pushed(self) -> AsyncGenerator[ComputeHordeJobStatusEntry, None]:
+    async def _pushed(self) -> AsyncGenerator[ComputeHordeJobStatusEntry | JobProgress, None]:
         path = f"api/v1/jobs/{self._uuid}/events"
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self._last_event_id is not None:
@@ -96,7 +105,7 @@ class Watch:
                 async for event in stream:
                     if event.name == "end":
                         return
-                    entry = _entry(event)
+                    entry = _entry(event) if event.name == "message" else _progress(event)
                     self._last_event_id = event.id
                     if entry is not None:
                         yield entry
@@ -130,6 +139,16 @@ class Watch:
                 f"nothing heard of job {self._uuid} for {away:.0f} s ({exc}); it may still go on: "
                 f"look later with compute-horde job {self._uuid}"
             ) from exc
+
+
+def _progress(event: events.Event) -> JobProgress | None:
+    """News of the moment; events that we do not know are none."""
+    if event.name != "progress":
+        return None
+    try:
+        return progress_from(json.loads(event.data))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _entry(event: events.Event) -> ComputeHordeJobStatusEntry | None:

@@ -15,9 +15,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 from pydantic_settings import BaseSettings
 
+from compute_horde import faults
 from compute_horde.deadlines import Budget, timed_out
+from compute_horde.faults import Culprit, Fault
 from compute_horde.frames import MAX_VALUES
-from compute_horde.hardware import PROMISES
+from compute_horde.hardware import PROMISES, Promise
 from compute_horde.lifecycle import CLAIMS, FINAL, MAY_FOLLOW
 from compute_horde.protocol import links
 from compute_horde.vocabulary import JobState
@@ -53,6 +55,31 @@ Read from the environment, a miner's also from a file `.env`. How they belong to
 [run-a-miner.md](run-a-miner.md).
 """
 
+FAULTS = f"""{NOTE}
+# Whose fault it is
+
+Every way a job can end other than `completed`, by `compute_horde.faults`; the validator counts by
+this table and the command line shows its last column. *May be claimed* marks what we know from the
+miner alone: it may be a lie, so such an ending is never paid beyond the intervals of work already
+finished. *Counts* is whether the miner's reliability suffers; an executor is part of its miner. A
+reason that is not listed reads as `unknown`.
+"""
+PAID = {
+    JobState.FAILED: "finished intervals",
+    JobState.HORDE_FAILED: "finished intervals",
+    JobState.REJECTED: "nothing",
+    JobState.CANCELLED: "time used, at most the price",
+}
+
+
+LIMITS = """## What a job of each class gets
+
+As far as the machine has it, unless a setting above says otherwise. Scratch space and /dev/shm are
+part of the memory; disk and files are those of /volume, /output, /specs, artifacts and a writable
+root together, deleted files included while a process holds them. How each is enforced is told in
+[sandbox.md](sandbox.md).
+"""
+
 
 def main() -> None:
     for name, text in pages().items():
@@ -65,6 +92,7 @@ def pages() -> dict[str, str]:
         "protocol.md": "\n".join(_protocol()),
         "lifecycle.md": "\n".join(_lifecycle()),
         "miner-settings.md": "\n".join(_settings()),
+        "whose-fault.md": "\n".join(_faults()),
     }
 
 
@@ -88,10 +116,11 @@ def _protocol() -> Iterator[str]:
         yield ", ".join(f"`{value}`" for value in word) + "\n"
     yield "## Executor classes\n"
     rows = (
-        (f"`{k}`", p.code, p.spin_up.seconds, p.vram_gb, p.cores, p.ram_gb)
+        (f"`{k}`", p.code, p.spin_up.seconds, p.vram_gb, p.cores, p.ram_gb, p.disk_gb)
         for k, p in PROMISES.items()
     )
-    yield from _table("class", "letter", "spin-up, s", "GPU GB", "cores", "RAM GB", rows=rows)
+    heads = ("class", "letter", "spin-up, s", "GPU GB", "cores", "RAM GB", "disk GB")
+    yield from _table(*heads, rows=rows)
 
 
 def _lifecycle() -> Iterator[str]:
@@ -123,6 +152,83 @@ def _settings() -> Iterator[str]:
             for name, field in config.model_fields.items()
         )
         yield from _table("name", "default", "what", rows=rows)
+    yield LIMITS
+    limits = (
+        (f"`{k}`", p.cores or "all", p.ram_gb or "90 %", *_bounds_of_a_job(p))
+        for k, p in PROMISES.items()
+    )
+    heads = (
+        "processors",
+        "memory, GiB",
+        "processes",
+        "disk, GiB",
+        "files",
+        "scratch, GiB",
+        "shared, GiB",
+    )
+    yield from _table("class", *heads, rows=limits)
+
+
+def _bounds_of_a_job(promise: Promise) -> tuple[int, ...]:
+    return promise.pids, promise.disk_gb, promise.files, promise.tmp_gb, promise.shm_gb
+
+
+def _faults() -> Iterator[str]:
+    yield FAULTS
+    yield "## The job failed (`failed`)\n"
+    yield from _fault_table(
+        JobState.FAILED,
+        {
+            f"`{reason}` during `{stage}`": fault
+            for (reason, stage), fault in faults.FAILURES.items()
+        }
+        | {f"`{reason}` at any other time": fault for reason, fault in faults.BY_REASON.items()},
+    )
+    yield "## The network failed the job (`horde_failed`)\n"
+    own = {f"`{word}` by the validator": faults.VALIDATORS for word in sorted(faults.OWN)}
+    yield from _fault_table(
+        JobState.HORDE_FAILED,
+        {f"cause `{cause}` in the context": fault for cause, fault in faults.CAUSES.items()}
+        | {f"`{reason}`": fault for reason, fault in faults.HORDE.items()}
+        | own
+        | {
+            "`unhandled_exception` by the facilitator": faults.FACILITATORS,
+            "any other reason by the facilitator": faults.GIVEN_UP,
+        },
+    )
+    yield "## The job was declined (`rejected`)\n"
+    yield from _fault_table(
+        JobState.REJECTED,
+        {f"`{reason}`": fault for reason, fault in faults.REJECTIONS.items()}
+        | {f"`{reason}` by the validator": fault for reason, fault in faults.REFUSED.items()},
+    )
+    yield "## The job was cancelled (`cancelled`)\n"
+    yield from _fault_table(JobState.CANCELLED, {"on its owner's wish": faults.CANCELLED})
+
+
+def _fault_table(state: JobState, told: dict[str, Fault]) -> Iterator[str]:
+    rows = (
+        (
+            kind,
+            f"{fault.blamed}{', may be claimed' if fault.claimable else ''}",
+            _effect(fault),
+            PAID[state],
+            fault.example,
+            "yes" if fault.worth_another_try else "no",
+            fault.advice,
+        )
+        for kind, fault in told.items()
+    )
+    head = ("what", "blamed", "counts", "paid", "such as", "try again", "next step")
+    yield from _table(*head, rows=rows)
+
+
+def _effect(fault: Fault) -> str:
+    if fault.excusable:
+        return "against the miner, unless receipts excuse it"
+    if fault.counts_against_miner:
+        return "against the miner"
+    return "against nobody" if fault.blamed is Culprit.NOBODY else "not against the miner"
 
 
 def _variable(name: str, field: FieldInfo, config: type[BaseSettings]) -> str:

@@ -16,7 +16,12 @@ from executor.workdir import OPEN_TO_JOB, open_inside
 
 CHUNK_BYTES = 2**20
 MAX_ENTRIES = 100_000
+MAX_DEPTH = 100
 MAX_DIRECTORY_BYTES = 64 * 2**20
+# What each entry begins with in the directory, and the least that it takes there.
+ENTRY_MARK = b"PK\x01\x02"
+ENTRY_BYTES = 46
+LOCAL_HEADER_BYTES = 30
 MAX_ZIPPED_FILES = 1000
 MAX_ZIPPED_DEPTH = 100
 # lzma and bzip2 may ask for gigabytes of memory before the first byte comes out.
@@ -31,11 +36,13 @@ class BadArchiveError(Exception):
 
 
 class Allowance:
-    """Bytes that may still be unpacked, over all archives of a job."""
+    """Bytes and entries that may still be put in place, over all volumes of a job."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, entries: int = MAX_ENTRIES) -> None:
         self._limit = limit
+        self._entries_limit = entries
         self.left = limit
+        self.entries_left = entries
 
     def take(self, count: int) -> None:
         """Use some; `BadArchiveError` when there is not enough left."""
@@ -43,12 +50,24 @@ class Allowance:
         if self.left < 0:
             raise BadArchiveError(f"holds more than {self._limit} bytes unpacked")
 
+    def take_entry(self) -> None:
+        """One more file or folder; `BadArchiveError` when there are too many."""
+        self.entries_left -= 1
+        if self.entries_left < 0:
+            raise BadArchiveError(f"has more than {self._entries_limit} entries")
+
+    @property
+    def used(self) -> int:
+        """Bytes put in place so far."""
+        return self._limit - self.left
+
 
 class _Guarded:
     """A file of which no single read is big, so that a directory cannot fill our memory."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], entries: int) -> None:
         self._file = file
+        self._entries = entries
         self.seek = file.seek
         self.tell = file.tell
 
@@ -58,21 +77,39 @@ class _Guarded:
     def read(self, count: int = -1) -> bytes:
         if count > MAX_DIRECTORY_BYTES:
             raise BadArchiveError("has too long a directory")
-        return self._file.read(MAX_DIRECTORY_BYTES if count < 0 else count)
+        data = self._file.read(MAX_DIRECTORY_BYTES if count < 0 else count)
+        # A directory is read at once and becomes objects of ten times its size.
+        is_big = len(data) > max(self._entries * ENTRY_BYTES, CHUNK_BYTES)
+        if is_big and data.count(ENTRY_MARK) > self._entries:
+            raise BadArchiveError(f"has more than {self._entries} entries")
+        return data
 
 
 def unpack(archive: IO[bytes], target: Path, allowance: Allowance) -> Iterator[None]:
     """Extract below `target`, in small steps; `BadArchiveError` for anything suspicious."""
     try:
-        with zipfile.ZipFile(_Guarded(archive)) as opened:
+        with zipfile.ZipFile(_Guarded(archive, allowance.entries_left)) as opened:
             entries = opened.infolist()
-            if len(entries) > MAX_ENTRIES:
-                raise BadArchiveError(f"has more than {MAX_ENTRIES} entries")
+            _vet_together(entries)
             for entry in entries:
                 _vet(entry)
                 yield from _extract(opened, entry, target, allowance)
     except UNSOUND as exc:
         raise BadArchiveError(f"is not a sound zip: {exc}") from exc
+
+
+def _vet_together(entries: list[zipfile.ZipInfo]) -> None:
+    """No name twice, and no bytes in two entries, which is how a small zip becomes a huge one."""
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.filename in seen and not entry.is_dir():
+            raise BadArchiveError(f"has an entry {entry.filename[:200]!r} twice")
+        seen.add(entry.filename)
+    end = 0
+    for entry in sorted(entries, key=lambda one: one.header_offset):
+        if entry.header_offset < end:
+            raise BadArchiveError("has entries that overlap")
+        end = entry.header_offset + LOCAL_HEADER_BYTES + entry.compress_size
 
 
 def _vet(entry: zipfile.ZipInfo) -> None:
@@ -81,13 +118,15 @@ def _vet(entry: zipfile.ZipInfo) -> None:
         raise BadArchiveError("has an entry without a name")
     if bad := taint(name):
         raise BadArchiveError(f"has an entry {name[:200]!r} that {bad.reason}")
+    if name.count("/") > MAX_DEPTH:
+        raise BadArchiveError(f"has an entry in more than {MAX_DEPTH} folders")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         raise BadArchiveError(f"has an entry {name[:200]!r} that is a link or a device")
     if entry.flag_bits & 0x1:
-        raise BadArchiveError("is encrypted")
+        raise BadArchiveError("is encrypted, which nobody here can undo; zip it without a password")
     if entry.compress_type not in METHODS:
-        raise BadArchiveError("uses a compression other than deflate")
+        raise BadArchiveError("uses a compression other than deflate; zip it without options")
 
 
 def _extract(
@@ -96,10 +135,11 @@ def _extract(
     path = root / entry.filename
     try:
         if entry.is_dir():
-            make_folder(root, path)
+            make_folder(root, path, allowance)
             yield
             return
-        make_folder(root, path.parent)
+        make_folder(root, path.parent, allowance)
+        allowance.take_entry()
         with archive.open(entry) as source, opened_for_job(path) as copy:
             while data := source.read(CHUNK_BYTES):
                 allowance.take(len(data))
@@ -109,13 +149,14 @@ def _extract(
         raise BadArchiveError(f"has {entry.filename[:200]!r} both as file and folder") from exc
 
 
-def make_folder(root: Path, folder: Path) -> None:
+def make_folder(root: Path, folder: Path, allowance: Allowance) -> None:
     """`folder` and those above it up to `root`, open to the job."""
     missing = []
     while folder != root and not folder.is_dir():
         missing.append(folder)
         folder = folder.parent
     for each in reversed(missing):
+        allowance.take_entry()
         each.mkdir()
         each.chmod(OPEN_TO_JOB)
 

@@ -1,13 +1,16 @@
 """Everything the environment may say to an executor or a nursery."""
 
 import os
+import shutil
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from compute_horde.hardware import ExecutorClass
+from executor.addresses import Reach
 
 MIB = 2**20
 GIB = 2**30
@@ -49,6 +52,15 @@ class Config(BaseSettings):
     allow_private_urls: bool = Field(
         False, description="let jobs download from and upload to private addresses (localnet)"
     )
+    allowed_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        (), description="private networks that jobs may use all the same, such as `10.1.0.0/16`"
+    )
+    hub_url: str = Field(
+        "https://huggingface.co", description="where volumes of Hugging Face repositories are"
+    )
+    hub_token: SecretStr | None = Field(
+        None, description="sent to the hub for jobs without a token: they read what it may read"
+    )
     allow_unconfined: bool = Field(False, description="work without seccomp; for development only")
     nvidia_toolkit_version: str | None = Field(
         None, description="stated by the operator where the program itself is out of reach"
@@ -56,22 +68,85 @@ class Config(BaseSettings):
 
     job_user: str | None = Field(None, description="uid[:gid] of every job, above the image's own")
     writable_root: bool = Field(False, description="let jobs write to their root file system")
+    job_runtime: str = Field(
+        "",
+        description="engine runtime of jobs without GPU: empty for the engine's default, a name "
+        "such as `runsc`, or `auto` for `runsc` where the engine has it",
+    )
     gpu_runtime: str = Field("nvidia", description="engine runtime of GPU jobs; empty for its own")
     memory_bytes: int | None = Field(None, gt=0, description="memory of a job; default by class")
     cpus: float | None = Field(None, gt=0, description="processors of a job; default by class")
-    pids: int = Field(4096, gt=0, description="processes and threads of a job")
-    shm_bytes: int = Field(GIB, gt=0, description="size of /dev/shm, part of the memory")
-    tmp_bytes: int = Field(2 * GIB, gt=0, description="size of /tmp and the like, part of memory")
+    pids: int | None = Field(
+        None, gt=0, description="processes and threads of a job; default by class"
+    )
+    open_files: int | None = Field(
+        None, gt=0, description="open files of one process; default as the engine's"
+    )
+    shm_bytes: int | None = Field(
+        None, gt=0, description="size of /dev/shm, part of the memory; default by class"
+    )
+    tmp_bytes: int | None = Field(
+        None, gt=0, description="size of /tmp and the like, part of memory; default by class"
+    )
 
-    volume_max_bytes: int = Field(2 * GIB, gt=0, description="one download")
-    unpacked_max_bytes: int = Field(8 * GIB, gt=0, description="all archives of a job, unpacked")
+    streaming_host: str = Field("0.0.0.0", description="where streaming jobs are served")
+    streaming_ports: str = Field(
+        "6000-6999", description="ports for streaming jobs, one each; `0`: any that is free"
+    )
+    streaming_body_max_bytes: int = Field(
+        2 * GIB, gt=0, description="one request to a streaming job"
+    )
+    relay_image: str = Field(
+        "computehorde/relay:latest", description="leads into a streaming job's network"
+    )
+
+    volume_max_bytes: int = Field(2 * GIB, gt=0, description="one file or zip from a URL")
+    unpacked_max_bytes: int | None = Field(
+        None, gt=0, description="all inputs of a job, unpacked; default half of what it may keep"
+    )
     upload_max_bytes: int = Field(2 * GIB, gt=0, description="one upload")
-    disk_max_bytes: int = Field(16 * GIB, gt=0, description="all a job may keep on disk")
+    disk_max_bytes: int | None = Field(
+        None, gt=0, description="all a job may keep on disk; default by class"
+    )
+    disk_max_files: int | None = Field(
+        None, gt=0, description="files a job may make, and hold open; default by class"
+    )
+    disk_reserve_bytes: int = Field(
+        GIB, ge=0, description="free disk below which a job is stopped that may have taken it"
+    )
+    root_quota: bool = Field(
+        False,
+        description="let the engine bound writable roots (overlay2 on xfs with pquota, btrfs, zfs)",
+    )
     log_max_bytes: int = Field(64 * MIB, gt=0, description="kept of stdout, and of stderr")
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """Networks separated by commas."""
+        if not isinstance(value, str):
+            return value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
+    @field_validator("hub_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")):
+            raise ValueError("must start with https:// or http://")
+        return value.rstrip("/")
+
+    def reach(self) -> Reach:
+        """Where the URLs of jobs may lead."""
+        return Reach(self.allow_private_urls, self.allowed_networks)
 
     def total_memory(self) -> int:
         """The machine's memory in bytes."""
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    def total_disk(self) -> int:
+        """Bytes of the file system that jobs are kept on."""
+        there = next(path for path in (self.work_dir, *self.work_dir.parents) if path.exists())
+        return shutil.disk_usage(there).total
 
     def processors(self) -> int:
         """The processors this process may use."""

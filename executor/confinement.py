@@ -5,26 +5,38 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from compute_horde.errors import JobError
-from compute_horde.hardware import PROMISES, ExecutorClass
+from compute_horde.hardware import PROMISES
 from compute_horde.protocol.job import JobPayload
 from compute_horde.vocabulary import FailureReason, GpuPreset
-from executor.config import GIB, Config
+from executor import limits
+from executor.config import Config
 from executor.containers import EXECUTOR, OWNER, Image, Order
+from executor.limits import Limits
 from executor.workdir import WorkDir
 
 WRITABLE_ROOT_LABEL = "compute_horde.rootfs"
 NOBODY = "65534:65534"
-MEMORY_SHARE = 0.9
 NANO = 10**9
+# Where the whole machine is out of memory, the job goes first.
+FIRST_TO_GO = 1000
+# A file may be this much larger than the disk of a job, whose watch then sees why it ends.
+ENOUGH_TO_SEE = 2**20
 SCRATCH_PATHS = ("/tmp", "/var/tmp", "/run")  # noqa: S108
 FORBIDDEN = ("/proc", "/sys", "/dev")
 TAKEN = ("/volume", "/output", "/specs", "/script.py")
 
 
 def order(
-    payload: JobPayload, image: Image, work: WorkDir, config: Config, *, executor_id: str, uid: int
+    payload: JobPayload,
+    image: Image,
+    work: WorkDir,
+    config: Config,
+    *,
+    executor_id: str,
+    uid: int,
+    network: str = "none",
 ) -> Order:
-    """The container of a job; `uid` is the executor's own."""
+    """The container of a job; `uid` is the executor's own, `network` leads nowhere."""
     user = user_of(image, config, uid=uid)
     return Order(
         name=f"ch-{executor_id}-job",
@@ -33,7 +45,7 @@ def order(
         env=environment(payload.env, image, user),
         user=user,
         labels={EXECUTOR: executor_id, OWNER: config.owner},
-        host=_host_config(payload, image, work, config),
+        host=_host_config(payload, image, work, config) | {"NetworkMode": network},
     )
 
 
@@ -64,23 +76,37 @@ def has_writable_root(image: Image, config: Config) -> bool:
 def _host_config(
     payload: JobPayload, image: Image, work: WorkDir, config: Config
 ) -> dict[str, Any]:
-    memory = memory_of(payload.executor_class, config)
+    given = limits.of(payload.executor_class, config)
     binds = _binds(payload, work)
     host: dict[str, Any] = {
-        "NetworkMode": "none",
+        "IpcMode": "private",
+        "CgroupnsMode": "private",
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
-        "PidsLimit": config.pids,
-        "Memory": memory,
-        "MemorySwap": memory,
-        "ShmSize": min(config.shm_bytes, memory),
-        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "PidsLimit": given.pids,
+        "Memory": given.memory,
+        "MemorySwap": given.memory,
+        "OomScoreAdj": FIRST_TO_GO,
+        "ShmSize": given.shm,
+        "Ulimits": _ulimits(given, config),
         "LogConfig": {"Type": "none", "Config": {}},
         "Binds": [f"{source}:{target}" for target, source in binds.items()],
-        "Tmpfs": _tmpfs(image, binds, config),
+        "Tmpfs": _tmpfs(image, binds, config, given),
         "ReadonlyRootfs": not has_writable_root(image, config),
     }
-    return host | _processors(payload.executor_class, config) | _gpus(payload, config)
+    if given.cpus is not None:
+        host["NanoCpus"] = int(given.cpus * NANO)
+    if config.root_quota and has_writable_root(image, config):
+        host["StorageOpt"] = {"size": str(given.disk)}
+    return host | _runtime(payload, config)
+
+
+def _ulimits(given: Limits, config: Config) -> list[dict[str, Any]]:
+    """Not of processes, which the kernel counts per user: jobs would disturb each other."""
+    most = {"core": 0, "fsize": given.disk + ENOUGH_TO_SEE}
+    if config.open_files is not None:
+        most["nofile"] = config.open_files
+    return [{"Name": name, "Soft": number, "Hard": number} for name, number in most.items()]
 
 
 def _binds(payload: JobPayload, work: WorkDir) -> dict[str, str]:
@@ -109,7 +135,7 @@ def _bad_artifacts_dir(path: str, reason: str) -> JobError:
     return JobError(FailureReason.UNKNOWN, f"artifacts_dir {path[:200]!r} {reason}")
 
 
-def _tmpfs(image: Image, binds: Mapping[str, str], config: Config) -> dict[str, str]:
+def _tmpfs(image: Image, binds: Mapping[str, str], config: Config, given: Limits) -> dict[str, str]:
     """Sized memory file systems where programs expect to write.
 
     Also in place of the image's own volumes, which would be on disk and without a limit. The
@@ -117,32 +143,16 @@ def _tmpfs(image: Image, binds: Mapping[str, str], config: Config) -> dict[str, 
     """
     if has_writable_root(image, config):
         return {}
-    options = f"rw,nosuid,nodev,exec,mode=1777,size={config.tmp_bytes}"
+    options = f"rw,nosuid,nodev,exec,mode=1777,size={given.tmp}"
     paths = [*SCRATCH_PATHS, *(path.rstrip("/") for path in image.volumes)]
     return {path: options for path in paths if path and path not in binds}
 
 
-def memory_of(executor_class: ExecutorClass, config: Config) -> int:
-    """As set, else what the class promises, as far as the machine has it."""
-    most = int(config.total_memory() * MEMORY_SHARE)
-    if config.memory_bytes is not None:
-        return config.memory_bytes
-    promised = PROMISES[executor_class].ram_gb
-    return most if promised is None else min(promised * GIB, most)
-
-
-def _processors(executor_class: ExecutorClass, config: Config) -> dict[str, int]:
-    """A limit only where it is one; the engine refuses more than there are."""
-    wanted = config.cpus or PROMISES[executor_class].cores
-    if wanted is None or wanted >= config.processors():
-        return {}
-    return {"NanoCpus": int(wanted * NANO)}
-
-
-def _gpus(payload: JobPayload, config: Config) -> dict[str, Any]:
+def _runtime(payload: JobPayload, config: Config) -> dict[str, Any]:
+    """GPU jobs have a runtime of their own: few of the others can reach a GPU."""
     wants = payload.docker_run_options_preset is GpuPreset.NVIDIA_ALL
     if not (wants and PROMISES[payload.executor_class].gpu):
-        return {}
+        return {"Runtime": config.job_runtime} if config.job_runtime else {}
     request = {"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}
     runtime = {"Runtime": config.gpu_runtime} if config.gpu_runtime else {}
     return runtime | {"DeviceRequests": [request]}

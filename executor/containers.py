@@ -3,10 +3,10 @@
 import asyncio
 import json
 import logging
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import aiodocker
@@ -14,35 +14,20 @@ import aiohttp
 from aiodocker.stream import Stream
 from yarl import URL
 
-from compute_horde.errors import ContainerError, JobError
-from compute_horde.vocabulary import FailureReason
+from compute_horde.errors import ContainerError
+from executor import complaints
+from executor.complaints import BAD_REQUEST
+from executor.progress import Tell, silent
+from executor.pulls import Layers
 
 log = logging.getLogger(__name__)
 
 OWNER = "compute_horde.owner"
 EXECUTOR = "compute_horde.executor"
 NOT_FOUND = 404
-BAD_REQUEST = 400
 CONFLICT = 409
 CONNECT_SECONDS = 10
-# The name becomes part of a path, so what cannot be a name must not get there.
-IMAGE_NAME = re.compile(r"[A-Za-z0-9](?!.*(?://|/\.))[A-Za-z0-9._:@+/-]{0,511}")
-COMMAND_NOT_FOUND = 127
-COMMAND_NOT_EXECUTABLE = 126
-# What registries and the engine say of an image that is not there for us.
-NO_SUCH_IMAGE = (
-    "not found",
-    "manifest unknown",
-    "does not exist",
-    "access denied",
-    "denied:",
-    "unauthorized",
-    "no matching manifest",
-    "invalid reference",
-    "name unknown",
-)
-# What the engine calls its own error at the start, though the job asked for it.
-UNRUNNABLE = ("unable to find user", "unable to find group", "environment variable")
+GOING = frozenset({"removing", "dead", "removed"})
 
 
 class EngineError(ContainerError):
@@ -114,14 +99,19 @@ class Engine:
 
     async def security_options(self) -> list[str]:
         """What the engine confines containers with, such as `name=seccomp,profile=default`."""
+        return list((await self._info()).get("SecurityOptions") or [])
+
+    async def runtimes(self) -> list[str]:
+        """The names of the runtimes it can start containers with, such as `runc`."""
+        return sorted((await self._info()).get("Runtimes") or [])
+
+    async def _info(self) -> dict[str, Any]:
         with _door():
-            about = await self._docker.system.info()
-        return list(about.get("SecurityOptions") or [])
+            return dict(await self._docker.system.info())
 
     async def image(self, name: str) -> Image | None:
         """The image when it is present; `JobError` for a name that cannot be one."""
-        if not IMAGE_NAME.fullmatch(name):
-            raise _no_image(name[:200], "this is no image name")
+        complaints.check_name(name)
         try:
             with _door():
                 found = await self._docker.images.inspect(name)
@@ -129,19 +119,24 @@ class Engine:
             if exc.status == NOT_FOUND:
                 return None
             if exc.status == BAD_REQUEST:
-                raise _no_image(name, exc.detail) from exc
+                raise complaints.no_image(name, exc.detail) from exc
             raise
         return _image(found)
 
-    async def pull(self, name: str) -> None:
-        """Fetch an image; `JobError` when there is none of that name for us."""
+    async def pull(self, name: str, tell: Tell = silent) -> None:
+        """Fetch an image; `JobError` when there is none of that name for us.
+
+        A registry in trouble is nobody's fault.
+        """
+        layers = Layers()
         try:
             with _door():
-                await self._docker.images.pull(name)
+                async for news in self._docker.images.pull(name, stream=True):
+                    if layers.learn(news):
+                        tell(f"image {name}", layers.done, layers.total)
         except EngineError as exc:
-            said = exc.detail.lower()
-            if exc.status == BAD_REQUEST or any(word in said for word in NO_SUCH_IMAGE):
-                raise _no_image(name, exc.detail) from exc
+            if fault := complaints.of_fetch(name, exc.status, exc.detail):
+                raise fault from exc
             raise EngineError(exc.status, f"image {name!r} not fetched: {exc.detail}") from exc
 
     async def create(self, order: Order) -> "Container":
@@ -160,8 +155,8 @@ class Engine:
             with _door():
                 made = await self._docker.containers.create(config, name=order.name)
         except EngineError as exc:
-            if exc.status == BAD_REQUEST:
-                raise _unstartable(exc.detail) from exc
+            if fault := complaints.of_creation(exc.status, exc.detail):
+                raise fault from exc
             raise
         return Container(self._docker, made.id)
 
@@ -209,8 +204,8 @@ class Container:
             with _door():
                 await self._container.start()
         except EngineError as exc:
-            if exc.status == BAD_REQUEST or any(word in exc.detail for word in UNRUNNABLE):
-                raise _unstartable(exc.detail) from exc
+            if fault := complaints.of_start(exc.status, exc.detail):
+                raise fault from exc
             raise
 
     async def output(self) -> AsyncIterator[tuple[bool, bytes]]:
@@ -228,16 +223,44 @@ class Container:
         return int(ended["StatusCode"])
 
     async def was_out_of_memory(self) -> bool:
-        """Whether the kernel killed something in it for want of memory."""
-        with _door():
-            shown = await self._container.show()
-        return bool(shown["State"].get("OOMKilled"))
+        """Whether the kernel killed something in it for want of memory; `EngineError` when
+        somebody removes it, so that its exit code says nothing of the job."""
+        state = (await self._shown()).get("State") or {"Status": "removed"}
+        if state.get("Status") in GOING:
+            raise EngineError(NOT_FOUND, "the job's container was removed by somebody else")
+        return bool(state.get("OOMKilled"))
 
     async def written_bytes(self) -> int:
         """What it wrote to its own root file system."""
-        with _door():
-            shown = await self._container.show(size="1")
-        return int(shown.get("SizeRw") or 0)
+        return int((await self._shown(size="1")).get("SizeRw") or 0)
+
+    async def root_folder(self) -> Path | None:
+        """Where the engine keeps what it wrote to its own root; not each engine says."""
+        kept = (await self._shown()).get("GraphDriver", {}).get("Data") or {}
+        return Path(kept["UpperDir"]) if "UpperDir" in kept else None
+
+    async def pids(self) -> int:
+        """How many processes and threads it has now; 0 when nobody can say."""
+        path = f"containers/{self.id}/stats"
+        try:
+            with _door():
+                async with self._docker._query(
+                    path, params={"stream": "false", "one-shot": "true"}
+                ) as answer:
+                    said = await answer.json()
+        except EngineError:
+            return 0
+        return int((said.get("pids_stats") or {}).get("current") or 0)
+
+    async def _shown(self, **how: str) -> dict[str, Any]:
+        """What the engine says of it; nothing when somebody removed it."""
+        try:
+            with _door():
+                return await self._container.show(**how)
+        except EngineError as exc:
+            if exc.status != NOT_FOUND:
+                raise
+            return {}
 
     async def remove(self) -> None:
         """Kill and delete it with all it wrote; harmless when it is gone already."""
@@ -271,19 +294,6 @@ def _image(found: dict[str, Any]) -> Image:
         env=tuple(config.get("Env") or ()),
         labels=dict(config.get("Labels") or {}),
         volumes=tuple(config.get("Volumes") or ()),
-    )
-
-
-def _no_image(name: str, detail: str) -> JobError:
-    return JobError(FailureReason.DOWNLOAD_FAILED, f"Image {name!r} cannot be fetched: {detail}")
-
-
-def _unstartable(detail: str) -> JobError:
-    denied = "permission denied" in detail
-    return JobError(
-        FailureReason.NONZERO_RETURN_CODE,
-        f"Job container could not be started: {detail}",
-        exit_status=COMMAND_NOT_EXECUTABLE if denied else COMMAND_NOT_FOUND,
     )
 
 

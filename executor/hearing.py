@@ -5,6 +5,7 @@ import logging
 
 from compute_horde.adapters.websocket import Line
 from compute_horde.errors import ProtocolError
+from compute_horde.protocol.extensions import CancelOrdered
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.protocol.job import JobOffered, JobPayload
 from compute_horde.protocol.links import ToExecutor
@@ -13,12 +14,13 @@ log = logging.getLogger(__name__)
 
 
 class Hearing:
-    """The offer and the full job as soon as they are heard."""
+    """The offer, the full job and that it is cancelled, as soon as they are heard."""
 
     def __init__(self, line: Line[ToExecutor]) -> None:
         self._line = line
         self.offered: asyncio.Future[JobOffered] = asyncio.Future()
         self.payload: asyncio.Future[JobPayload] = asyncio.Future()
+        self.cancelled = asyncio.Event()
 
     async def listen(self) -> None:
         """Hear until the line is lost; whatever does not fit is answered and dropped."""
@@ -35,12 +37,15 @@ class Hearing:
                 self.offered.set_result(message)
             case JobPayload() if self._expects(message):
                 self.payload.set_result(message)
+            case CancelOrdered() if self._is_ours(message):
+                self.cancelled.set()
             case GenericError():
                 log.warning("the miner complains", extra={"details": message.details})
             case _:
                 raise ProtocolError(f"{message.message_type} was not expected now")
 
     def _expects(self, payload: JobPayload) -> bool:
-        if not self.offered.done() or self.payload.done():
-            return False
-        return payload.job_uuid == self.offered.result().job_uuid
+        return not self.payload.done() and self._is_ours(payload)
+
+    def _is_ours(self, message: JobPayload | CancelOrdered) -> bool:
+        return self.offered.done() and message.job_uuid == self.offered.result().job_uuid

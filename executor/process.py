@@ -13,6 +13,7 @@ from executor.config import Config
 from executor.containers import Engine
 from executor.hearing import Hearing
 from executor.session import Place, Session
+from executor.stages import check
 from executor.workdir import WorkDir
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ CLEANING_SECONDS = 30
 
 DONE = 0
 BROKEN = 1
+MISCONFIGURED = 2
 LOST = 3
 STOPPED = 4
 
@@ -64,6 +66,9 @@ async def _stoppable(config: Config, token: str, executor_id: str, work: WorkDir
     except LineLost as exc:
         log.warning("miner lost", extra={"problem": str(exc)})
         return LOST
+    except ConfigurationError as exc:
+        log.error("wrong setting", extra={"problem": str(exc)})
+        return MISCONFIGURED
     except ContainerError as exc:
         log.warning("container engine lost", extra={"problem": str(exc)})
         return BROKEN
@@ -74,7 +79,7 @@ async def live(config: Config, token: str, executor_id: str, work: WorkDir) -> N
     """Connect, converse, clean up; `LineLost` when the miner goes away before the answer."""
     url = f"{config.miner_address.rstrip('/')}/v0.1/executor_interface/{token}"
     async with await Engine.connect(config.docker_url) as engine:
-        place = Place(executor_id, engine, work, config)
+        place = Place(executor_id, engine, work, await check.settled(config, engine))
         try:
             async with AsyncExitStack() as stack:
                 await _converse(await _line(url, stack), place)
@@ -111,15 +116,21 @@ async def _converse(line: Line[ToExecutor], place: Place) -> None:
 
 
 async def _cleaned(place: Place) -> None:
-    """Kill and delete the job's container, if one was ever asked for."""
+    """Kill and delete the job's container, if one was ever asked for, and what served it."""
+    try:
+        async with asyncio.timeout(CLEANING_SECONDS):
+            closing = [place.service.close()] if place.service else []
+            await asyncio.gather(_removed(place), *closing)
+    except (ContainerError, TimeoutError) as exc:
+        log.warning("container not removed", extra={"problem": str(exc)})
+
+
+async def _removed(place: Place) -> None:
     if place.creating is None:
         return
     try:
-        async with asyncio.timeout(CLEANING_SECONDS):
-            container = await place.creating
-            await container.remove()
+        container = await place.creating
     except JobError:
         # It was never made.
         return
-    except (ContainerError, TimeoutError) as exc:
-        log.warning("container not removed", extra={"problem": str(exc)})
+    await container.remove()

@@ -3,33 +3,37 @@
 import asyncio
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from compute_horde import blame
 from compute_horde.adapters.websocket import Line, LineLost
-from compute_horde.errors import ComputeHordeError, ContainerError, HordeError
+from compute_horde.blame import Ending
+from compute_horde.cancelling import unless_cancelled
+from compute_horde.errors import Cancelled, ComputeHordeError, ContainerError, HordeError
+from compute_horde.faults import Cause
 from compute_horde.hardware import PROMISES
 from compute_horde.protocol.capacity import MachineSpecs
 from compute_horde.protocol.job import (
     ExecutionDone,
     ExecutorReady,
-    HordeFailed,
-    JobFailed,
     JobFinished,
     JobOffered,
     JobPayload,
+    StreamingReady,
     VolumesReady,
 )
 from compute_horde.protocol.links import ToExecutor
 from compute_horde.vocabulary import HordeReason, Party, Stage
-from executor import artifacts, confinement, specs
+from executor import artifacts, confinement, limits, specs
 from executor.clock import Clock
 from executor.config import Config
 from executor.containers import Container, Engine, Image
 from executor.hearing import Hearing
-from executor.stages import check, download, execute, upload
+from executor.live import Live
+from executor.stages import check, download, execute, stream, upload
 from executor.workdir import FULL, WorkDir
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ log = logging.getLogger(__name__)
 READY_MARGIN_SECONDS = 1.0
 FAREWELL_SECONDS = 1.0
 
-Answer = JobFinished | JobFailed | HordeFailed
+Answer = JobFinished | Ending
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class Place:
     work: WorkDir
     config: Config
     creating: asyncio.Task[Container] | None = None
+    service: stream.Service | None = None
 
 
 class Session:
@@ -66,6 +71,8 @@ class Session:
         self._safe = self._start(check.machine(place.engine, place.config))
         self._specs: asyncio.Task[dict[str, Any]] | None = None
         self._closing = ExitStack()
+        self._run: execute.Run | None = None
+        self._live: Live | None = None
 
     def _start(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(coroutine)
@@ -88,16 +95,28 @@ class Session:
 
     async def _answer(self, offered: JobOffered) -> Answer:
         try:
-            return await self._work(offered)
+            return await unless_cancelled(self._hearing.cancelled, self._work(offered))
         except LineLost:
             raise
+        except Cancelled as error:
+            return self._blamed(await self._ended(error), offered)
         except asyncio.CancelledError:
             await self._say_stopped(offered)
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a job: whatever happens is told
             return self._blamed(_our_fault(error), offered)
 
-    def _blamed(self, error: Exception, offered: JobOffered) -> JobFailed | HordeFailed:
+    async def _ended(self, error: Cancelled) -> Cancelled:
+        """The job's container killed, if it has one; with what it printed."""
+        if self._run is None:
+            return error
+        try:
+            return await self._run.cancelled()
+        except (ContainerError, HordeError) as exc:
+            log.warning("cancelled container not ended yet", extra={"problem": str(exc)})
+            return error
+
+    def _blamed(self, error: Exception, offered: JobOffered) -> Ending:
         foreseen = isinstance(error, ComputeHordeError | TimeoutError)
         log.log(
             logging.INFO if foreseen else logging.ERROR,
@@ -117,6 +136,11 @@ class Session:
                 await self._line.say(last)
 
     async def _work(self, offered: JobOffered) -> JobFinished:
+        # What a job may fill depends on its class.
+        sized = {"executor_class": self._config.executor_class or offered.executor_class}
+        self._config = self._config.model_copy(update=sized)
+        live = self._live = Live(self._line.say, offered.job_uuid, lambda: self._stage)
+        self._beside.append(live.start())
         fetching = await self._checked(offered)
         clock = Clock.started(offered)
         await self._line.say(ExecutorReady(job_uuid=offered.job_uuid))
@@ -124,7 +148,7 @@ class Session:
         payload, image = await self._inputs(offered, fetching, clock)
         await self._line.say(VolumesReady(job_uuid=offered.job_uuid))
         self._stage = Stage.EXECUTION
-        run = await self._executed(payload, image, clock)
+        run = await self._executed(payload, image, clock, live)
         await self._line.say(ExecutionDone(job_uuid=offered.job_uuid))
         self._stage = Stage.RESULT_UPLOAD
         return await self._result(payload, run, clock)
@@ -132,8 +156,10 @@ class Session:
     async def _checked(self, offered: JobOffered) -> asyncio.Task[Image] | None:
         """The image on its way: it may go on coming while the inputs are downloaded."""
         if offered.streaming_details is not None:
-            text = "this executor does not serve streaming jobs yet"
-            raise HordeError(HordeReason.STREAMING_FAILED, text)
+            place = self._place
+            place.service = stream.Service(
+                offered.streaming_details, place.executor_id, place.engine, place.work, place.config
+            )
         promise = PROMISES[offered.executor_class]
         if promise.gpu:
             self._specs = self._start(specs.collect(self._config.work_dir))
@@ -152,7 +178,12 @@ class Session:
         return fetching
 
     async def _image(self, name: str) -> Image:
-        return await check.image(name, self._place.engine, self._config.pull_policy)
+        policy = self._config.pull_policy
+        return await check.image(name, self._place.engine, policy, tell=self._tell)
+
+    def _tell(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
+        if self._live:
+            self._live.tell(what, done_bytes, total_bytes)
 
     async def _inputs(
         self, offered: JobOffered, fetching: asyncio.Task[Image] | None, clock: Clock
@@ -175,40 +206,58 @@ class Session:
             if payload is not None:
                 raise
             text = "the full job did not come in time"
-            raise HordeError(HordeReason.UNHANDLED_TIMEOUT, text) from exc
+            context = Cause.NO_PAYLOAD.context
+            raise HordeError(HordeReason.UNHANDLED_TIMEOUT, text, context=context) from exc
 
     async def _fetched(self, source: JobOffered | JobPayload) -> None:
-        await download.fetch(source.volume, self._place.work, self._config)
+        await download.fetch(source.volume, self._place.work, self._config, self._tell)
 
-    async def _executed(self, payload: JobPayload, image: Image, clock: Clock) -> execute.Run:
+    async def _executed(
+        self, payload: JobPayload, image: Image, clock: Clock, live: Live
+    ) -> execute.Run:
         place = self._place
         if payload.raw_script is not None:
             (place.work.path / "script.py").write_text(payload.raw_script)
-        order = confinement.order(
-            payload,
-            image,
-            place.work,
-            self._config,
-            executor_id=place.executor_id,
-            uid=os.getuid(),
-        )
         try:
             async with clock.execution():
+                order = confinement.order(
+                    payload,
+                    image,
+                    place.work,
+                    self._config,
+                    executor_id=place.executor_id,
+                    uid=os.getuid(),
+                    network=await place.service.network() if place.service else "none",
+                )
                 place.creating = asyncio.create_task(place.engine.create(order))
-                run = execute.Run(
+                run = self._run = execute.Run(
                     await asyncio.shield(place.creating),
                     place.work,
                     self._config,
-                    memory=order.host["Memory"],
+                    limits=limits.of(payload.executor_class, self._config),
                     watch_root=confinement.has_writable_root(image, self._config),
+                    printed=live.printed,
                 )
                 self._closing.callback(run.close)
                 await run.start()
         except TimeoutError as exc:
             text = "the container engine did not start the job in time"
             raise HordeError(HordeReason.EXECUTION_TIMED_OUT, text) from exc
-        await run.finish(clock.run_seconds())
+        try:
+            await run.finish(clock.run_seconds(), *self._watchers(payload.job_uuid, clock))
+        finally:
+            await live.flush()
         return run
+
+    def _watchers(self, job_uuid: str, clock: Clock) -> Iterator[execute.Watcher]:
+        async def serves(certificate: str, port: int) -> None:
+            ready = StreamingReady(job_uuid=job_uuid, public_key=certificate, port=port)
+            await self._line.say(ready)
+            self._stage = Stage.EXECUTION
+
+        if self._place.service:
+            self._stage = Stage.STREAMING_STARTUP
+            yield self._place.service.until_over(clock.start_seconds(), serves)
 
     async def _result(self, payload: JobPayload, run: execute.Run, clock: Clock) -> JobFinished:
         work = self._place.work

@@ -2,43 +2,30 @@
 
 import asyncio
 import logging
+import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from executor.addresses import is_public
+from executor.addresses import Reach
+from executor.headers import BadHeaderError, vetted
+from executor.refusals import PassingError, PrivateAddressError, WebError, refusal, told
+from executor.resuming import CHUNK_BYTES, Count, Download, uncounted
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 FIRST_WAIT_SECONDS = 1.0
-CHUNK_BYTES = 2**18
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 60
+DNS_SECONDS = 10
 MAX_ANSWER_BYTES = 10 * 2**20
-# Answers that may be different next time.
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-RANGE_REFUSED = 416
-PARTIAL = 206
-# Set from the body itself.
-OWN_HEADERS = frozenset({"content-length", "transfer-encoding"})
-# No other attempt can end otherwise.
-USELESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects)
 
 Result = TypeVar("Result")
-
-
-class WebError(Exception):
-    """A URL could not be fetched or sent to; the text is fit for the user."""
-
-
-class PassingError(WebError):
-    """One attempt failed; the next may succeed."""
 
 
 class Answer(NamedTuple):
@@ -46,6 +33,14 @@ class Answer(NamedTuple):
 
     headers: dict[str, str]
     body: str
+
+
+class Reply(NamedTuple):
+    """What a server said to a question, whatever it was."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
 
 
 class Parcel(NamedTuple):
@@ -65,12 +60,19 @@ class Parcel(NamedTuple):
         form.add_field("file", self.opened(), filename=self.name)
         return form
 
+    def length(self) -> int | None:
+        """Of the body; None for a form, of which nobody outside can know it."""
+        if self.form is not None:
+            return None
+        with self.opened() as file:
+            return file.seek(0, os.SEEK_END)
+
 
 class Web:
     """Fetches files and sends files."""
 
-    def __init__(self, *, allow_private: bool) -> None:
-        self._allow_private = allow_private
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
         self._made: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -84,28 +86,58 @@ class Web:
     def session(self) -> aiohttp.ClientSession:
         """Made late: most jobs need none."""
         if self._made is None:
-            guard = None if self._allow_private else _public_socket
             self._made = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(socket_factory=guard),
+                connector=aiohttp.TCPConnector(
+                    socket_factory=self._socket, ttl_dns_cache=DNS_SECONDS
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
                 ),
                 headers={"User-Agent": "ComputeHorde"},
+                # No proxy and no password of the machine's own is for a stranger's URL.
+                trust_env=False,
             )
         return self._made
 
-    async def fetch(self, url: str, target: BinaryIO, *, limit: int) -> None:
+    def _socket(self, info: Any) -> socket.socket:
+        """Called for every address just before connecting, so no redirect or DNS trick gets by."""
+        family, kind, protocol, _, address = info
+        if not self._reach.allows(address[0]):
+            raise PrivateAddressError(address[0])
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    async def fetch(
+        self,
+        url: str,
+        target: BinaryIO,
+        *,
+        limit: int,
+        headers: Mapping[str, str] | None = None,
+        count: Count = uncounted,
+    ) -> None:
         """Save what is behind `url`; `WebError` after three attempts, each going on
-        where the last one stopped if the server can do that."""
-        download = _Download(url, target, limit)
+        where the last one stopped if the server can do that.
+
+        Redirects are followed, but `Authorization` stays with the host it was given for.
+        """
+        download = Download(url, target, limit=limit, headers=headers, count=count)
         await self._patiently(lambda: download.attempt(self.session))
+
+    async def ask(self, url: str, *, limit: int, headers: Mapping[str, str]) -> Reply:
+        """What is at `url`, a redirect or a refusal included; `WebError` for none in three."""
+        return await self._patiently(lambda: self._asked(url, limit, headers))
 
     async def send(
         self, method: str, url: str, parcel: Parcel, *, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Upload `parcel` and return the 2xx answer; redirects are not followed."""
-        signed = {k: v for k, v in (headers or {}).items() if k.lower() not in OWN_HEADERS}
+        with told(url):
+            authority = urlsplit(url).netloc.rpartition("@")[2]
+            try:
+                signed = vetted(headers, authority=authority, length=parcel.length())
+            except BadHeaderError as exc:
+                raise WebError(str(exc)) from exc
         return await self._patiently(lambda: self._sent(method, url, parcel, signed))
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
@@ -120,10 +152,20 @@ class Web:
             await asyncio.sleep(FIRST_WAIT_SECONDS * 2 ** (number - 1) * random.uniform(1, 1.1))
             number += 1
 
+    async def _asked(self, url: str, limit: int, headers: Mapping[str, str]) -> Reply:
+        with told(url):
+            asking = self.session.get(url, headers=headers, allow_redirects=False)
+            async with asking as response:
+                failed = refusal(response.status)
+                if isinstance(failed, PassingError):
+                    raise failed
+                body = await _read(response, limit)
+                return Reply(response.status, _plain(response.headers), body)
+
     async def _sent(
         self, method: str, url: str, parcel: Parcel, headers: Mapping[str, str]
     ) -> Answer:
-        with _told(url):
+        with told(url):
             request = self.session.request(
                 method,
                 url,
@@ -135,120 +177,26 @@ class Web:
             )
             async with request as response:
                 if not 200 <= response.status < 300:
-                    raise _refusal(response.status)
-                return Answer(_plain(response.headers), await _text(response))
-
-
-class _Download:
-    """One file on its way, over several attempts."""
-
-    def __init__(self, url: str, target: BinaryIO, limit: int) -> None:
-        self._url = url
-        self._target = target
-        self._limit = limit
-        self._done = 0
-        self._resumes_if = ""
-
-    async def attempt(self, session: aiohttp.ClientSession) -> None:
-        headers = {"Accept-Encoding": "identity"}
-        if self._done and self._resumes_if:
-            headers |= {"Range": f"bytes={self._done}-", "If-Range": self._resumes_if}
-        with _told(self._url):
-            async with session.get(self._url, headers=headers) as response:
-                self._prepare(response)
-                self._check_size(response.content_length or 0)
-                async for data in response.content.iter_chunked(CHUNK_BYTES):
-                    self._check_size(len(data))
-                    self._target.write(data)
-                    self._done += len(data)
-
-    def _prepare(self, response: aiohttp.ClientResponse) -> None:
-        """Go on after what we have, or start over."""
-        if response.status == RANGE_REFUSED and self._done:
-            self._start_over()
-            raise PassingError("the server refused to send the rest of the file")
-        if not 200 <= response.status < 300:
-            raise _refusal(response.status)
-        if response.status == PARTIAL:
-            self._check_range(response.headers.get("Content-Range", ""))
-        else:
-            self._start_over()
-            self._resumes_if = _version(response.headers)
-
-    def _check_range(self, sent: str) -> None:
-        if not self._done or not sent.startswith(f"bytes {self._done}-"):
-            self._start_over()
-            raise PassingError("the server sent another part of the file than asked for")
-
-    def _start_over(self) -> None:
-        self._done = 0
-        self._target.seek(0)
-        self._target.truncate()
-
-    def _check_size(self, more: int) -> None:
-        if self._done + more > self._limit:
-            raise WebError(f"the file is larger than {self._limit} bytes")
-
-
-def _version(headers: Mapping[str, str]) -> str:
-    """What must still hold for a download to go on where it stopped; nothing if it cannot.
-
-    Offsets into something encoded are not those of what we write.
-    """
-    etag = headers.get("ETag", "")
-    if "Content-Encoding" in headers or headers.get("Accept-Ranges") == "none":
-        return ""
-    return headers.get("Last-Modified", "") if not etag or etag.startswith("W/") else etag
-
-
-def _public_socket(info: Any) -> socket.socket:
-    """Called for every address just before connecting, so no redirect or DNS trick gets by."""
-    family, kind, protocol, _, address = info
-    if not is_public(address[0]):
-        raise WebError(f"{address[0]} is not a public address")
-    return socket.socket(family=family, type=kind, proto=protocol)
-
-
-def _refusal(status: int) -> WebError:
-    kind = PassingError if status in PASSING else WebError
-    return kind(f"the server answered HTTP {status}")
-
-
-@contextmanager
-def _told(url: str) -> Iterator[None]:
-    """Every failure as a `WebError` that names the host, not the URL, which may hold secrets."""
-    try:
-        host = urlsplit(url).hostname or "no host"
-    except ValueError as exc:
-        raise WebError("not a URL") from exc
-    try:
-        yield
-    except WebError as exc:
-        raise type(exc)(f"{host}: {exc}") from exc
-    except (*USELESS, ValueError) as exc:
-        raise WebError(f"{host}: {type(exc).__name__}") from exc
-    except TimeoutError as exc:
-        raise PassingError(f"{host}: the server did not answer in time") from exc
-    except aiohttp.ClientError as exc:
-        raise PassingError(f"{host}: {_reason(exc)}") from exc
-
-
-def _reason(exc: aiohttp.ClientError) -> str:
-    if isinstance(exc, aiohttp.ClientConnectorError):
-        return f"could not connect ({exc.os_error.strerror or exc.os_error})"
-    return f"the connection broke ({type(exc).__name__})"
+                    raise refusal(response.status)
+                return Answer(
+                    _plain(response.headers), _text(await _read(response, MAX_ANSWER_BYTES))
+                )
 
 
 def _plain(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-async def _text(response: aiohttp.ClientResponse) -> str:
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     body = bytearray()
     async for data in response.content.iter_chunked(CHUNK_BYTES):
         body += data
-        if len(body) > MAX_ANSWER_BYTES:
-            raise WebError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+        if len(body) > limit:
+            raise WebError(f"the answer is longer than {limit} bytes")
+    return bytes(body)
+
+
+def _text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as exc:

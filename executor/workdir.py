@@ -164,6 +164,7 @@ def replace(folder: Path, name: str) -> BinaryIO:
 def used_bytes(folders: tuple[Path, ...], *, max_entries: int) -> int | None:
     """Disk space used below `folders`; None when it is too much or too deep to count."""
     total, entries, pending = 0, 0, list(map(str, folders))
+    linked: set[tuple[int, int]] = set()
     while pending:
         try:
             with os.scandir(pending.pop()) as listing:
@@ -171,7 +172,7 @@ def used_bytes(folders: tuple[Path, ...], *, max_entries: int) -> int | None:
                     entries += 1
                     if entries > max_entries:
                         return None
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    total += _blocks(entry, linked) * 512
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
         except OSError as exc:
@@ -180,3 +181,13 @@ def used_bytes(folders: tuple[Path, ...], *, max_entries: int) -> int | None:
             # The job removes things while we look.
             continue
     return total
+
+
+def _blocks(entry: "os.DirEntry[str]", linked: set[tuple[int, int]]) -> int:
+    """What it takes of the disk; nothing for another name of what is in `linked` already."""
+    status = entry.stat(follow_symlinks=False)
+    if status.st_nlink > 1:
+        if (status.st_dev, status.st_ino) in linked:
+            return 0
+        linked.add((status.st_dev, status.st_ino))
+    return status.st_blocks

@@ -19,9 +19,11 @@ class Server(uvicorn.Server):
     """Ends the streams of waiting users first, so that nobody keeps it from stopping."""
 
     async def shutdown(self, sockets: list[object] | None = None) -> None:
+        from facilitator.logs import board
         from facilitator.news import desk
 
         desk.stop()
+        board.stop()
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
 

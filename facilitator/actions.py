@@ -12,6 +12,7 @@ from django.utils import timezone
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.status import StatusReported
 from compute_horde.vocabulary import JobState
+from facilitator.clients import Client, in_words_of
 from facilitator.models import AllowedHotkey, CheatReport, Job, JobEvent, SpentNonce, Validator
 from facilitator.refusal import Refusal
 from facilitator.rules import UNFINISHED, Told, job_object
@@ -117,26 +118,26 @@ def told(events: Iterable[JobEvent]) -> list[Told]:
     ]
 
 
-def shown(job: Job, statuses: Sequence[Told]) -> dict[str, Any]:
-    """The job as its owner sees it."""
+def shown(job: Job, statuses: Sequence[Told], client: Client) -> dict[str, Any]:
+    """The job as its owner sees it with this client."""
     return job_object(
         JobRequested.model_validate_json(job.request),
-        statuses,
+        [in_words_of(client, one) for one in statuses],
         created_at=job.created_at,
         validator=job.validator_id,
         tag=job.tag,
     )
 
 
-def look(job: Job) -> dict[str, Any]:
+def look(job: Job, client: Client) -> dict[str, Any]:
     """A job with all its statuses."""
-    return shown(job, told(job.events.all()))
+    return shown(job, told(job.events.all()), client)
 
 
-def own_job(uuid: str, hotkey: str) -> dict[str, Any] | None:
+def own_job(uuid: str, hotkey: str, client: Client) -> dict[str, Any] | None:
     """A job of this user, or None."""
     job = Job.objects.filter(uuid=uuid, hotkey=hotkey).first()
-    return job and look(job)
+    return job and look(job, client)
 
 
 def own_statuses(uuid: str, hotkey: str) -> list[Told] | None:
@@ -145,8 +146,14 @@ def own_statuses(uuid: str, hotkey: str) -> list[Told] | None:
     return told(events) or None
 
 
+def validator_of(uuid: str, hotkey: str) -> str | None:
+    """The validator that has a job of this user, or None."""
+    jobs = Job.objects.filter(uuid=uuid, hotkey=hotkey)
+    return jobs.values_list("validator_id", flat=True).first()
+
+
 def own_jobs(
-    hotkey: str, uuids: Sequence[str], tag: str | None, *, first: int, size: int
+    hotkey: str, uuids: Sequence[str], tag: str | None, client: Client, *, first: int, size: int
 ) -> tuple[int, list[dict[str, Any]]]:
     """How many jobs of this user match, and a page of them, newest first."""
     jobs = Job.objects.filter(hotkey=hotkey).order_by("-created_at", "uuid")
@@ -156,7 +163,7 @@ def own_jobs(
         jobs = jobs.filter(tag=tag)
     count = jobs.count()
     page = jobs.prefetch_related("events")[first : first + size] if first < count else []
-    return count, [look(job) for job in page]
+    return count, [look(job, client) for job in page]
 
 
 def may_connect(hotkey: str) -> bool:
@@ -253,7 +260,9 @@ def stuck(*, absent: Iterable[str], now: datetime, patience: timedelta) -> list[
 def evict(*, now: datetime, keep: timedelta, keep_nonces: timedelta) -> int:
     """Delete a few of the jobs and nonces nobody needs any more; how many jobs it were."""
     SpentNonce.objects.filter(spent_at__lt=now - keep_nonces).delete()
-    old = Job.objects.filter(created_at__lt=now - keep).exclude(state__in=UNFINISHED)
+    # However long a job took, its owner has time to read how it ended.
+    old = Job.objects.filter(created_at__lt=now - keep, state_since__lt=now - keep)
+    old = old.exclude(state__in=UNFINISHED)
     uuids = list(old.order_by("created_at").values_list("pk", flat=True)[:EVICT_AT_ONCE])
     Job.objects.filter(pk__in=uuids).delete()
     return len(uuids)

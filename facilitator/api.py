@@ -11,7 +11,10 @@ from ninja.parser import Parser
 from pydantic import BaseModel
 
 from compute_horde import frames
-from facilitator import actions, events, login, orders
+from compute_horde.protocol import extensions
+from compute_horde.vocabulary import Extension
+from facilitator import actions, events, login, orders, tails
+from facilitator.clients import client_of
 from facilitator.login import Bearer
 from facilitator.patience import promptly
 from facilitator.refusal import Refusal
@@ -21,8 +24,14 @@ PAGE_SIZE = 10
 MAX_PAGE_SIZE = 256
 MAX_PAGE = 10**6
 MAX_EVENT_DIGITS = 19
+MAX_EVENT = 2**62
 EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+CANCEL = (
+    "Signed in the `X-CH-*` headers, scope `FullRequest`, over the JSON text of"
+    ' `{"action": "cancel", "job_uuid": …}`. 202 while it is being cancelled, 200 when it has ended'
+    " already, 409 when its validator cannot. Harmless to repeat."
+)
 SIGNED = "The body is signed in the `X-CH-*` headers by the hotkey that logged in."
 
 
@@ -57,7 +66,8 @@ async def create_job(request: HttpRequest, body: JobBody) -> HttpResponse:
 
 @router.get("/jobs/{job_uuid}/", summary="One job")
 async def read_job(request: HttpRequest, job_uuid: str) -> HttpResponse:
-    job = await promptly(actions.own_job, _uuid(job_uuid), request.auth)
+    client = client_of(request.headers)
+    job = await promptly(actions.own_job, _uuid(job_uuid), request.auth, client)
     if job is None:
         raise _not_found()
     return JsonResponse(job)
@@ -68,11 +78,45 @@ async def job_events(
     request: HttpRequest,
     job_uuid: str,
     last_event_id: str = Header("0", alias="Last-Event-ID"),
+    announced: str = Header("", alias=extensions.CLIENT_HEADER),
 ) -> StreamingHttpResponse:
-    is_ours = last_event_id.isdecimal() and len(last_event_id) <= MAX_EVENT_DIGITS
-    after = int(last_event_id) if is_ours else 0
-    stream = await events.listen(_uuid(job_uuid), request.auth, after)
+    wants_progress = Extension.OUTPUT in extensions.in_header(announced)
+    stream = await events.listen(
+        _uuid(job_uuid),
+        request.auth,
+        _number(last_event_id),
+        client_of(request.headers),
+        progress=wants_progress,
+    )
+    return _streamed(stream)
+
+
+@router.get("/jobs/{job_uuid}/logs", summary="What a job prints, as it prints it")
+async def job_logs(
+    request: HttpRequest,
+    job_uuid: str,
+    last_event_id: str = Header("", alias="Last-Event-ID"),
+    start: str = Query("0", alias="from"),
+    follow: bool = True,  # noqa: FBT001, FBT002 (a query parameter)
+) -> StreamingHttpResponse:
+    position = _number(last_event_id or start)
+    return _streamed(await tails.read(_uuid(job_uuid), request.auth, position, follow=follow))
+
+
+def _number(text: str) -> int:
+    """Where a client wants to go on; the beginning unless that is a number of ours."""
+    is_ours = text.isdecimal() and len(text) <= MAX_EVENT_DIGITS
+    return min(int(text), MAX_EVENT) if is_ours else 0
+
+
+def _streamed(stream: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=EVENT_HEADERS)
+
+
+@router.post("/jobs/{job_uuid}/cancel/", summary="End a job", description=CANCEL)
+async def cancel_job(request: HttpRequest, job_uuid: str) -> HttpResponse:
+    status, job = await orders.cancel(request, _uuid(job_uuid), request.auth)
+    return JsonResponse(job, status=status)
 
 
 class Filters(BaseModel):
@@ -96,7 +140,13 @@ async def list_jobs(request: HttpRequest, wanted: Query[Filters]) -> HttpRespons
         raise _no_page()
     uuids = [str(one) for one in wanted.uuid]
     count, jobs = await promptly(
-        actions.own_jobs, request.auth, uuids, wanted.tag, first=(page - 1) * size, size=size
+        actions.own_jobs,
+        request.auth,
+        uuids,
+        wanted.tag,
+        client_of(request.headers),
+        first=(page - 1) * size,
+        size=size,
     )
     if page > 1 and not jobs:
         raise _no_page()

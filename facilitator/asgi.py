@@ -11,7 +11,7 @@ _django = get_asgi_application()
 
 # These need Django's apps to be loaded.
 from compute_horde.django.database import close_threads  # noqa: E402
-from facilitator import reports  # noqa: E402
+from facilitator import logs, reports  # noqa: E402
 from facilitator.config import config  # noqa: E402
 from facilitator.consumer import ValidatorConsumer  # noqa: E402
 from facilitator.lean import LeanHandler  # noqa: E402
@@ -51,6 +51,7 @@ async def _live(receive: Any, send: Any) -> None:
     watching.cancel()
     with suppress(asyncio.CancelledError):
         await watching
+    await logs.scribe.close()
     await reports.scribe.close()
     close_threads()
     await send({"type": "lifespan.shutdown.complete"})

@@ -48,6 +48,9 @@ class Config(BaseSettings):
     overdue_seconds: float = Field(
         900, gt=0, description="what a job may take beyond its own time limits"
     )
+    log_max_bytes: int = Field(
+        64 * 2**20, ge=0, description="what is kept of a job's output as it is printed"
+    )
     keep_days: int = Field(7, ge=1, description="how long jobs stay")
 
 

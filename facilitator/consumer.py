@@ -11,11 +11,17 @@ from compute_horde.django.consumer import MessageConsumer
 from compute_horde.django.database import in_database
 from compute_horde.django.wary import trust
 from compute_horde.errors import BadSignature, ProtocolError
+from compute_horde.lifecycle import FINAL
+from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import SpecsReported
+from compute_horde.protocol.extensions import OutputPrinted, ProgressMade
 from compute_horde.protocol.handshake import FacilitatorLogin, Heartbeat, Response
 from compute_horde.protocol.links import VALIDATOR_TO_FACILITATOR
 from compute_horde.protocol.status import StatusReported
+from compute_horde.vocabulary import Extension
 from facilitator import actions, reports, switchboard
+from facilitator.logs import Source
+from facilitator.news import desk
 from facilitator.switchboard import switchboard as board
 
 log = logging.getLogger(__name__)
@@ -34,6 +40,7 @@ class ValidatorConsumer(MessageConsumer):
 
     hotkey = ""
     last_heard = 0.0
+    extensions: frozenset[Extension] = frozenset()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.name = board.new_name()
@@ -81,10 +88,19 @@ class ValidatorConsumer(MessageConsumer):
         else:
             await self._hear(message)
 
-    async def _hear(self, message: Heartbeat | StatusReported | SpecsReported) -> None:
+    async def _hear(
+        self,
+        message: Heartbeat | StatusReported | SpecsReported | OutputPrinted | ProgressMade,
+    ) -> None:
         match message:
             case StatusReported():
-                await self._owe(reports.hear(self.hotkey, message))
+                # What is not stored comes again, on another connection, and its job's end with it.
+                if message.status not in FINAL or await self._source.has_stored(message.uuid):
+                    await self._owe(reports.hear(self.hotkey, message))
+            case OutputPrinted():
+                await self._owe(await self._source.hear(message))
+            case ProgressMade():
+                desk.made(self.hotkey, message)
             case SpecsReported():
                 if message.validator_hotkey != self.hotkey:
                     raise ProtocolError("a validator may report only for itself")
@@ -118,9 +134,14 @@ class ValidatorConsumer(MessageConsumer):
     async def _join(self, hotkey: str) -> None:
         self._waiting_for_login.cancel()
         self.hotkey, self.last_heard = hotkey, time.monotonic()
+        self._source = Source(hotkey)
         trust(self.scope)
         # Clients read the first frame as the answer to their login: say it before any job.
-        await self.say(reports.SUCCESS)
+        announced = self._header(extensions.HEADER)
+        self.extensions = extensions.in_header(announced)
+        await self.say(
+            reports.SUCCESS.model_copy(update={"extensions": extensions.in_kind(announced)})
+        )
         board.join(self)
         log.info("validator connected", extra={"validator": hotkey, "connection": self.name})
         await switchboard.adopt(hotkey)
@@ -168,5 +189,8 @@ class ValidatorConsumer(MessageConsumer):
             self._answers.task_done()
 
     def _version(self) -> str:
-        headers = dict(self.scope["headers"])
-        return headers.get(b"x-validator-version", b"unknown").decode("latin-1")[:64]
+        return self._header("X-Validator-Version", "unknown")[:64]
+
+    def _header(self, name: str, missing: str = "") -> str:
+        found = dict(self.scope["headers"]).get(name.lower().encode())
+        return missing if found is None else found.decode("latin-1")

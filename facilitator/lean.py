@@ -10,8 +10,9 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
 from django.urls import set_script_prefix
 
-# What clients may rely on beyond the published API: pushed statuses, creation safe to repeat.
-EXTENSIONS = "events, idempotency-key"
+# What clients may rely on beyond the published API: pushed statuses, creation safe to repeat,
+# jobs cancelled, what a job prints.
+EXTENSIONS = "events, idempotency-key, cancel, logs"
 
 
 class LeanHandler(ASGIHandler):

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from compute_horde.django import job_record
 from compute_horde.django.job_record import JobRecord
+from compute_horde.vocabulary import Stream
 
 
 class Validator(models.Model):
@@ -55,6 +56,10 @@ class Job(JobRecord):
     # The connection that was told; a job whose connection is gone is said to another one.
     taken_by = models.CharField(max_length=40, blank=True)
     overdue_at = models.DateTimeField(db_index=True)
+    # The frame that asks the validator to end the job, and the connection it was said on.
+    cancel_request = models.TextField(blank=True)
+    cancel_asked_at = models.DateTimeField(null=True)
+    cancel_told_to = models.CharField(max_length=40, blank=True)
 
     class Meta:
         constraints = [
@@ -63,7 +68,14 @@ class Job(JobRecord):
                 fields=["hotkey", "idempotency_key"], name="one_job_per_idempotency_key"
             ),
         ]
-        indexes = [models.Index(fields=["hotkey", "-created_at"], name="job_by_owner")]
+        indexes = [
+            models.Index(fields=["hotkey", "-created_at"], name="job_by_owner"),
+            models.Index(
+                fields=["validator"],
+                name="job_to_cancel",
+                condition=~models.Q(cancel_request=""),
+            ),
+        ]
 
 
 class JobEvent(job_record.JobEvent):
@@ -75,6 +87,30 @@ class JobEvent(job_record.JobEvent):
         constraints = [
             models.UniqueConstraint(fields=["job", "state"], name="each_status_once"),
         ]
+
+
+class JobPiece(models.Model):
+    """A part of what a job printed; all parts in order are one text, whose bytes are counted.
+
+    `source_end` counts the bytes that the job itself printed up to here, with those that were lost.
+    """
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="pieces")
+    number = models.IntegerField()
+    position = models.BigIntegerField()
+    end = models.BigIntegerField()
+    source_end = models.BigIntegerField()
+    stream = models.CharField(max_length=6, choices=[(one, one) for one in Stream])
+    text = models.TextField()
+    is_gap = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "position"], name="each_byte_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} from {self.position}"
 
 
 class CheatReport(models.Model):

@@ -1,5 +1,6 @@
 """From a user's signed request to a stored job that a validator was told."""
 
+import asyncio
 import hashlib
 import time
 from typing import Any
@@ -11,9 +12,11 @@ from django.utils import timezone
 
 from compute_horde import signing
 from compute_horde.errors import BadSignature
+from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.signing import RequestSignature
-from facilitator import actions, rules, switchboard
+from compute_horde.vocabulary import Extension, JobState
+from facilitator import actions, cancels, clients, reports, rules, switchboard
 from facilitator.actions import Order
 from facilitator.metrics import JOBS
 from facilitator.models import Job
@@ -27,12 +30,46 @@ MAX_KEY_CHARACTERS = 255
 
 async def submit(request: HttpRequest, body: JobBody, hotkey: str) -> tuple[int, dict[str, Any]]:
     """The HTTP status and the job that this request made, now or the first time it came."""
-    order = _order(request, body, hotkey)
+    order, client = _order(request, body, hotkey), clients.client_of(request.headers)
     job, sent = await answered(_place(order))
     JOBS.labels("new" if sent else "repeated").inc()
     if sent is None:
-        return 200, await promptly(actions.look, job)
-    return 201, actions.shown(job, [sent])
+        return 200, await promptly(actions.look, job, client)
+    return 201, actions.shown(job, [sent], client)
+
+
+async def cancel(request: HttpRequest, uuid: str, hotkey: str) -> tuple[int, dict[str, Any]]:
+    """202 and the job while it is being cancelled, 200 when it has ended; harmless to repeat."""
+    message = CancelRequested(signature=_signature(request), job_uuid=uuid)
+    _check(message, hotkey)
+    await answered(_cancel(message, hotkey))
+    client = clients.client_of(request.headers)
+    job = await promptly(actions.own_job, uuid, hotkey, client)
+    assert job is not None  # noqa: S101
+    has_ended = clients.has_ended(job)
+    return (200 if has_ended else 202), job
+
+
+async def _cancel(message: CancelRequested, hotkey: str) -> None:
+    """Remember the wish and tell the validator, now or when it connects."""
+    uuid = message.job_uuid
+    job = await in_time(cancels.owned, uuid, hotkey)
+    if job is None:
+        raise Refusal(404, {"detail": "Not found."})
+    if job.is_final:
+        return
+    channel = board.pick(job.validator_id)
+    if channel and Extension.CANCEL not in channel.extensions:
+        raise _not_cancellable(job)
+    await in_time(cancels.ask, uuid, hotkey, message.encode())
+    if channel is None and job.job_state is JobState.SENT:
+        await asyncio.wait([reports.hear(job.validator_id, cancels.never_taken(uuid))])
+    await switchboard.adopt(job.validator_id)
+
+
+def _not_cancellable(job: Job) -> Refusal:
+    text = f"validator {job.validator_id} cannot cancel jobs; this one ends within its time limits"
+    return Refusal(409, {"error": "Cancelling not supported", "details": text})
 
 
 async def report_cheat(request: HttpRequest, body: CheatBody, hotkey: str) -> None:
@@ -85,7 +122,7 @@ def _signature(request: HttpRequest) -> RequestSignature:
     return signature
 
 
-def _check(message: JobRequested | CheatReported, hotkey: str) -> None:
+def _check(message: JobRequested | CheatReported | CancelRequested, hotkey: str) -> None:
     try:
         rules.check_signature(
             message,

@@ -12,6 +12,7 @@ from compute_horde.protocol.handshake import Response
 from compute_horde.protocol.status import StatusReported
 from compute_horde.vocabulary import JobState
 from facilitator import actions
+from facilitator.logs import board
 from facilitator.news import desk
 from facilitator.rules import UNFINISHED
 
@@ -59,6 +60,7 @@ async def _write(key: Key, facts: list[Report]) -> None:
             _answer(facts, [unknown] * len(facts))
             return
         desk.tell(uuid, told)
+        board.wake(uuid)
         taken = {id(one.report) for one in told}
         _answer(facts, [SUCCESS if id(s) in taken else _not_taken(s) for s in statuses])
     finally:

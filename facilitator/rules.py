@@ -12,6 +12,7 @@ from compute_horde import lifecycle
 from compute_horde.deadlines import timed_out
 from compute_horde.errors import BadSignature
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.job import CheatReported, JobRequested, StreamingDetails
 from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES, Seconds
 from compute_horde.protocol.status import (
@@ -150,7 +151,7 @@ def signature_in(headers: Mapping[str, str]) -> RequestSignature | None:
 
 
 def check_signature(
-    request: JobRequested | CheatReported,
+    request: JobRequested | CheatReported | CancelRequested,
     *,
     by: str,
     now_ns: int,
@@ -313,12 +314,14 @@ def _result(last: Told) -> dict[str, Any]:
 def _server(told: Sequence[Told]) -> dict[str, Any]:
     """Where the job serves, once it does."""
     found = (
-        one.report.metadata.streaming_details
+        one.report.metadata
         for one in told
         if one.report.metadata and one.report.metadata.streaming_details
     )
-    server = next(found, None)
-    return {
+    metadata = next(found, None)
+    server = metadata.streaming_details if metadata else None
+    proof = metadata.streaming_proof if metadata else None
+    return ({"streaming_proof": proof.model_dump(mode="json")} if proof else {}) | {
         "streaming_server_cert": (server and server.streaming_server_cert) or "",
         "streaming_server_address": (server and server.streaming_server_address) or "",
         "streaming_server_port": (server and server.streaming_server_port) or 0,

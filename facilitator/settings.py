@@ -26,4 +26,5 @@ MAX_SIGNATURE_AHEAD_SECONDS = config.max_signature_ahead_seconds
 MAX_STREAMS = config.max_streams
 ABSENCE_SECONDS = config.absence_seconds
 OVERDUE_SECONDS = config.overdue_seconds
+LOG_MAX_BYTES = config.log_max_bytes
 KEEP_DAYS = config.keep_days

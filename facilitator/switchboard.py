@@ -9,7 +9,8 @@ import time
 from typing import Protocol
 
 from compute_horde.django.database import in_database
-from facilitator import actions
+from compute_horde.vocabulary import Extension
+from facilitator import actions, cancels
 
 FRESH_SECONDS = 180.0
 STALE_SECONDS = 600.0
@@ -25,6 +26,7 @@ class Channel(Protocol):
     name: str
     hotkey: str
     last_heard: float
+    extensions: frozenset[Extension]
 
     async def speak(self, frame: str) -> None: ...
 
@@ -111,6 +113,9 @@ async def adopt(hotkey: str) -> None:
         holders = switchboard.holders(hotkey)
         frames = await in_database(actions.adopt, hotkey, channel.name, holders, AT_ONCE)
         frames += await in_database(actions.untold_reports, hotkey, AT_ONCE)
+        if Extension.CANCEL in channel.extensions:
+            holders = switchboard.holders(hotkey)
+            frames += await in_database(cancels.untold, hotkey, channel.name, holders, AT_ONCE)
         for frame in frames:
             await channel.speak(frame)
         if not frames:

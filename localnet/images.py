@@ -1,6 +1,8 @@
 """Tiny container images made on the spot: no registry is needed."""
 
 import io
+import logging
+import re
 import shutil
 import subprocess
 import tarfile
@@ -15,12 +17,16 @@ from localnet import apt, docker_engine
 BUSYBOX = "computehorde/busybox"
 NOOP = "computehorde/noop"
 HASH = "computehorde/hash:v1"
+RELAY = "computehorde/relay"
 SOURCE = "compute_horde.source"
 
 _SOLVER = Path(__file__).parent.parent / "validator" / "synthetic" / "image" / "solve.sh"
 
 _INSTALLED = Path("/bin/busybox")
 _KEPT = Path.home() / ".cache" / "compute-horde" / "busybox"
+
+
+log = logging.getLogger(__name__)
 
 
 class NoImageError(Exception):
@@ -54,10 +60,17 @@ def build() -> None:
     busybox = static_busybox()
     for name, recipe in RECIPES.items():
         _make(name, recipe, busybox)
+    try:
+        _put(RELAY, _alone(_socat()), Recipe(('ENTRYPOINT ["/usr/bin/socat"]',)))
+    except NoImageError as error:
+        log.warning("no streaming jobs", extra={"problem": str(error)})
 
 
 def _make(name: str, recipe: Recipe, busybox: Path) -> None:
-    root = _root(busybox, recipe.programs)
+    _put(name, _root(busybox, recipe.programs), recipe)
+
+
+def _put(name: str, root: bytes, recipe: Recipe) -> None:
     source = sha256(root + repr(recipe.changes).encode()).hexdigest()
     with docker_engine.client() as engine:
         there = engine.get(f"/images/{name}/json")
@@ -97,6 +110,31 @@ def _root(busybox: Path, programs: Mapping[str, Path]) -> bytes:
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             root.addfile(link)
     return archive.getvalue()
+
+
+def _socat() -> Path:
+    if found := shutil.which("socat"):
+        return Path(found)
+    try:
+        apt.install("socat")
+    except apt.AptError as error:
+        raise NoImageError(f"socat is needed: `apt-get install socat` ({error})") from error
+    return Path("/usr/bin/socat")
+
+
+def _alone(program: Path) -> bytes:
+    """A root file system of one program and the libraries it is linked with."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", dereference=True) as root:
+        for path in (str(program), *_libraries(program)):
+            root.add(path, path.lstrip("/"))
+    return archive.getvalue()
+
+
+def _libraries(program: Path) -> list[str]:
+    """What the loader needs to run it."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"(/\S+) \(", listed)
 
 
 def _applets(busybox: Path) -> list[str]:

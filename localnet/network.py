@@ -16,6 +16,7 @@ NETUID = 12
 TEMPO = 60
 BLOCK_SECONDS = 1
 ADMIN_USER = "admin"
+STREAMING_IMAGES = "computehorde/*"
 Ready = probes.Probe | None
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -217,6 +218,8 @@ def _around(network: Network) -> dict[str, str]:
         "BTCLI_TOKEN_SYMBOLS_CACHE": str(network.home.path / "token-symbols"),
         # Whatever serves files to jobs here has a loopback address.
         "EXECUTOR_ALLOW_PRIVATE_URLS": "true",
+        "EXECUTOR_RELAY_IMAGE": images.RELAY,
+        "EXECUTOR_STREAMING_HOST": "127.0.0.1",
     }
 
 
@@ -251,6 +254,7 @@ def _validator_told(network: Network, service: str) -> dict[str, str]:
         "CHAIN_URL": network.url("chain", "ws"),
         "NETUID": str(NETUID),
         "ALLOWED_SIGNERS": network.identity("user").hotkey,
+        "STREAMING_IMAGES": STREAMING_IMAGES,
         # The only class there is here must be worth something.
         "CLASS_WEIGHTS": '{"always_on.test": 1}',
         # A block takes a second here, not twelve.
@@ -268,6 +272,7 @@ def _miner_told(network: Network, service: str) -> dict[str, str]:
         "EXECUTOR_MANAGER": "local",
         "EXECUTORS": '{"always_on.test": 4}',
         "EXTERNAL_IP": "127.0.0.1",
+        "STREAMING_IMAGES": STREAMING_IMAGES,
         "WORK_DIR": str(network.home.path / f"{service}-work"),
     }
 

@@ -12,6 +12,7 @@ from miner.executors.pool import Pool
 from miner.jobs import ledger
 from miner.jobs.actions import Desk
 from miner.jobs.floor import Floor
+from miner.jobs.output import Output
 from miner.jobs.relay import Relay
 from miner.jobs.rules import Terms
 from miner.receipts.actions import Book
@@ -34,6 +35,7 @@ class Miner:
         self.doorman = Doorman(config.strangers_per_address)
         self.relay = Relay()
         self.book = Book()
+        self.output = Output()
         setting = setting_of(config, hotkey)
         manager = load(config.executor_manager)
         self.pool = Pool(
@@ -85,6 +87,7 @@ def terms_of(config: Config) -> Terms:
         trusted=config.trusted,
         startup=timedelta(seconds=config.startup_seconds),
         grace=timedelta(seconds=config.grace_seconds),
+        streaming_images=config.streaming_images,
     )
 
 

@@ -66,7 +66,7 @@ class Config(BaseSettings):
         default={ExecutorClass.always_on__test: 1}, description="how many executors per class"
     )
     executor_image: str = Field(
-        "ghcr.io/computehorde/executor:latest", description="what the docker manager runs"
+        "computehorde/executor:latest", description="what the docker manager runs"
     )
     docker_servers: Path | None = Field(None, description="YAML file of executor hosts")
     docker_host: str = Field(
@@ -80,6 +80,9 @@ class Config(BaseSettings):
     )
     executor_address: str | None = Field(
         None, description="public address of the executors, for streaming jobs"
+    )
+    streaming_images: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="images that may serve users, as `repository[:tag|@digest]` with `*`"
     )
     owner: str | None = Field(None, description="label of our containers; unset: the hotkey")
     work_dir: Path = Field(
@@ -97,7 +100,7 @@ class Config(BaseSettings):
     reject_seconds: float = Field(5, description="how long a refused socket is held open")
     strangers_per_address: int = Field(32, description="sockets of one address not logged in")
 
-    @field_validator("validators", mode="before")
+    @field_validator("validators", "streaming_images", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         """A JSON list or names separated by commas."""

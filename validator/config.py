@@ -61,6 +61,10 @@ class Config(BaseSettings):
     allowed_signers: Words = Field([], description="hotkeys whose jobs we take, beside our own")
     max_request_age_seconds: int = Field(300, ge=1, description="older signatures are refused")
 
+    streaming_images: Words = Field(
+        [], description="images that may serve users, as `repository[:tag|@digest]` with `*`"
+    )
+
     trusted_miner_address: str = Field("", description="our own private miner, if any")
     trusted_miner_port: int = 0
 
@@ -69,6 +73,9 @@ class Config(BaseSettings):
         30, ge=0, description="how long a miner may be out of reach before its jobs are given up"
     )
     reservation_seconds: int = Field(7, ge=1, description="a miner accepts or declines within this")
+    interval_seconds: int = Field(
+        600, ge=1, le=86400, description="work of a job is accounted for in pieces of this length"
+    )
     startup_seconds: int = Field(5, ge=0, description="added to the spin-up time of the class")
     leeway_seconds: int = Field(5, ge=0, description="spare time once per job")
 
@@ -84,7 +91,7 @@ class Config(BaseSettings):
     batch_offset: float = Field(0.05, ge=0, lt=1, description="part of a cycle before its batch")
     batch_deadline: float = Field(0.8, gt=0, le=1, description="part after which no batch starts")
     most_executors_per_class: int = Field(
-        32, ge=1, description="how many executors of one class a miner is tested on"
+        32, ge=1, description="of a miner's executors of one class only so many count"
     )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
 

@@ -11,7 +11,9 @@ from django.utils import timezone
 from compute_horde.django import listen
 from compute_horde.django.database import close_threads, in_database
 from compute_horde.django.scribe import Scribe
+from compute_horde.django.sole import only
 from compute_horde.protocol.capacity import Manifest
+from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.message import JobMessage
@@ -24,12 +26,15 @@ from validator.jobs.diary import Diary
 from validator.jobs.facilitator import FacilitatorLine
 from validator.jobs.lines import Address, Ears, MinerLine
 from validator.jobs.outbox import Outbox
+from validator.jobs.output import Output
 from validator.jobs.roster import Roster
 from validator.jobs.switchboard import Switchboard
 from validator.network.actions import CHANNEL as NETWORK
 from validator.network.actions import serving_miners, store_manifest
 
 log = logging.getLogger(__name__)
+
+SEAT = "validator listener"
 
 
 class Listener:
@@ -39,11 +44,16 @@ class Listener:
         self._config = config
         self._outbox = Outbox()
         self._diary = Diary(self._outbox)
-        ears = Ears(manifest=self._manifest, presence=self._presence, stray=self._stray)
+        self._output = Output(self._outbox, lambda uuid: self._desk.miner_of(uuid))
+        ears = Ears(self._manifest, self._presence, self._stray, self._output.hear)
         self._switchboard = Switchboard(
             config.hotkey, absence_seconds=config.miner_absence_seconds, ears=ears
         )
-        self._roster = Roster(self._switchboard.reachable, self._switchboard.hurry)
+        self._roster = Roster(
+            self._switchboard.reachable,
+            self._switchboard.hurry,
+            most_per_class=config.most_executors_per_class,
+        )
         self._desk = Desk(_terms(config), self._roster, self._switchboard.line, self._diary)
         self._manifests: Scribe[str, Manifest] = Scribe(_remember_manifest)
         self._told_at: dict[str, datetime] = {}
@@ -59,6 +69,7 @@ class Listener:
         """Work until cancelled, then finish writing."""
         try:
             await self._diary.tell_untold()
+            self._output.remember(await self._diary.miners_of_untold())
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._facilitator.run())
                 group.create_task(self._watch())
@@ -75,6 +86,8 @@ class Listener:
             if notice.channel != JOBS:
                 await self._refresh_miners()
             self._desk.adopt(jobs)
+            if notice.channel != NETWORK:
+                await self._desk.heed_cancels()
 
     async def _refresh_miners(self) -> None:
         miners = await in_database(serving_miners, self._config.hotkey.ss58_address)
@@ -94,10 +107,12 @@ class Listener:
             if miner.is_news(self._told_at.get(miner.hotkey)):
                 self._roster.offer(miner.hotkey, miner.manifest)
 
-    def _heard(self, message: JobRequested | CheatReported) -> None:
+    def _heard(self, message: JobRequested | CheatReported | CancelRequested) -> None:
         match message:
             case JobRequested():
                 self._desk.start(self._desk.take(message))
+            case CancelRequested():
+                self._desk.start(self._desk.cancel(message))
             case CheatReported():
                 self._desk.start(in_database(note_cheat, message))
 
@@ -124,7 +139,9 @@ def _terms(config: Config) -> Terms:
         signers=frozenset({config.hotkey.ss58_address, *config.allowed_signers}),
         patience=config.patience,
         queue_seconds=config.queue_seconds,
+        interval=timedelta(seconds=config.interval_seconds),
         max_request_age=timedelta(seconds=config.max_request_age_seconds),
+        streaming_images=tuple(config.streaming_images),
     )
 
 
@@ -133,7 +150,7 @@ async def _remember_manifest(hotkey: str, manifests: list[Manifest]) -> None:
 
 
 async def _until_told_to_stop() -> None:
-    loop, work = asyncio.get_running_loop(), asyncio.create_task(Listener(config).run())
+    loop, work = asyncio.get_running_loop(), asyncio.create_task(only(SEAT, Listener(config).run))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, work.cancel)
     try:

@@ -34,7 +34,7 @@ async def notices(*channels: str) -> AsyncIterator[Notice]:
     wait = RETRY_SECONDS
     while True:
         try:
-            async with await _connect() as line:
+            async with await connect() as line:
                 for channel in channels:
                     await line.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 wait = RETRY_SECONDS
@@ -47,7 +47,8 @@ async def notices(*channels: str) -> AsyncIterator[Notice]:
         wait = min(wait * 2, LONGEST_RETRY_SECONDS)
 
 
-async def _connect() -> psycopg.AsyncConnection:
+async def connect() -> psycopg.AsyncConnection:
+    """A connection of one's own, beside those of the models."""
     options = connection.get_connection_params()
     wanted = {k: options[k] for k in ("dbname", "user", "password", "host", "port") if k in options}
     return await psycopg.AsyncConnection.connect(

@@ -5,7 +5,7 @@ in the header `X-Validator-Extensions` at a facilitator; they answer in kind (`M
 `Response.extensions`). Whoever announced nothing hears nothing of this.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -34,6 +34,11 @@ def announced(words: Iterable[str]) -> frozenset[Extension]:
 def in_header(text: str) -> frozenset[Extension]:
     """The extensions a comma-separated header names."""
     return announced(word.strip() for word in text.split(","))
+
+
+def in_kind(words: Collection[str]) -> tuple[Extension, ...]:
+    """What to answer a peer that announced `words`: all of ours, or nothing as before."""
+    return tuple(Extension) if words else ()
 
 
 class CancelRequested(Message):
@@ -114,6 +119,22 @@ class IntervalReceiptIssued(Message):
     message_type: Literal["V0JobIntervalReceiptRequest"] = "V0JobIntervalReceiptRequest"
     payload: JobIntervalReceipt
     signature: str
+
+
+NEEDED: dict[type[Message], Extension] = {
+    CancelRequested: Extension.CANCEL,
+    CancelOrdered: Extension.CANCEL,
+    JobCancelled: Extension.CANCEL,
+    OutputPrinted: Extension.OUTPUT,
+    ProgressMade: Extension.OUTPUT,
+    IntervalReceiptIssued: Extension.INTERVALS,
+}
+
+
+def understood(message: Message, peer: frozenset[Extension]) -> bool:
+    """Whether a peer that announced these extensions may be told this."""
+    needed = NEEDED.get(type(message))
+    return needed is None or needed in peer
 
 
 def check_cancel(asked: CancelRequested, owner: str) -> None:

@@ -9,6 +9,7 @@ from compute_horde import signing
 from compute_horde.errors import BadSignature
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.message import ExitStatus, JobMessage, Message, Port, Seconds
+from compute_horde.protocol.proof import StreamingProof
 from compute_horde.receipts import JobStartedReceipt, JobUuid, Receipt
 from compute_horde.signing import RequestSignature
 from compute_horde.uploads import MultiUpload, Upload
@@ -217,7 +218,10 @@ class VolumesReady(JobMessage):
 
 
 class StreamingReady(JobMessage):
-    """executor -> miner -> validator: the job serves; the miner adds `ip` and its signature."""
+    """executor -> miner -> validator: the job serves; the miner adds `ip` and its signature.
+
+    `proof` is what the validator adds for the user; nobody else is believed in it.
+    """
 
     message_type: Literal["V0StreamingJobReadyRequest"] = "V0StreamingJobReadyRequest"
     job_uuid: JobUuid
@@ -226,10 +230,15 @@ class StreamingReady(JobMessage):
     ip: str | None = None
     port: Port
     miner_signature: str | None = None
+    proof: StreamingProof | None = Field(None, exclude_if=lambda proof: proof is None)
+
+    def where(self) -> tuple[str, str | None, int, str]:
+        """What is signed: job, address, port, certificate."""
+        return self.job_uuid, self.ip, self.port, self.public_key
 
     def blob(self) -> bytes:
         """The bytes the miner signs."""
-        return signing.colon_text(self.job_uuid, self.ip, self.port, self.public_key)
+        return signing.colon_text(*self.where())
 
 
 class ExecutionDone(JobMessage):

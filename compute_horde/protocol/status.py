@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from compute_horde.protocol.message import ExitStatus, Message, Port
+from compute_horde.protocol.proof import StreamingProof
 from compute_horde.receipts import JobUuid
 from compute_horde.vocabulary import (
     FailureReason,
@@ -72,7 +73,7 @@ class StreamingServer(_Details):
 
 
 class StatusMetadata(_Details):
-    """At most one block is set; further keys are kept."""
+    """At most one block is set, a proof beside its server; further keys are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -81,6 +82,7 @@ class StatusMetadata(_Details):
     job_failure_details: FailureDetails | None = None
     horde_failure_details: HordeFailureDetails | None = None
     streaming_details: StreamingServer | None = None
+    streaming_proof: StreamingProof | None = Field(None, exclude_if=lambda proof: proof is None)
 
 
 class StatusReported(Message):

@@ -10,17 +10,20 @@ from compute_horde.hardware import PROMISES, ExecutorClass
 from compute_horde.vocabulary import FailureReason, HordeReason
 from executor.config import Config, PullPolicy
 from executor.containers import Engine, Image, tagged
+from executor.progress import Tell, silent
 
 log = logging.getLogger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TOOLKIT = ("nvidia-container-toolkit", "--version")
 TOOLKIT_SECONDS = 5
+AUTO = "auto"
+GVISOR = "runsc"
 # The first release without CVE-2024-0132 and CVE-2025-23359.
 SAFE_TOOLKIT = (1, 17, 4)
 
 
-async def image(name: str, engine: Engine, policy: PullPolicy) -> Image:
+async def image(name: str, engine: Engine, policy: PullPolicy, *, tell: Tell = silent) -> Image:
     """The job's image, fetched when the policy says so."""
     wanted = tagged(name)
     found = await engine.image(wanted)
@@ -28,7 +31,7 @@ async def image(name: str, engine: Engine, policy: PullPolicy) -> Image:
         detail = f"Image {name!r} is not on this machine, which fetches none"
         raise JobError(FailureReason.DOWNLOAD_FAILED, detail)
     if found is None or policy is PullPolicy.ALWAYS:
-        await engine.pull(wanted)
+        await engine.pull(wanted, tell)
         found = await engine.image(wanted)
     if found is None:
         raise HordeError(HordeReason.GENERIC_ERROR, f"Image {name!r} vanished after its fetch")
@@ -52,6 +55,22 @@ async def confinement(engine: Engine, config: Config) -> None:
     if not any(o.startswith("name=seccomp") and "unconfined" not in o for o in options):
         raise _unsafe("the container engine does not confine containers with seccomp")
     _clear("seccomp", config)
+
+
+async def settled(config: Config, engine: Engine) -> Config:
+    """The settings with the runtime that jobs get here; an engine without it is refused."""
+    if not config.job_runtime:
+        return config
+    known = await engine.runtimes()
+    if config.job_runtime == AUTO:
+        return config.model_copy(update={"job_runtime": GVISOR if GVISOR in known else ""})
+    if config.job_runtime not in known:
+        raise ConfigurationError(
+            f"EXECUTOR_JOB_RUNTIME is {config.job_runtime!r}, which the container engine does not "
+            f"have: install it and name it in the engine's daemon.json, or set one of "
+            f"{', '.join(known)}"
+        )
+    return config
 
 
 async def gpu_toolkit(executor_class: ExecutorClass, config: Config) -> None:

@@ -5,6 +5,7 @@ import base64
 import errno
 import io
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -20,34 +21,47 @@ from compute_horde.volumes import (
     each,
     taint,
 )
-from executor import archives
+from executor import archives, limits
 from executor.archives import Allowance, BadArchiveError
 from executor.config import Config
-from executor.web import Web, WebError
+from executor.hub import Hub
+from executor.pace import Paced
+from executor.progress import Tell, silent
+from executor.refusals import WebError
+from executor.resuming import Count
+from executor.stages import snapshot
+from executor.web import Web
 from executor.workdir import WorkDir
 
 
-async def fetch(volume: Volume | None, work: WorkDir, config: Config) -> None:
+async def fetch(volume: Volume | None, work: WorkDir, config: Config, tell: Tell = silent) -> None:
     """Every input below /volume; `JobError` names the one that could not be had."""
-    if volume is None:
+    volumes = each(volume)
+    if not volumes:
         return
-    allowance = Allowance(config.unpacked_max_bytes)
-    async with Web(allow_private=config.allow_private_urls) as web:
-        for number, one in enumerate(each(volume), start=1):
+    allowance = Allowance(limits.inputs_of(config))
+    paced = Paced(tell)
+    async with Web(config.reach()) as web:
+        for number, one in enumerate(volumes, start=1):
+            name = f"volume {number} ({one.volume_type})"
+            told = partial(paced, f"{name} of {len(volumes)}")
             try:
-                await _Fetch(work, config, web, allowance).fetch(one)
+                await _Fetch(work, config, web, allowance, told).fetch(one)
             except (WebError, BadArchiveError) as exc:
-                raise _failed(f"volume {number} ({one.volume_type}) {exc}") from exc
+                raise _failed(f"{name} {exc}") from exc
 
 
 class _Fetch:
     """One volume on its way."""
 
-    def __init__(self, work: WorkDir, config: Config, web: Web, allowance: Allowance) -> None:
+    def __init__(
+        self, work: WorkDir, config: Config, web: Web, allowance: Allowance, told: Count
+    ) -> None:
         self._work = work
         self._config = config
         self._web = web
         self._allowance = allowance
+        self._told = told
 
     async def fetch(self, volume: SimpleVolume) -> None:
         if bad := taint(volume.relative_path):
@@ -68,19 +82,26 @@ class _Fetch:
                 await self._unpacked(_decoded(volume), target)
             case ZipUrlVolume():
                 with tempfile.TemporaryFile(dir=self._work.scratch) as archive:
-                    await self._web.fetch(volume.contents, archive, limit=self._limit())
+                    await self._web.fetch(
+                        volume.contents, archive, limit=self._limit(), count=self._told
+                    )
                     await self._unpacked(archive, target)
             case SingleFileVolume():
-                archives.make_folder(self._work.volume, target.parent)
+                self._allowance.take_entry()
+                archives.make_folder(self._work.volume, target.parent, self._allowance)
                 with archives.opened_for_job(target) as copy:
-                    await self._web.fetch(volume.url, copy, limit=self._limit())
+                    await self._web.fetch(volume.url, copy, limit=self._limit(), count=self._told)
                     self._allowance.take(copy.tell())
             case HuggingfaceVolume():
-                raise BadArchiveError("is not supported yet")
+                hub = Hub(volume, self._config, self._web)
+                place = snapshot.Place(self._work.volume, target, self._allowance)
+                await snapshot.fetch(hub, place, self._told)
 
     async def _unpacked(self, archive: IO[bytes], target: Path) -> None:
-        archives.make_folder(self._work.volume, target)
+        archives.make_folder(self._work.volume, target, self._allowance)
+        before = self._allowance.left
         for _ in archives.unpack(archive, target, self._allowance):
+            self._told(before - self._allowance.left, None)
             # The line and the deadline have their turn between the steps.
             await asyncio.sleep(0)
 

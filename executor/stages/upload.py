@@ -13,8 +13,9 @@ from compute_horde.uploads import FilePost, FilePut, MultiUpload, Upload, ZipPos
 from compute_horde.vocabulary import FailureReason
 from executor import archives
 from executor.config import Config
+from executor.refusals import WebError
 from executor.transcript import Transcript
-from executor.web import Answer, Parcel, Web, WebError
+from executor.web import Answer, Parcel, Web
 from executor.workdir import FULL, WorkDir, open_inside, replace
 
 ZIP_NAME = "output.zip"
@@ -23,7 +24,7 @@ AT_ONCE = 8
 # Answers travel in one frame with the artifacts and the logs.
 MAX_RESULTS_BYTES = 4 * 2**20
 
-Sending = tuple[str, Coroutine[Any, Any, Answer]]
+Sending = tuple[str, Coroutine[Any, Any, str]]
 
 
 def keep_printed(stdout: Transcript, stderr: Transcript, work: WorkDir) -> None:
@@ -37,15 +38,11 @@ async def send(upload: Upload | None, work: WorkDir, config: Config) -> dict[str
     """Every server's answer by file name; `JobError` for the first upload that failed."""
     if upload is None:
         return {}
-    async with Web(allow_private=config.allow_private_urls) as web:
-        answers = await _together(_Sender(work, config, web).parts(upload))
-    results = {name: _as_text(answer) for name, answer in answers.items()}
-    if sum(map(len, results.values())) > MAX_RESULTS_BYTES:
-        raise _failed(f"the servers' answers are longer than {MAX_RESULTS_BYTES} bytes")
-    return results
+    async with Web(config.reach()) as web:
+        return await _together(_Sender(work, config, web).parts(upload))
 
 
-async def _together(parts: list[Sending]) -> dict[str, Answer]:
+async def _together(parts: list[Sending]) -> dict[str, str]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [(name, group.create_task(sending)) for name, sending in parts]
@@ -62,6 +59,7 @@ class _Sender:
         self._limit = config.upload_max_bytes
         self._web = web
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._room = MAX_RESULTS_BYTES
 
     def parts(self, upload: Upload) -> list[Sending]:
         """What is to be sent, each with its key in the results."""
@@ -76,7 +74,7 @@ class _Sender:
             case _:
                 return [(ZIP_NAME, self._zip(upload, frozenset()))]
 
-    async def _file(self, upload: FilePost | FilePut) -> Answer:
+    async def _file(self, upload: FilePost | FilePut) -> str:
         path = upload.relative_path
 
         def opened() -> BinaryIO:
@@ -89,7 +87,7 @@ class _Sender:
 
         return await self._sent(upload, path.rsplit("/", 1)[-1], opened, upload.signed_headers)
 
-    async def _zip(self, upload: ZipPost | ZipPut, without: frozenset[str]) -> Answer:
+    async def _zip(self, upload: ZipPost | ZipPut, without: frozenset[str]) -> str:
         with tempfile.TemporaryFile(dir=self._work.scratch) as made:
             with _readable("the output"):
                 steps = archives.pack(self._work.output, made, without=without, limit=self._limit)
@@ -108,17 +106,25 @@ class _Sender:
         name: str,
         opened: Any,
         headers: dict[str, str] | None,
-    ) -> Answer:
+    ) -> str:
         is_form = isinstance(upload, FilePost | ZipPost)
         form = (upload.form_fields or {}) if isinstance(upload, FilePost | ZipPost) else None
         method = "POST" if is_form else "PUT"
         async with self._turns:
             try:
-                return await self._web.send(
+                answer = await self._web.send(
                     method, upload.url, Parcel(opened, name, form), headers=headers
                 )
             except WebError as exc:
                 raise _failed(f"{name!r}: {exc}") from exc
+        return self._kept(_as_text(answer))
+
+    def _kept(self, result: str) -> str:
+        """An answer that still has room beside the others; counted as each comes."""
+        self._room -= len(result)
+        if self._room < 0:
+            raise _failed(f"the servers' answers are longer than {MAX_RESULTS_BYTES} bytes")
+        return result
 
 
 @contextmanager

@@ -32,8 +32,11 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # An executor drives the engine, which is power enough; it has no other.
 HARDENED = {
     "CapDrop": ["ALL"],
-    # Jobs write as users of their own, and it removes what they wrote.
-    "CapAdd": ["DAC_OVERRIDE", "FOWNER"],
+    # Jobs write as users of their own, and it removes what they wrote. What faces the users of
+    # streaming jobs is a process without its rights, which it starts and ends. It sees the
+    # processes of jobs, and so the deleted files that they keep on disk.
+    "CapAdd": ["DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID", "SYS_PTRACE"],
+    "PidMode": "host",
     "SecurityOpt": ["no-new-privileges"],
     "ReadonlyRootfs": True,
     "Tmpfs": {"/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=64m"},  # noqa: S108
@@ -162,6 +165,8 @@ class DockerManager(ExecutorManager):
             "EXECUTOR_TOKEN": token,
             "EXECUTOR_CLASS": str(executor_class),
         }
+        if place.server and place.server.streaming_ports:
+            told["EXECUTOR_STREAMING_PORTS"] = place.server.streaming_ports
         options = self._container(place, "executor", told)
         options["Labels"][EXECUTOR] = executor_id(token)
         if PROMISES[executor_class].gpu:

@@ -22,6 +22,7 @@ class Server(BaseModel):
     username: str | None = None
     key_path: Path | None = None
     verify_host_key: bool = True
+    streaming_ports: str | None = Field(None, pattern=r"^\d{1,5}(-\d{1,5})?$")
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -7,6 +7,7 @@ from django.db import DatabaseError
 
 from compute_horde.django.database import in_database
 from compute_horde.errors import HordeError, JobError, ProtocolError, RejectionError
+from compute_horde.protocol.extensions import IntervalReceiptIssued
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobOffered, JobPayload
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
@@ -86,7 +87,9 @@ class Desk:
             raise ProtocolError(f"Received another JobRequest for job_uuid: {payload.job_uuid}")
 
     async def receipt(
-        self, said: AcceptedReceiptIssued | FinishedReceiptIssued, validator: str
+        self,
+        said: AcceptedReceiptIssued | IntervalReceiptIssued | FinishedReceiptIssued,
+        validator: str,
     ) -> None:
         """Counter-sign and keep a receipt; the last one closes its job."""
         payload = said.payload
@@ -116,6 +119,7 @@ class Desk:
         rules.check_signature(raw, validator, self.terms)
         receipt = rules.started_receipt(offered, validator, self.miner, self.terms)
         rules.check_offered(offered, self.pool.manifest)
+        rules.check_streaming(offered, self.terms)
         return receipt
 
     async def _take(self, job: LiveJob) -> None:
@@ -138,7 +142,7 @@ class Desk:
         if (row.validator_hotkey, row.offer_digest) != same:
             raise ProtocolError(f"job_uuid {job.uuid} was offered before, with other contents")
         for text in await in_database(ledger.facts_of, job.uuid):
-            job.ear.tell(text)
+            job.ear.tell(text, job.uuid)
         return True
 
     async def _accept(self, job: LiveJob, executor: Executor) -> None:
@@ -166,6 +170,8 @@ class Desk:
             raise ProtocolError(f"Received job volume twice job_uuid: {job.uuid}")
         if payload.executor_class != job.offered.executor_class:
             raise ProtocolError(f"JobRequest of another executor class, job_uuid: {job.uuid}")
+        if job.offered.streaming_details and payload.docker_image != job.offered.docker_image:
+            raise ProtocolError(f"JobRequest of another image than offered, job_uuid: {job.uuid}")
         job.payload = payload
         if unsafe := _unsafe(payload.volume):
             await job.ear.say(GenericError(details=unsafe))

@@ -5,6 +5,7 @@ from typing import Any
 from compute_horde.django.consumer import MessageConsumer
 from compute_horde.django.wary import trust
 from compute_horde.errors import HordeError, ProtocolError
+from compute_horde.protocol.extensions import JobCancelled, OutputPrinted, ProgressMade
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.protocol.links import EXECUTOR_TO_MINER, Progress
 from compute_horde.vocabulary import HordeReason
@@ -46,7 +47,12 @@ class ExecutorConsumer(MessageConsumer):
             raise ProtocolError(f"the executor complains: {message.details}")
         if message.job_uuid != tenancy.job.uuid:
             raise ProtocolError("an executor may speak only of its own job")
-        await self._miner.floor.hear(tenancy.job, message)
+        if isinstance(message, JobCancelled) and not tenancy.job.cancelled:
+            raise ProtocolError("the executor cancelled a job, which nobody asked for")
+        if isinstance(message, OutputPrinted | ProgressMade):
+            self._miner.output.hear(tenancy.job, message)
+        else:
+            await self._miner.floor.hear(tenancy.job, message)
 
     async def complain(self, problem: ProtocolError) -> None:
         """An executor that cannot be understood has no job any more."""

@@ -12,10 +12,12 @@ from django.utils import timezone
 from compute_horde import blame, deadlines, lifecycle, signing
 from compute_horde.django.database import in_database
 from compute_horde.django.scribe import Scribe
-from compute_horde.errors import HordeError, JobError
+from compute_horde.errors import Cancelled, HordeError, JobError
+from compute_horde.protocol.extensions import understood
 from compute_horde.protocol.job import ExecutorReady, StreamingReady
+from compute_horde.protocol.links import MINER_TO_VALIDATOR
 from compute_horde.protocol.message import JobMessage
-from compute_horde.vocabulary import HordeReason, JobState, Party
+from compute_horde.vocabulary import Extension, HordeReason, JobState, Party
 from miner.executors.pool import Pool
 from miner.jobs import ledger, rules
 from miner.jobs.live import LiveJob
@@ -24,6 +26,8 @@ from miner.jobs.relay import Relay
 log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 0.25
+# All that a job prints is told before these.
+PRINTED = lifecycle.FINAL | {JobState.EXECUTION_DONE}
 
 
 class Floor:
@@ -92,7 +96,7 @@ class Floor:
                 self._pool.works(job.executor)
             await self._pass_on(job, fact)
 
-    async def end(self, job: LiveJob, error: HordeError | JobError) -> None:
+    async def end(self, job: LiveJob, error: HordeError | JobError | Cancelled) -> None:
         """End a job by our own word, and its executor with it."""
         await job.stored.wait()
         if job.state in lifecycle.FINAL:
@@ -125,13 +129,24 @@ class Floor:
             await asyncio.gather(*(self.end(job, gone) for job in list(self._jobs.values())))
         await self._scribe.close()
 
-    async def unclosed(self, validator: str, ended_after: timedelta) -> AsyncIterator[str]:
-        """All that was said of jobs their validator has not closed, in order, as it was sent."""
+    async def unclosed(
+        self, validator: str, ended_after: timedelta, peer: frozenset[Extension]
+    ) -> AsyncIterator[tuple[str, str]]:
+        """All that was said of jobs their validator has not closed, in order, as it was sent.
+
+        Without what a `peer` that announced these extensions would not understand.
+        """
         await self.written(validator)
         since = timezone.now() - ended_after
         for uuid in await in_database(ledger.pending, validator, since):
             for text in await in_database(ledger.facts_of, uuid):
-                yield text
+                if peer.issuperset(Extension) or understood(MINER_TO_VALIDATOR.decode(text), peer):
+                    yield uuid, text
+
+    def is_printing(self, uuid: str) -> bool:
+        """Whether more may come of what the job prints."""
+        job = self._jobs.get(uuid)
+        return job is not None and job.state not in PRINTED
 
     def _advance(self, job: LiveJob, fact: JobMessage) -> bool:
         """Whether the fact is new; if so it is in the job's state and on its way to the row."""

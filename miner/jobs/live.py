@@ -25,6 +25,7 @@ class LiveJob:
     since: float = field(default_factory=monotonic)
     stored: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
+    cancelled: bool = False
 
     @property
     def uuid(self) -> str:

@@ -2,13 +2,17 @@
 
 from typing import Protocol
 
-from compute_horde.protocol.message import Message
+from compute_horde.protocol.extensions import understood
+from compute_horde.protocol.message import JobMessage, Message
+from compute_horde.vocabulary import Extension
 
 
 class Ear(Protocol):
-    """A validator's open socket, authenticated."""
+    """A validator's open socket, authenticated; `extensions` are what it announced."""
 
-    def tell(self, text: str) -> None: ...
+    extensions: frozenset[Extension]
+
+    def tell(self, text: str, job_uuid: str) -> None: ...
 
     async def say(self, message: Message) -> None: ...
 
@@ -31,14 +35,16 @@ class Relay:
         if not ears:
             self._ears.pop(validator, None)
 
-    def tell(self, validator: str, spoken_on: Ear | None, message: Message) -> None:
+    def tell(self, validator: str, spoken_on: Ear | None, message: JobMessage) -> None:
         """Tell the socket on which the validator last spoke of the job, and all opened since.
 
         The first may be dead without our knowing, and a validator may open one socket per job;
-        hearing a fact twice is harmless. When the first is closed, all of them are told.
+        hearing a fact twice is harmless. When the first is closed, all of them are told. What not
+        everybody understands goes only to those who announced that they do.
         """
         ears = self._ears.get(validator, [])
         since = ears.index(spoken_on) if spoken_on in ears else 0
         text = message.encode()
         for ear in ears[since:]:
-            ear.tell(text)
+            if understood(message, ear.extensions):
+                ear.tell(text, message.job_uuid)

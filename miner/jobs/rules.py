@@ -12,12 +12,14 @@ from compute_horde import frames, receipts, signing
 from compute_horde.deadlines import Budget
 from compute_horde.errors import BadSignature, ProtocolError, RejectionError
 from compute_horde.hardware import PROMISES, ExecutorClass
+from compute_horde.images import is_listed
+from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import HordeFailed, JobFailed, JobFinished, JobOffered, JobPayload
 from compute_horde.protocol.message import JobMessage
 from compute_horde.receipts import Receipt
 from compute_horde.signing import Signer
 from compute_horde.uploads import each as each_upload
-from compute_horde.vocabulary import JobState, RejectionReason, Stage
+from compute_horde.vocabulary import FailureReason, JobState, RejectionReason, Stage
 from compute_horde.volumes import each as each_volume
 
 OFFER, PAYLOAD = "V0InitialJobRequest", "V0JobRequest"
@@ -43,6 +45,7 @@ class Terms:
     trusted: bool = False
     startup: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=30)
+    streaming_images: tuple[str, ...] = ()
 
 
 def check_signature(raw: str, validator: str, terms: Terms) -> None:
@@ -84,7 +87,7 @@ def _same_job(offered: JobOffered, validator: str) -> None:
 
 
 def counter_sign(
-    payload: receipts.JobStartedReceipt | receipts.JobAcceptedReceipt | receipts.JobFinishedReceipt,
+    payload: receipts.AnyPayload,
     signature: str,
     miner: Signer,
     terms: Terms,
@@ -117,6 +120,17 @@ def check_offered(offered: JobOffered, manifest: Mapping[ExecutorClass, int]) ->
     if not manifest.get(offered.executor_class):
         raise RejectionError(
             RejectionReason.UNKNOWN, f"this miner has no executors of {offered.executor_class}"
+        )
+
+
+def check_streaming(offered: JobOffered, terms: Terms) -> None:
+    """Decline to let users into an image that this miner's operator did not list."""
+    if offered.streaming_details is None:
+        return
+    image = offered.docker_image
+    if image is None or not is_listed(image, terms.streaming_images):
+        raise RejectionError(
+            RejectionReason.UNKNOWN, f"this miner serves no streaming jobs of image {image!r}"
         )
 
 
@@ -207,6 +221,13 @@ def result_fields(fact: JobMessage) -> dict[str, Any]:
                 "stdout": plain(fact.docker_process_stdout or ""),
                 "stderr": plain(fact.docker_process_stderr or ""),
                 "error_type": str(fact.reason),
+                "error_detail": plain(fact.message),
+            }
+        case JobCancelled():
+            return {
+                "stdout": plain(fact.docker_process_stdout or ""),
+                "stderr": plain(fact.docker_process_stderr or ""),
+                "error_type": str(FailureReason.CANCELLED),
                 "error_detail": plain(fact.message),
             }
         case HordeFailed():

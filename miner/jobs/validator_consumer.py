@@ -12,12 +12,17 @@ from django.db import InterfaceError, OperationalError
 from compute_horde.django.consumer import MessageConsumer
 from compute_horde.django.wary import trust
 from compute_horde.errors import ProtocolError
+from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import MainHotkey, Manifest
+from compute_horde.protocol.extensions import CancelOrdered, IntervalReceiptIssued
 from compute_horde.protocol.handshake import GenericError, ValidatorAuth
 from compute_horde.protocol.job import JobOffered, JobPayload
 from compute_horde.protocol.links import VALIDATOR_TO_MINER, ToMiner
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
+from compute_horde.vocabulary import Extension
 from miner.assembly import Miner
+from miner.jobs import cancel
+from miner.jobs.output import Mouth
 from miner.validators import rules
 
 log = logging.getLogger(__name__)
@@ -35,6 +40,7 @@ class ValidatorConsumer(MessageConsumer):
 
     def __init__(self, miner: Miner, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.extensions: frozenset[Extension] = frozenset()
         self._miner = miner
         self._hotkey = ""
         self._address = ""
@@ -44,7 +50,7 @@ class ValidatorConsumer(MessageConsumer):
         self._raw = ""
         self._understood = False
         self._early: list[tuple[ToMiner, str]] = []
-        self._untold: asyncio.Queue[str] = asyncio.Queue(UNTOLD_MESSAGES)
+        self._mouth = Mouth(miner.output.kept, output=False)
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: set[asyncio.Task[None]] = set()
 
@@ -96,11 +102,11 @@ class ValidatorConsumer(MessageConsumer):
         if self._authenticated and not self._understood:
             await self._miner.desk.unreadable(self._raw, str(problem), self._hotkey, self)
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, job_uuid: str) -> None:
         """Say a fact as soon as the earlier ones are said; one who never listens is cut off."""
-        try:
-            self._untold.put_nowait(text)
-        except asyncio.QueueFull:
+        if len(self._mouth) < UNTOLD_MESSAGES:
+            self._mouth.say(text, job_uuid)
+        else:
             log.warning("validator does not listen", extra={"validator": self._hotkey})
             self._spawn(self.close(1011))
 
@@ -108,6 +114,7 @@ class ValidatorConsumer(MessageConsumer):
         """Its jobs go on; it will hear of them when it is back."""
         self._no_stranger()
         self._miner.relay.leave(self._hotkey, self)
+        self._miner.output.leave(self._hotkey, self._mouth)
         for task in self._tasks:
             task.cancel()
 
@@ -124,11 +131,16 @@ class ValidatorConsumer(MessageConsumer):
             await self._reject(text)
             return
         trust(self.scope)
-        await self.say(Manifest(manifest=dict(miner.pool.manifest)))
+        self.extensions = extensions.announced(auth.extensions)
+        ours = extensions.in_kind(auth.extensions)
+        await self.say(Manifest(manifest=dict(miner.pool.manifest), extensions=ours))
         if self._authenticated:
             return
         self._authenticated = True
         self._no_stranger()
+        if Extension.OUTPUT in self.extensions:
+            self._mouth = Mouth(miner.output.kept, output=True)
+            miner.output.join(self._hotkey, self._mouth)
         miner.relay.join(self._hotkey, self)
         self._spawn(self._speak())
         early, self._early = self._early, []
@@ -142,8 +154,13 @@ class ValidatorConsumer(MessageConsumer):
                 self._spawn(desk.offer(message, raw, self._hotkey, self), self._work)
             case JobPayload():
                 await desk.payload(message, raw, self._hotkey, self)
-            case AcceptedReceiptIssued() | FinishedReceiptIssued():
+            case AcceptedReceiptIssued() | IntervalReceiptIssued() | FinishedReceiptIssued():
+                if isinstance(message, FinishedReceiptIssued):
+                    self._miner.output.closed(message.payload.job_uuid, self._hotkey)
                 self._spawn(desk.receipt(message, self._hotkey), self._work)
+            case CancelOrdered():
+                work = cancel.obey(desk, message, raw, self._hotkey, self)
+                self._spawn(work, self._work)
             case MainHotkey():
                 ours = self._miner.config.main_hotkey or self._miner.hotkey.ss58_address
                 await self.say(MainHotkey(main_hotkey=ours))
@@ -158,7 +175,11 @@ class ValidatorConsumer(MessageConsumer):
         """First what was said while nobody listened, then what is said now."""
         window = timedelta(seconds=self._miner.config.resend_seconds)
         try:
-            async for text in self._miner.floor.unclosed(self._hotkey, window):
+            floor = self._miner.floor
+            async for uuid, text in floor.unclosed(self._hotkey, window, self.extensions):
+                if not floor.is_printing(uuid):
+                    for piece in self._mouth.rest_of(uuid):
+                        await self._send(piece)
                 await self._send(text)
         except (OperationalError, InterfaceError) as exc:
             # Not told what it missed, it would wait in vain; it will be back.
@@ -166,7 +187,7 @@ class ValidatorConsumer(MessageConsumer):
             await self.close(1011)
             return
         while True:
-            await self._send(await self._untold.get())
+            await self._send(await self._mouth.next())
 
     async def _send(self, text: str) -> None:
         try:

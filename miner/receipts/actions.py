@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from compute_horde import receipts
+from compute_horde import lifecycle, receipts
 from compute_horde.django.database import in_database
 from compute_horde.django.scribe import Scribe
 from compute_horde.hardware import ExecutorClass
-from compute_horde.receipts import JobFinishedReceipt, JobStartedReceipt
+from compute_horde.receipts import JobFinishedReceipt, JobIntervalReceipt, JobStartedReceipt
+from miner.jobs.models import Job
 from miner.receipts.models import Receipt
 from miner.receipts.rules import page_at
 
@@ -58,6 +59,7 @@ def _row(receipt: receipts.Receipt, page: int) -> Receipt:
     return Receipt(
         job_uuid=payload.job_uuid,
         receipt_type=payload.receipt_type,
+        interval=payload.interval if isinstance(payload, JobIntervalReceipt) else 0,
         validator_hotkey=payload.validator_hotkey,
         timestamp=payload.timestamp,
         executor_class=started.executor_class if started else "",
@@ -86,6 +88,10 @@ def page_text(page: int) -> str:
 def evict(before: datetime) -> int:
     """Forget receipts stored before a time, whole pages only; how many.
 
-    Readers count the bytes of a page, so it must not lose its beginning.
+    Readers count the bytes of a page, so it must not lose its beginning. A page with a receipt of
+    a job that still goes on stays.
     """
-    return Receipt.objects.filter(page__lt=page_at(before)).delete()[0]
+    old = Receipt.objects.filter(page__lt=page_at(before))
+    going_on = Job.objects.exclude(state__in=lifecycle.FINAL)
+    needed = old.filter(job_uuid__in=going_on.values("pk"))
+    return old.exclude(page__in=needed.values("page")).delete()[0]

@@ -10,6 +10,13 @@ from miner.receipts.models import Receipt
 class ReceiptAdmin(ReadOnly, admin.ModelAdmin):
     """Find a receipt by its job or issuer."""
 
-    list_display = ("job_uuid", "receipt_type", "validator_hotkey", "executor_class", "timestamp")
+    list_display = (
+        "job_uuid",
+        "receipt_type",
+        "interval",
+        "validator_hotkey",
+        "executor_class",
+        "timestamp",
+    )
     list_filter = ("receipt_type", "executor_class")
     search_fields = ("job_uuid__exact", "validator_hotkey")

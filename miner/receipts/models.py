@@ -15,6 +15,7 @@ class Receipt(models.Model):
 
     job_uuid = models.UUIDField()
     receipt_type = models.CharField(max_length=32, choices=TYPES)
+    interval = models.IntegerField(default=0, help_text="which one, of an interval receipt")
     validator_hotkey = models.CharField(max_length=SS58_LENGTH)
     timestamp = models.DateTimeField(db_index=True)
     executor_class = models.CharField(max_length=64, choices=CLASSES, blank=True)
@@ -31,7 +32,7 @@ class Receipt(models.Model):
         indexes = [models.Index(fields=["page", "id"])]
         constraints = [
             models.UniqueConstraint(
-                fields=["job_uuid", "receipt_type", "validator_hotkey"],
+                fields=["job_uuid", "receipt_type", "validator_hotkey", "interval"],
                 name="one_receipt_of_a_type_per_job_and_issuer",
             )
         ]

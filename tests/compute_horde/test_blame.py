@@ -3,8 +3,9 @@
 import pytest
 
 from compute_horde import errors
-from compute_horde.blame import TIMEOUT_TEXT, failure
-from compute_horde.errors import HordeError, JobError, RejectionError
+from compute_horde.blame import TIMEOUT_TEXT, Ending, failure
+from compute_horde.errors import Cancelled, HordeError, JobError, RejectionError
+from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import HordeFailed, JobFailed
 from compute_horde.vocabulary import FailureReason, HordeReason, Party, RejectionReason, Stage
 from tests.compute_horde.vectors import JOB
@@ -24,7 +25,7 @@ OTHERS = [
 ]
 
 
-def told(error: BaseException, during: Stage = Stage.EXECUTION) -> JobFailed | HordeFailed:
+def told(error: BaseException, during: Stage = Stage.EXECUTION) -> Ending:
     return failure(error, job_uuid=JOB, seen_by=Party.EXECUTOR, during=during)
 
 
@@ -40,6 +41,17 @@ def test_a_job_error_blames_the_job_with_all_that_is_known(reason):
         docker_process_stdout="o",
         docker_process_stderr="e",
         context={"a": 1},
+    )
+
+
+def test_nobody_is_to_blame_for_a_cancelled_job_and_its_output_is_kept():
+    assert told(Cancelled(stdout="o", stderr="e")) == JobCancelled(
+        job_uuid=JOB,
+        reported_by=Party.EXECUTOR,
+        message="The job was cancelled",
+        stage=Stage.EXECUTION,
+        docker_process_stdout="o",
+        docker_process_stderr="e",
     )
 
 

@@ -125,3 +125,14 @@ def test_the_longest_limits_that_a_message_may_carry_still_make_a_date():
     longest = seconds(2**31 - 1)
     budget = Budget(longest, longest, longest, longest, longest, longest, longest, longest)
     assert budget.deadline(S.EXECUTION_DONE, now=NOON, previous=NOON + budget.total()).year < 9999
+
+
+@pytest.mark.parametrize("limit", [30 * 86400, 2**31 - 1])
+def test_a_month_and_the_longest_limit_there_is_can_be_added_up(limit):
+    spans = {name: timedelta(seconds=limit) for name in TIMES}
+    budget = Budget(**spans)
+    deadline = None
+    for state in MAY_FOLLOW:
+        deadline = budget.deadline(state, now=NOON, previous=deadline)
+    assert deadline > NOON + timedelta(seconds=limit)
+    assert budget.total() == 7 * timedelta(seconds=limit)

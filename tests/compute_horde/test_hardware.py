@@ -4,12 +4,16 @@ from datetime import timedelta
 
 from compute_horde.hardware import PROMISES, ExecutorClass, Promise
 
+# Models are large.
+ROOMY = {"disk_gb": 64, "tmp_gb": 8, "shm_gb": 8}
 PUBLISHED = {
-    "spin_up-4min.gpu-24gb": Promise("S", timedelta(seconds=240), gpu=True, vram_gb=24),
-    "always_on.gpu-24gb": Promise("A", timedelta(seconds=3), gpu=True, vram_gb=24),
-    "always_on.llm.a6000": Promise("L", timedelta(seconds=30), gpu=True, vram_gb=48),
+    "spin_up-4min.gpu-24gb": Promise("S", timedelta(seconds=240), gpu=True, vram_gb=24, **ROOMY),
+    "always_on.gpu-24gb": Promise("A", timedelta(seconds=3), gpu=True, vram_gb=24, **ROOMY),
+    "always_on.llm.a6000": Promise(
+        "L", timedelta(seconds=30), gpu=True, vram_gb=48, **(ROOMY | {"disk_gb": 192})
+    ),
     "always_on.test": Promise("T", timedelta(seconds=3)),
-    "always_on.cpu.8c.16gb": Promise("C", timedelta(seconds=30), cores=8, ram_gb=16),
+    "always_on.cpu.8c.16gb": Promise("C", timedelta(seconds=30), cores=8, ram_gb=16, disk_gb=32),
 }
 
 

@@ -16,10 +16,9 @@ from bittensor_core import Keypair
 
 from compute_horde import signing
 from compute_horde.errors import BadSignature
-from compute_horde.protocol.job import CheatReported, JobRequested
-from compute_horde.signing import RequestSignature
-from compute_horde.uploads import MultiUpload
-from compute_horde.volumes import MultiVolume
+from compute_horde.protocol.extensions import CancelRequested, check_cancel
+from compute_horde.protocol.job import CheatReported
+from tests.compute_horde_sdk.relayed import relayed, signature_of
 
 USER = Keypair.create_from_uri("//Charlie")
 VALIDATOR = Keypair.create_from_uri("//Alice").ss58_address
@@ -45,8 +44,19 @@ def steps(*statuses: str, end: Step | None = None, pace: float = 0.0) -> list[St
     return [(pace, status, {}) for status in statuses] + ([end] if end else [])
 
 
+CANCELLED = {
+    "job_failure_details": {
+        "reason": "cancelled",
+        "stage": "execution",
+        "message": "The job was cancelled",
+        "docker_process_stdout": "so far",
+    }
+}
 ON_THE_WAY = ("received", "accepted", "executor_ready", "volumes_ready", "execution_done")
 GOES_WELL = steps(*ON_THE_WAY, end=(0.0, "completed", finished()))
+
+
+ENDS = {"completed", "failed", "rejected", "horde_failed", "cancelled"}
 
 
 @dataclass
@@ -65,10 +75,11 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        return self.history[-1]["status"] in {"completed", "failed", "rejected", "horde_failed"}
+        return self.history[-1]["status"] in ENDS
 
     def told(self) -> dict[str, Any]:
-        response = self.history[-1]["metadata"].get("miner_response") or {}
+        metadata = self.history[-1]["metadata"]
+        response = metadata.get("miner_response") or metadata.get("job_failure_details") or {}
         return {
             "uuid": self.uuid,
             "executor_class": self.body["executor_class"],
@@ -108,7 +119,14 @@ class Pretend:
         self.stream_breaks: list[int] = []
         self.resumed_from: list[str | None] = []
         self.reports: list[dict[str, Any]] = []
+        # Whether jobs are cancelled here, and how long that takes.
+        self.cancels: float | None = 0.0
         self.errors: dict[int, Any] = {}
+        # What every job prints, or None for a facilitator without logs; how often a reader of it
+        # hears one piece only, and whether the log never ends.
+        self.log: list[dict[str, Any]] | None = None
+        self.log_breaks = 0
+        self.log_goes_on = False
         self.extra_bytes = b""
         self._running: set[asyncio.Task[None]] = set()
 
@@ -126,7 +144,9 @@ class Pretend:
         app.router.add_get("/api/v1/jobs/", self._list)
         app.router.add_get("/api/v1/jobs/{uuid}/", self._read)
         app.router.add_get("/api/v1/jobs/{uuid}/events", self._events)
+        app.router.add_get("/api/v1/jobs/{uuid}/logs", self._logs)
         app.router.add_post("/api/v1/cheated-job/", self._report)
+        app.router.add_post("/api/v1/jobs/{uuid}/cancel/", self._cancel)
         return app
 
     @web.middleware
@@ -174,7 +194,7 @@ class Pretend:
     async def _create(self, request: web.Request) -> web.Response:
         body = await request.json()
         try:
-            _requested(body, _signature(request)).verify()
+            relayed(body, signature_of(request)).verify()
         except BadSignature as exc:
             return web.json_response({"error": str(exc)}, status=400)
         key = request.headers.get("Idempotency-Key", str(uuid4())) if self.announces else ""
@@ -234,9 +254,42 @@ class Pretend:
                 return answer
             await changed.wait()
 
+    async def _cancel(self, request: web.Request) -> web.Response:
+        job = self.jobs.get(request.match_info["uuid"])
+        if job is None or self.cancels is None:
+            return web.json_response({"detail": "Not found."}, status=404)
+        check_cancel(
+            CancelRequested(signature=signature_of(request), job_uuid=job.uuid), job.hotkey
+        )
+        if not job.ended:
+            task = asyncio.create_task(_play(job, [(self.cancels, "cancelled", CANCELLED)]))
+            self._running.add(task)
+        return web.json_response(job.told(), status=200 if job.ended else 202)
+
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        if self.log is None or request.match_info["uuid"] not in self.jobs:
+            return web.json_response({"detail": "Not found."}, status=404)
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        cursor = 0
+        for piece in self.log:
+            before, cursor = cursor, cursor + len(piece["text"].encode())
+            if before < int(request.query["from"]):
+                continue
+            await answer.write(f"id: {cursor}\ndata: {json.dumps(piece)}\n\n".encode())
+            if self.log_breaks:
+                self.log_breaks -= 1
+                request.transport.abort()
+                return answer
+        await answer.write(b"event: news from the future\ndata: {}\n\n")
+        if self.log_goes_on:
+            await asyncio.sleep(60)
+        await answer.write(b"event: end\ndata: {}\n\n")
+        return answer
+
     async def _report(self, request: web.Request) -> web.Response:
         report = await request.json()
-        CheatReported(signature=_signature(request), **report).verify()
+        CheatReported(signature=signature_of(request), **report).verify()
         self.reports.append(report)
         return web.json_response({"message": "Job reported as cheated"}, status=201)
 
@@ -244,31 +297,8 @@ class Pretend:
 async def _play(job: Job, script: list[Step]) -> None:
     for pause, status, metadata in script:
         await asyncio.sleep(pause)
-        job.say(status, metadata)
-
-
-def _signature(request: web.Request) -> RequestSignature:
-    told = request.headers
-    return RequestSignature(
-        signature_type=told["X-CH-Signature-Type"],
-        signatory=told["X-CH-Signatory"],
-        timestamp_ns=int(told["X-CH-Timestamp-NS"]),
-        signature=told["X-CH-Signature"],
-        signature_scope=told["X-CH-Signature-Scope"],
-    )
-
-
-def _requested(body: dict[str, Any], signature: RequestSignature) -> JobRequested:
-    """The job as a facilitator relays it, and so as the validator verifies it."""
-    told = {k: v for k, v in body.items() if k in JobRequested.model_fields}
-    volumes, uploads = body.get("volumes"), body.get("uploads")
-    return JobRequested(
-        uuid=str(uuid4()),
-        signature=signature,
-        volume=MultiVolume(volumes=volumes) if volumes else None,
-        output_upload=MultiUpload(uploads=uploads) if uploads else None,
-        **told,
-    )
+        if not job.ended:
+            job.say(status, metadata)
 
 
 @contextmanager

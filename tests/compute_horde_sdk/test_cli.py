@@ -210,7 +210,7 @@ def test_an_unknown_job_is_told():
 
 def test_help_says_all_one_needs():
     text = invoke("run", "--help").stdout
-    for word in ("USER_HOTKEY_FILE", "--env-file", "121", "122", "123", "124", "125", "130"):
+    for word in ("USER_HOTKEY_FILE", "--env-file", "120", "121", "122", "123", "124", "125", "130"):
         assert word in text
 
 
@@ -243,6 +243,8 @@ def test_ctrl_c_names_the_job_and_how_to_see_it_later(server):
     uuid = first.split()[1]
     assert process.returncode == Exit.INTERRUPTED
     assert f"compute-horde job {uuid} --wait" in rest
+    assert f"compute-horde cancel {uuid}" in rest
+    assert "Cancel the job?" not in rest
     assert "Traceback" not in rest
 
 
@@ -282,3 +284,37 @@ def test_on_a_terminal_something_moves_while_it_waits(server):
     os.close(master)
     assert shown.count(b"looking for a machine") > 3
     assert b"completed" in shown
+
+
+def test_run_prints_a_log_as_it_comes_and_only_the_rest_in_the_end(server):
+    server.log = [{"stream": "stdout", "text": "a\n"}, {"stream": "stderr", "text": "e\n"}]
+    server.script = steps(*ON_THE_WAY, end=(0.5, "completed", finished("a\nb\n", "e\n")))
+    done = invoke("run", "busybox")
+    assert (done.exit_code, done.stdout) == (0, "a\nb\n")
+    lines = done.stderr.splitlines()
+    assert lines.count("e") == 1
+    assert lines.index("e") < len(lines) - 1
+
+
+def test_run_as_json_asks_for_no_log(server):
+    server.log = [{"stream": "stdout", "text": "a\n"}]
+    done = invoke("run", "--json", "busybox")
+    assert json.loads(done.stdout)["stdout"] == "hi\n"
+    assert not [one for one in server.requests if "/logs" in one[1]]
+
+
+def test_logs_prints_both_streams_and_goes_on_from_a_cursor_or_a_file(server, tmp_path):
+    uuid = invoke("run", "busybox").stderr.split()[1]
+    server.log = [{"stream": "stdout", "text": "ä\n"}, {"stream": "stderr", "text": "e\n"}]
+    assert invoke("logs", uuid).stdout == "ä\ne\n"
+    assert invoke("logs", "-f", uuid, "--from", 3).stdout == "e\n"
+    file = tmp_path / "log"
+    file.write_bytes("ä".encode()[:1])
+    assert invoke("logs", uuid, "-o", file).stdout == ""
+    assert file.read_text() == "ä\ne\n"
+    both = invoke("logs", uuid, "-o", file, "--from", 3)
+    assert both.exit_code == 2
+    server.log = None
+    gone = invoke("logs", uuid)
+    assert gone.exit_code == Exit.NOT_RUN
+    assert "with its result" in gone.stderr

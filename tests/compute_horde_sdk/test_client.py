@@ -12,7 +12,7 @@ from compute_horde_sdk.v1 import (
     ComputeHordeNotFoundError,
 )
 from tests.compute_horde.vectors import VECTORS
-from tests.compute_horde_sdk.pretend import GOES_WELL, ON_THE_WAY, finished, steps
+from tests.compute_horde_sdk.pretend import CANCELLED, GOES_WELL, ON_THE_WAY, finished, steps
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +93,36 @@ async def test_the_last_attempt_is_returned_whatever_became_of_it(client, server
     )
     assert job.status is ComputeHordeJobStatus.REJECTED
     assert len(seen) == len(server.jobs) == 2
+
+
+async def test_a_cancelled_job_is_not_made_anew(client, server, spec):
+    server.script = steps("received", end=(0, "cancelled", CANCELLED))
+    job = await client.run_until_complete(spec)
+    assert job.status is ComputeHordeJobStatus.CANCELLED
+    assert len(server.jobs) == 1
+
+
+async def test_a_job_is_cancelled_by_its_uuid_also_when_the_answer_is_lost(client, server, spec):
+    server.script = steps("received")
+    server.announces = "events, idempotency-key, cancel"
+    job = await client.create_job(spec)
+    server.faults["POST /api/v1/jobs/"] = ["drop after"]
+    told = await client.cancel_job(job.uuid)
+    await told.wait(10)
+    assert told.status is ComputeHordeJobStatus.CANCELLED
+    first, second = server.seen("POST /api/v1/jobs/")
+    assert first[2:] == second[2:]
+    assert "cancel" in first[3]["X-CH-Extensions"]
+
+
+async def test_a_facilitator_that_cannot_cancel_says_so(client, server, spec):
+    server.script, server.cancels = steps("received"), None
+    job = await client.create_job(spec)
+    with pytest.raises(ComputeHordeError, match="cannot cancel jobs"):
+        await job.cancel()
+    server.announces = "cancel"
+    with pytest.raises(ComputeHordeNotFoundError):
+        await job.cancel()
 
 
 async def test_a_job_may_be_created_many_times_at_once_with_one_login(client, server, spec):

@@ -22,7 +22,7 @@ def test_the_words_are_those_of_the_network_without_unknown():
 
 
 def test_a_status_is_in_progress_successful_or_failed():
-    failed = {S.REJECTED, S.FAILED, S.HORDE_FAILED}
+    failed = {S.REJECTED, S.FAILED, S.HORDE_FAILED, S.CANCELLED}
     assert {s for s in S if s.is_failed()} == failed
     assert {s for s in S if s.is_successful()} == {S.COMPLETED}
     assert {s for s in S if s.is_in_progress()} == set(S) - failed - {S.COMPLETED}

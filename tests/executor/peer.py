@@ -117,6 +117,11 @@ class Miner:
     def kinds(self) -> list[str]:
         return [type(one).__name__ for one in self.heard]
 
+    @property
+    def facts(self) -> list[str]:
+        """What was said that moves a job, without the news of the moment."""
+        return [kind for kind in self.kinds if kind not in {"OutputPrinted", "ProgressMade"}]
+
 
 @asynccontextmanager
 async def serving(miner: Miner) -> AsyncIterator[Miner]:

@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import struct
+import tracemalloc
 import zipfile
 
 import pytest
@@ -81,10 +82,76 @@ def test_the_allowance_is_for_all_archives_together(tmp_path):
         list(archives.unpack(io.BytesIO(data), tmp_path, allowance))
 
 
-def test_too_many_entries_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MAX_ENTRIES", 10)
+@pytest.mark.parametrize("name", ["f{}", "f{}/", "d{}/f"])
+def test_too_many_files_and_folders_are_refused(tmp_path, name):
+    allowance = Allowance(1000, entries=10)
+    archive = zipped(*((name.format(n), b"") for n in range(11)))
     with pytest.raises(BadArchiveError, match="more than 10 entries"):
-        unpacked(zipped(*((f"f{n}", b"") for n in range(11))), tmp_path)
+        list(archives.unpack(io.BytesIO(archive), tmp_path, allowance))
+    assert len(list(tmp_path.rglob("*"))) <= 10
+
+
+def test_entries_are_counted_over_all_archives(tmp_path):
+    allowance = Allowance(1000, entries=10)
+    for folder in "ab":
+        archive = zipped(*((f"{folder}/{n}", b"") for n in range(4)))
+        list(archives.unpack(io.BytesIO(archive), tmp_path, allowance))
+    with pytest.raises(BadArchiveError, match="more than 10 entries"):
+        list(archives.unpack(io.BytesIO(zipped(("c", b""))), tmp_path, allowance))
+
+
+def test_a_directory_of_a_million_entries_is_refused_before_it_is_read(tmp_path):
+    mark = archives.ENTRY_MARK
+    directory = (mark + bytes(42)) * 1_000_000
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(directory), 0, 0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadArchiveError, match="more than 100000 entries"):
+            unpacked(directory + end, tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(directory)
+    finally:
+        tracemalloc.stop()
+
+
+def test_folders_nested_too_deep_are_refused(tmp_path):
+    with pytest.raises(BadArchiveError, match="more than 100 folders"):
+        unpacked(zipped(("d/" * 101 + "f", b"")), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_entries_that_share_their_bytes_are_refused(tmp_path):
+    sound = bytearray(zipped(("a", b"x" * 100), ("b", b"y" * 100), compression=0))
+    second = sound.index(b"PK\x01\x02", sound.index(b"PK\x01\x02") + 4)
+    sound[second + 42 : second + 46] = struct.pack("<I", 5)
+    with pytest.raises(BadArchiveError, match="overlap"):
+        unpacked(bytes(sound), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_one_name_twice_is_refused(tmp_path):
+    with pytest.raises(BadArchiveError, match="'a' twice"):
+        unpacked(zipped(("a", b"x"), ("a", b"y")), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_differ_in_case_are_two_names(tmp_path):
+    unpacked(zipped(("A", b"x"), ("a", b"y"), ("b/", b""), ("B", b"z")), tmp_path)
+    assert (tmp_path / "A").read_bytes() + (tmp_path / "a").read_bytes() == b"xy"
+
+
+def test_a_zip_in_a_zip_stays_a_file(tmp_path):
+    inner = zipped(("zeros", bytes(2**20)))
+    unpacked(zipped(("inner.zip", inner)), tmp_path, limit=10_000)
+    assert (tmp_path / "inner.zip").read_bytes() == inner
+
+
+def test_an_encrypted_archive_is_refused_with_the_remedy(tmp_path):
+    data = bytearray(zipped(("a", b"x")))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + offset] |= 1
+    with pytest.raises(BadArchiveError, match="without a password"):
+        unpacked(bytes(data), tmp_path)
 
 
 def test_a_directory_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from compute_horde.errors import HordeError
+from compute_horde.protocol.job import StreamingDetails
 from executor.clock import Clock
 from tests.executor.peer import TIMING, offer
 
@@ -34,3 +35,22 @@ async def test_an_old_offer_has_one_limit_for_everything():
 async def test_an_offer_without_any_limit_is_refused():
     with pytest.raises(HordeError, match="no time limits"):
         Clock.started(offer("x", executor_timing=None))
+
+
+async def test_a_month_is_no_ceiling():
+    month = TIMING.model_copy(update={"execution_time_limit": 30 * 86400})
+    clock = Clock.started(offer("x", executor_timing=month))
+    clock.download()
+    clock.execution()
+    assert clock.run_seconds() == 30 * 86400
+
+
+async def test_a_streaming_job_has_time_to_start_besides():
+    now = asyncio.get_running_loop().time()
+    timing = TIMING.model_copy(update={"streaming_start_time_limit": 7})
+    details = StreamingDetails(public_key="PEM")
+    clock = Clock.started(offer("x", executor_timing=timing, streaming_details=details))
+    clock.download()
+    assert clock.execution().when() == pytest.approx(now + 15 + 7 + 20, abs=0.1)
+    assert clock.start_seconds() == pytest.approx(15 + 7, abs=0.1)
+    assert clock.run_seconds() == 20 + 7

@@ -31,17 +31,24 @@ def test_a_plain_job_is_confined(work, config):
         "compute_horde.executor": "e1",
         "compute_horde.owner": config.owner,
     }
+    file = 16 * GIB + 2**20
     tmpfs = f"rw,nosuid,nodev,exec,mode=1777,size={2 * GIB}"
     assert made.host == {
         "NetworkMode": "none",
+        "IpcMode": "private",
+        "CgroupnsMode": "private",
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": 4096,
         "Memory": 2 * GIB,
         "MemorySwap": 2 * GIB,
+        "OomScoreAdj": 1000,
         "NanoCpus": 500_000_000,
         "ShmSize": GIB,
-        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "Ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "fsize", "Soft": file, "Hard": file},
+        ],
         "LogConfig": {"Type": "none", "Config": {}},
         "Binds": [f"{work.path}/{name}:/{name}" for name in ("volume", "output", "specs")],
         "Tmpfs": {"/tmp": tmpfs, "/var/tmp": tmpfs, "/run": tmpfs},
@@ -127,18 +134,28 @@ def test_gpus_are_shared_only_by_a_class_that_has_them(work, config, preset, exe
         assert "Runtime" not in host
 
 
-def test_memory_is_what_the_class_promises_as_far_as_it_is_there(config):
-    free = config.model_copy(update={"memory_bytes": None})
-    promised = confinement.memory_of(ExecutorClass.always_on__cpu__8c__16gb, free)
-    assert promised == min(16 * GIB, int(0.9 * free.total_memory()))
-    assert confinement.memory_of(GPU, free) == int(0.9 * free.total_memory())
-    assert confinement.memory_of(GPU, config) == 256 * 2**20
+def test_other_jobs_run_with_the_runtime_that_was_asked_for(work, config):
+    gvisor = config.model_copy(update={"job_runtime": "runsc"})
+    assert order(work, gvisor).host["Runtime"] == "runsc"
+    asked = payload("x", docker_run_options_preset=GpuPreset.NVIDIA_ALL, executor_class=GPU)
+    assert order(work, gvisor, asked).host["Runtime"] == "nvidia"
 
 
 def test_no_more_processors_are_asked_for_than_there_are(work, config):
     asked = payload("x", executor_class=ExecutorClass.always_on__cpu__8c__16gb)
     wanted = order(work, config, asked).host.get("NanoCpus")
     assert wanted == (8 * 10**9 if config.processors() > 8 else None)
+
+
+def test_open_files_and_a_quota_of_the_root_are_bounded_when_asked_for(work, config):
+    asked = config.model_copy(
+        update={"open_files": 999, "root_quota": True, "writable_root": True, "disk_max_bytes": 77}
+    )
+    host = order(work, asked).host
+    assert {"Name": "nofile", "Soft": 999, "Hard": 999} in host["Ulimits"]
+    assert host["StorageOpt"] == {"size": "77"}
+    on_a_read_only_root = asked.model_copy(update={"writable_root": False})
+    assert "StorageOpt" not in order(work, on_a_read_only_root).host
 
 
 def test_an_old_script_runs_with_python(work, config):

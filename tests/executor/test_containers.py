@@ -1,10 +1,14 @@
 """The engine's door: its answers in our words."""
 
 import asyncio
+import socket
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from compute_horde.errors import ContainerError, JobError
+from compute_horde.errors import ContainerError, HordeError, JobError
+from compute_horde.faults import Cause
 from executor.containers import EXECUTOR, Engine, EngineError, Order, tagged
 from executor.process import id_of
 from tests.executor.peer import TOKEN
@@ -96,6 +100,20 @@ async def test_refusals_name_the_guilty(make, engine):
 
 @pytest.mark.docker
 @pytest.mark.parametrize(
+    "asked", [{"Runtime": "no-such-runtime"}, {"StorageOpt": {"size": "x", "none": "y"}}]
+)
+async def test_what_the_operator_asked_for_in_vain_is_not_the_job_s_fault(make, asked):
+    with pytest.raises(EngineError):
+        await make("true", NetworkMode="none", **asked)
+
+
+@pytest.mark.docker
+async def test_its_runtimes_are_known(engine):
+    assert "runc" in await engine.runtimes()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
     "name",
     ["../info?a=:x", "../events?a=:x", "a/../../version?a=:x", "a#:1", "a?b:1", "A:" + "1" * 999],
 )
@@ -133,3 +151,42 @@ async def test_an_engine_that_hangs_up_is_told(tmp_path):
     async with server:
         with pytest.raises(ContainerError):
             await Engine.connect(f"unix://{tmp_path}/docker.sock")
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_registry_in_trouble_is_nobody_s_fault(engine, status):
+    async def answer(request):
+        code = "TOOMANYREQUESTS" if status == 429 else "UNAVAILABLE"
+        return web.json_response({"errors": [{"code": code, "message": "later"}]}, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app, host="127.0.0.1") as registry:
+        with pytest.raises(HordeError, match="cannot be fetched now") as caught:
+            await engine.pull(f"127.0.0.1:{registry.port}/some/image:1")
+    assert caught.value.context == Cause.REGISTRY.context
+
+
+@pytest.mark.docker
+async def test_a_registry_that_is_not_there_is_nobody_s_fault(engine):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(HordeError, match="connection refused") as caught:
+        await engine.pull(f"127.0.0.1:{port}/some/image:1")
+    assert caught.value.context == Cause.REGISTRY.context
+
+
+@pytest.mark.docker
+async def test_a_registry_s_no_is_the_user_s_fault(engine):
+    async def answer(request):
+        if request.path == "/v2/":
+            return web.json_response({})
+        error = {"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}
+        return web.json_response({"errors": [error]}, status=404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app, host="127.0.0.1") as registry:
+        with pytest.raises(JobError, match="manifest unknown"):
+            await engine.pull(f"127.0.0.1:{registry.port}/http-429/toomanyrequests:500")

@@ -3,6 +3,7 @@
 import asyncio
 
 from compute_horde.adapters.websocket import line_to
+from compute_horde.protocol.extensions import CancelOrdered
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.protocol.links import MINER_TO_EXECUTOR
 from executor.hearing import Hearing
@@ -42,6 +43,19 @@ async def test_what_comes_twice_or_too_early_is_answered_and_dropped():
 async def test_the_payload_of_another_job_is_not_taken():
     hearing, _ = await heard(offer("x"), payload("x", job_uuid=JOB.replace("6", "7")), complaints=1)
     assert not hearing.payload.done()
+
+
+async def test_that_the_job_is_cancelled_is_heard_however_often():
+    cancel = CancelOrdered(job_uuid=JOB)
+    hearing, complaints = await heard(offer("x"), cancel, cancel, complaints=0)
+    assert hearing.cancelled.is_set()
+    assert complaints == []
+
+
+async def test_the_end_of_another_job_is_not_ordered():
+    other = CancelOrdered(job_uuid=JOB.replace("6", "7"))
+    hearing, _ = await heard(offer("x"), other, complaints=1)
+    assert not hearing.cancelled.is_set()
 
 
 async def test_a_complaint_is_not_answered():

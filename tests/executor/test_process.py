@@ -88,6 +88,19 @@ async def test_an_executor_without_an_engine_says_so(tmp_path):
     assert "Traceback" not in said
 
 
+async def test_an_engine_without_the_runtime_that_is_asked_for_is_no_place_for_jobs(tmp_path):
+    async with serving(Miner()) as miner:
+        address = {"EXECUTOR_MINER_ADDRESS": miner.address}
+        running = await started(tmp_path, EXECUTOR_JOB_RUNTIME="no-such-runtime", **address)
+        code, said = await ended(running)
+        # The miner never believes that this executor could take a job.
+        assert not miner.connected.is_set()
+    assert code == process.MISCONFIGURED
+    assert "EXECUTOR_JOB_RUNTIME is 'no-such-runtime'" in said
+    assert "Traceback" not in said
+    assert left(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("env", "told"),
     [

@@ -11,12 +11,12 @@ from aiohttp import web
 
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.capacity import MachineSpecs
+from compute_horde.protocol.extensions import ProgressMade
 from compute_horde.protocol.job import (
     ExecutorReady,
     HordeFailed,
     JobFailed,
     JobFinished,
-    StreamingDetails,
     Timing,
     VolumesReady,
 )
@@ -55,7 +55,11 @@ async def test_a_job_that_goes_well_is_told_stage_by_stage(does, busybox, site):
         ),
     )
     assert miner.paths == [f"/v0.1/executor_interface/{TOKEN}"]
-    assert miner.kinds == ["ExecutorReady", "VolumesReady", "ExecutionDone", "JobFinished"]
+    assert miner.facts == ["ExecutorReady", "VolumesReady", "ExecutionDone", "JobFinished"]
+    # Between the container's start and its end, one frame for each stream.
+    began, ended = (miner.kinds.index(kind) for kind in ("VolumesReady", "ExecutionDone"))
+    printed = miner.heard[began + 1 : ended]
+    assert sorted(one.text for one in printed) == ["b c\n", "data"]
     finished = miner.last
     assert finished.docker_process_stdout == "data"
     assert finished.docker_process_stderr == "b c\n"
@@ -105,7 +109,7 @@ async def test_the_execution_limit_kills_the_container(runs, busybox):
     failed = await runs("echo begun; sleep 60", offered=offer(busybox, executor_timing=timing))
     assert time.monotonic() - began < 8
     assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
-    assert failed.message == "Job container timed out during execution"
+    assert failed.message.startswith("Job container timed out during execution, after ")
     assert failed.docker_process_stdout == "begun\n"
 
 
@@ -141,13 +145,23 @@ async def test_the_upload_limit_is_the_job_s_own(runs, busybox, site):
 
 
 async def test_a_failed_download_is_the_job_s_fault(does, busybox):
-    volume = HuggingfaceVolume(repo_id="org/model")
+    volume = HuggingfaceVolume(repo_id="org/model", repo_type="nothing")
     failed = (await does(offer(busybox, volume=volume), payload(busybox))).last
     assert (failed.reason, failed.stage) == (
         FailureReason.DOWNLOAD_FAILED,
         Stage.VOLUME_DOWNLOAD,
     )
-    assert "not supported yet" in failed.message
+    assert "repo_type 'nothing' is none of" in failed.message
+
+
+async def test_the_progress_of_a_download_is_told(does, busybox, site):
+    site.answers["/f"] = lambda request: web.Response(body=bytes(1000))
+    volume = SingleFileVolume(url=site / "f", relative_path="f")
+    miner = await does(offer(busybox, volume=volume), payload(busybox, "true"))
+    told = [one for one in miner.heard if isinstance(one, ProgressMade)]
+    assert ("volume 1 (single_file) of 1", 1000, 1000) in [
+        (one.what, one.done_bytes, one.total_bytes) for one in told
+    ]
 
 
 async def test_a_failed_upload_is_the_job_s_fault(runs):
@@ -179,20 +193,14 @@ async def test_an_image_that_takes_long_delays_only_its_own_job(does, busybox, m
     """Ready is said in time; the rest of the fetch is part of the job's download time."""
     real = check.image
 
-    async def slow(*arguments):
+    async def slow(*arguments, **named):
         await asyncio.sleep(0.5)
-        return await real(*arguments)
+        return await real(*arguments, **named)
 
     monkeypatch.setattr(check, "image", slow)
     monkeypatch.setattr("executor.session.READY_MARGIN_SECONDS", 4 - 0.1)
     miner = await does(offer(busybox), payload(busybox, "echo", "hi"), startup_seconds=1)
     assert miner.last.docker_process_stdout == "hi\n"
-
-
-async def test_a_streaming_job_is_declined_clearly(does, busybox):
-    miner = await does(offer(busybox, streaming_details=StreamingDetails(public_key="PEM")))
-    assert miner.kinds == ["HordeFailed"]
-    assert miner.last.reason is HordeReason.STREAMING_FAILED
 
 
 async def test_a_job_that_never_comes_is_the_network_s_fault(does, busybox):

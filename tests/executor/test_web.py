@@ -5,7 +5,9 @@ import io
 import pytest
 from aiohttp import web
 
-from executor.web import Parcel, PassingError, Web, WebError
+from executor.addresses import Reach
+from executor.refusals import PassingError, WebError
+from executor.web import Parcel, Web
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -17,7 +19,7 @@ def no_waiting(monkeypatch):
 
 @pytest.fixture
 async def client():
-    async with Web(allow_private=True) as made:
+    async with Web(Reach(allow_private=True)) as made:
         yield made
 
 
@@ -143,7 +145,7 @@ async def test_a_file_over_the_limit_is_refused_by_its_bytes(client, site, encod
 async def test_nobody_is_reached_at_a_private_address(site):
     site.answers["/f"] = lambda request: web.Response(body=b"secret")
     port = (site / "f").split(":")[2].split("/")[0]
-    async with Web(allow_private=False) as careful:
+    async with Web(Reach()) as careful:
         for host in ("127.0.0.1", "localhost", "[::1]", "2130706433", "0.0.0.0"):
             with pytest.raises(WebError):
                 await fetched(careful, f"http://{host}:{port}/f")
@@ -157,11 +159,11 @@ async def test_nobody_is_reached_at_a_private_address(site):
 
 async def test_a_redirect_into_our_network_is_refused(site, monkeypatch):
     """The first address passes, as a public one would; the one redirected to does not."""
-    monkeypatch.setattr("executor.web.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("executor.addresses.is_public", lambda address: address == "127.0.0.1")
     site.answers["/away"] = lambda request: web.Response(
         status=302, headers={"Location": "http://169.254.169.254/latest/meta-data/"}
     )
-    async with Web(allow_private=False) as careful:
+    async with Web(Reach()) as careful:
         with pytest.raises(WebError, match=r"169\.254\.169\.254 is not a public address"):
             await fetched(careful, site / "away")
 
@@ -192,7 +194,7 @@ async def test_an_upload_does_not_follow_redirects(client, site):
 
 async def test_an_upload_sends_its_own_length_and_no_type_of_ours(client, site):
     site.answers["/f"] = lambda request: web.Response(text="é", headers={"ETag": "e"})
-    headers = {"x-amz-acl": "private", "Content-Length": "7", "transfer-encoding": "chunked"}
+    headers = {"x-amz-acl": "private", "Content-Length": str(len(CONTENT))}
     parcel = Parcel(lambda: io.BytesIO(CONTENT), "x")
     answer = await client.send("PUT", site / "f", parcel, headers=headers)
     assert answer.body == "é"
@@ -203,6 +205,15 @@ async def test_an_upload_sends_its_own_length_and_no_type_of_ours(client, site):
     assert sent["x-amz-acl"] == "private"
     assert "content-type" not in sent
     assert "transfer-encoding" not in sent
+
+
+@pytest.mark.parametrize("header", ["Content-Length", "Transfer-Encoding", "Host", "Connection"])
+async def test_headers_that_say_how_to_send_are_refused(client, site, header):
+    site.answers["/f"] = lambda request: web.Response()
+    parcel = Parcel(lambda: io.BytesIO(b"x"), "x")
+    with pytest.raises(WebError, match=f"127.0.0.1: the header '{header}'.*leave it out"):
+        await client.send("PUT", site / "f", parcel, headers={header: "7"})
+    assert site.asked == []
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", bytes(11 * 2**20)])

@@ -40,8 +40,8 @@ async def connect() -> AsyncIterator[Callable[..., Line]]:
     """Makes lines that end with the test."""
     lines: list[Line] = []
 
-    def line(keypair: Keypair = KEYS["validator"]) -> Line:
-        lines.append(Line(keypair))
+    def line(keypair: Keypair = KEYS["validator"], extensions: str = "") -> Line:
+        lines.append(Line(keypair, extensions))
         return lines[-1]
 
     yield line

@@ -10,7 +10,7 @@ from django.test import AsyncClient
 
 from compute_horde import signing
 from compute_horde.protocol.handshake import FacilitatorLogin
-from compute_horde.vocabulary import SignatureScope
+from compute_horde.vocabulary import Extension, SignatureScope
 from facilitator import login
 from facilitator.asgi import application
 from tests.compute_horde.vectors import KEYS
@@ -75,10 +75,12 @@ class User:
 class Line:
     """A validator's connection."""
 
-    def __init__(self, keypair: Keypair) -> None:
+    def __init__(self, keypair: Keypair, extensions: str = "") -> None:
         self.keypair = keypair
-        scope = {"type": "websocket", "path": "/ws/v0/", "headers": [], "subprotocols": []}
+        headers = [(b"x-validator-extensions", extensions.encode())] if extensions else []
+        scope = {"type": "websocket", "path": "/ws/v0/", "headers": headers, "subprotocols": []}
         self.socket = ApplicationCommunicator(application, scope)
+        self.announces = extensions
         self.is_open = False
 
     async def open(self) -> "Line":
@@ -90,7 +92,9 @@ class Line:
     async def log_in(self) -> "Line":
         await self.open()
         await self.say(json.loads(FacilitatorLogin.signed(self.keypair).encode()))
-        assert await self.hear() == {"status": "success", "errors": []}
+        answer = await self.hear()
+        assert answer.pop("extensions", None) == (list(Extension) if self.announces else None)
+        assert answer == {"status": "success", "errors": []}
         return self
 
     async def say(self, message: dict[str, Any] | str) -> None:

@@ -97,6 +97,8 @@ async def test_the_api_describes_itself():
         "/api/v1/jobs/",
         "/api/v1/jobs/{job_uuid}/",
         "/api/v1/jobs/{job_uuid}/events",
+        "/api/v1/jobs/{job_uuid}/cancel/",
+        "/api/v1/jobs/{job_uuid}/logs",
         "/api/v1/cheated-job/",
     }
     assert "executor_class" in described["components"]["schemas"]["JobBody"]["properties"]

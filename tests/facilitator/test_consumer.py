@@ -7,7 +7,7 @@ import pytest
 
 from compute_horde.django.database import in_database
 from compute_horde.protocol.handshake import FacilitatorLogin
-from facilitator import consumer, reports
+from facilitator import consumer, reports, switchboard
 from facilitator.models import JobEvent, Validator
 from tests.compute_horde.vectors import KEYS, VECTORS
 from tests.facilitator.parties import Line, result
@@ -28,6 +28,15 @@ async def test_the_recorded_login_is_accepted(connect):
     validator = await in_database(Validator.objects.get)
     assert validator.last_login
     assert validator.version == "unknown"
+
+
+async def test_a_validator_is_answered_with_extensions_only_when_it_announced_some(connect):
+    plain = await connect().log_in()
+    speaking = await connect(extensions="output, telepathy").log_in()
+    found = {tuple(sorted(channel.extensions)) for channel in switchboard.switchboard.all()}
+    assert found == {(), ("output",)}
+    await plain.leave()
+    await speaking.leave()
 
 
 async def test_a_second_login_is_refused_but_the_line_stays(line):
@@ -226,6 +235,21 @@ async def test_a_streaming_jobs_address_is_shown(line, user):
     job = await user.job(uuid)
     assert {key: job[key] for key in server} == server
     assert job["streaming_client_cert"] == "PEM"
+
+
+async def test_the_proof_of_a_streaming_address_is_shown_as_it_came(line, user):
+    uuid = (await user.create(streaming_details={"public_key": "PEM"})).json()["uuid"]
+    await line.hear()
+    proof = {"miner_hotkey": "M", "miner_signature": "0x1", "validator_signature": "0x2"}
+    server = {
+        "streaming_server_cert": "CERT",
+        "streaming_server_address": "203.0.113.7",
+        "streaming_server_port": 6006,
+    }
+    await line.report(uuid, "streaming_ready", streaming_details=server, streaming_proof=proof)
+    job = await user.job(uuid)
+    assert job["streaming_proof"] == proof
+    assert job["status_history"][-1]["metadata"]["streaming_proof"] == proof
 
 
 async def test_every_recorded_status_is_understood(line, user):

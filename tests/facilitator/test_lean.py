@@ -88,7 +88,7 @@ async def test_every_answer_says_what_clients_may_rely_on():
     call = request("/auth/nonce")
     await call.send_input({"type": "http.request", "body": b""})
     start = await call.receive_output(5)
-    assert (b"x-ch-extensions", b"events, idempotency-key") in [
+    assert (b"x-ch-extensions", b"events, idempotency-key, cancel, logs") in [
         (name.lower(), value) for name, value in start["headers"]
     ]
     await call.receive_output(5)

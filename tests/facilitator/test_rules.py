@@ -117,6 +117,9 @@ def test_a_job_is_overdue_after_all_its_limits_and_the_spare_time():
     request = JobRequested.model_validate(FULL)
     overdue = rules.overdue_at(request, now=NOON, spare_seconds=100)
     assert overdue == NOON + timedelta(seconds=10 + 20 + 10 + 5 + 100)
+    month = FULL | {"execution_time_limit": 30 * 86400}
+    overdue = rules.overdue_at(JobRequested.model_validate(month), now=NOON, spare_seconds=100)
+    assert overdue > NOON + timedelta(days=30)
     longest = dict.fromkeys([key for key in FULL if key.endswith("_limit")], 2**31 - 1)
     assert rules.overdue_at(JobRequested.model_validate(FULL | longest), now=NOON, spare_seconds=0)
 

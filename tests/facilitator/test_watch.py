@@ -137,17 +137,18 @@ async def test_a_validator_who_was_struck_off_is_sent_away(line):
 
 
 async def test_old_jobs_and_nonces_are_deleted(user, line):
-    old, young, unfinished = [(await user.create()).json()["uuid"] for _ in range(3)]
-    for uuid in (old, young):
+    old, young, long, unfinished = [(await user.create()).json()["uuid"] for _ in range(4)]
+    for uuid in (old, young, long):
         await line.report(await line.hear() and uuid, "received")
     await line.hear()
-    for uuid in (old, young):
+    for uuid in (old, young, long):
         await line.report(uuid, "completed")
     week = timezone.now() - timedelta(days=8)
     await in_database(Job.objects.exclude(uuid=young).update, created_at=week)
+    await in_database(Job.objects.filter(uuid=old).update, state_since=week)
     await in_database(SpentNonce.objects.create, nonce="old", spent_at=week)
     await in_database(SpentNonce.objects.create, nonce="young")
     await watch.evict()
     left = await in_database(lambda: {str(pk) for pk in Job.objects.values_list("pk", flat=True)})
-    assert left == {young, unfinished}
+    assert left == {young, long, unfinished}
     assert await in_database(lambda: [one.nonce for one in SpentNonce.objects.all()]) == ["young"]

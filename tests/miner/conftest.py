@@ -66,11 +66,11 @@ class Scene:
     def manager(self) -> ScriptedManager:
         return self.miner.pool.manager
 
-    async def validator(self, keypair: Keypair = VALIDATOR) -> ValidatorPeer:
+    async def validator(self, keypair: Keypair = VALIDATOR, *extensions: str) -> ValidatorPeer:
         """A validator that has logged in and read the manifest."""
         peer = ValidatorPeer(self.app, keypair, MINER.ss58_address)
         await peer.open()
-        await peer.log_in()
+        await peer.log_in(*extensions)
         return peer
 
     async def executor(self, number: int = -1) -> ExecutorPeer:

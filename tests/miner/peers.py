@@ -143,8 +143,8 @@ class ValidatorPeer(Peer):
         self.key = keypair
         self.miner = miner_hotkey
 
-    async def log_in(self) -> Any:
-        await self.say(ValidatorAuth.signed(self.key, self.miner, int(time.time())))
+    async def log_in(self, *extensions: str) -> Any:
+        await self.say(ValidatorAuth.signed(self.key, self.miner, int(time.time()), extensions))
         return await self.hear()
 
     def offer(self, uuid: str | None = None, **changes: Any) -> JobOffered:

@@ -103,12 +103,17 @@ def test_what_is_old_is_forgotten_and_what_goes_on_is_not():
             executor_token=str(number),
             offered="{}",
         )
-    Receipt.objects.create(
-        job_uuid="00000000-0000-4000-8000-000000000000", timestamp=long_ago, page=1
-    )
+    # Pages go whole; one with a receipt of a job that goes on stays whole.
+    for number, page in ((0, 1), (0, 2), (1, 2)):
+        Receipt.objects.create(
+            job_uuid=f"00000000-0000-4000-8000-00000000000{number}",
+            validator_hotkey=str(page),
+            timestamp=long_ago,
+            page=page,
+        )
     keeper(None).evict()
     assert set(Job.objects.values_list("state", flat=True)) == {"accepted", "failed"}
-    assert not Receipt.objects.exists()
+    assert list(Receipt.objects.values_list("page", flat=True)) == [2, 2]
 
 
 async def test_a_chore_that_fails_is_tried_again_soon(monkeypatch, caplog):

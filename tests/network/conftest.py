@@ -13,11 +13,12 @@ import pytest
 from localnet import control
 from localnet.home import Home
 from localnet.identities import identity
-from tests.network.running import FILLED_BYTES, TINY_DISK_BYTES, Running
+from tests.network.running import FILLED_BYTES, HUB_TOKEN, TINY_DISK_BYTES, Running
 
 LEFT_SECONDS = 15
 SERVERS = ("facilitator", "validator-listen", "miner", "miner-2")
 SETTINGS = {
+    "validator": {"INTERVAL_SECONDS": "1"},
     "miner-2": {
         "EXECUTORS": '{"always_on.cpu.8c.16gb": 1, "always_on.gpu-24gb": 1}',
         "EXECUTOR_MANAGER": "tests.network.odd:OddManager",
@@ -27,6 +28,7 @@ SETTINGS = {
 LIMITS = {
     "EXECUTOR_DISK_MAX_BYTES": str(FILLED_BYTES),
     "EXECUTOR_UNPACKED_MAX_BYTES": str(FILLED_BYTES),
+    "EXECUTOR_HUB_TOKEN": HUB_TOKEN,
 }
 
 
@@ -37,7 +39,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     (home.path / "settings.json").write_text(json.dumps(SETTINGS))
     with tiny_disk(home.path / "miner-2-work"):
         with pytest.MonkeyPatch.context() as around:
-            for name, value in LIMITS.items():
+            hub = {"EXECUTOR_HUB_URL": f"http://127.0.0.1:{home.port('hub')}"}
+            for name, value in (LIMITS | hub).items():
                 around.setenv(name, value)
             control.up(home, miners=2, only=[], tell=print)
         yield Running(home)

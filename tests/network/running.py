@@ -26,6 +26,8 @@ BUSYBOX = "computehorde/busybox"
 ENDS_WITHIN_SECONDS = 90
 FILLED_BYTES = 64 * 2**20
 TINY_DISK_BYTES = 4 * 2**20
+# The miner's own, for jobs that bring none.
+HUB_TOKEN = "hf_of_the_miner"
 
 
 def spec(*args: str, **changes: Any) -> ComputeHordeJobSpec:

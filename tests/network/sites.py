@@ -1,4 +1,4 @@
-"""A web server on loopback: files, a registry that has nothing, and one that never answers."""
+"""A web server on loopback: files, and registries: empty, overrun, and one that never answers."""
 
 import asyncio
 
@@ -6,10 +6,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 MANIFEST_UNKNOWN = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
+TOO_MANY_REQUESTS = {"errors": [{"code": "TOOMANYREQUESTS", "message": "pull rate limit"}]}
 
 
 class Site:
-    """Serves `files` by path; `/v2/` is an image registry; everything below `stalled/` hangs."""
+    """Serves `files` by path; `/v2/` is an image registry; everything below `stalled/` hangs.
+
+    Below `overrun/` the registry has had too many requests.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -17,6 +21,7 @@ class Site:
         app = web.Application(client_max_size=2**30)
         app.router.add_get("/v2/", self._registry)
         app.router.add_route("*", "/v2/stalled/{name:.*}", self._stall)
+        app.router.add_route("*", "/v2/overrun/{name:.*}", self._overrun)
         app.router.add_route("*", "/v2/{name:.*}", self._no_image)
         app.router.add_route("*", "/stalled/{name:.*}", self._stall)
         app.router.add_get("/{name:.*}", self._file)
@@ -46,6 +51,9 @@ class Site:
 
     async def _no_image(self, request: web.Request) -> web.Response:
         return web.json_response(MANIFEST_UNKNOWN, status=404)
+
+    async def _overrun(self, request: web.Request) -> web.Response:
+        return web.json_response(TOO_MANY_REQUESTS, status=429)
 
     async def _stall(self, request: web.Request) -> web.Response:
         """Start an answer of which nothing comes."""

@@ -224,6 +224,17 @@ async def test_a_job_that_fills_the_disk_is_stopped(network: Running) -> None:
     assert job.result.stdout == "filling\n"
 
 
+async def test_a_job_that_hides_what_it_fills_is_stopped_all_the_same(network: Running) -> None:
+    if os.geteuid():
+        pytest.skip("only root sees what the processes of other users hold open")
+    half = f"head -c {FILLED_BYTES - MIB} /dev/zero"
+    script = f"exec 3>/output/x 4>/volume/y; rm /output/x /volume/y; {half} >&3; {half} >&4"
+    job = await network.run(shell(f"{script}; sleep 60"))
+    assert failed(job) == ("failed", "unknown", "execution")
+    assert f"more than {FILLED_BYTES} bytes of disk" in job.error.message
+    assert "in deleted files it held open" in job.error.message
+
+
 async def test_a_full_disk_of_the_miner_is_not_the_user_s_fault(
     network: Running, site: Site
 ) -> None:

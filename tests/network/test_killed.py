@@ -42,7 +42,7 @@ async def assert_all_is_well_again(network: Running) -> None:
     for service, table in (("miner", "miner_acceptedjob"), ("validator", "jobs_job")):
         query = (
             f"SELECT uuid, state FROM {table} "
-            "WHERE state NOT IN ('completed', 'failed', 'horde_failed', 'rejected')"
+            "WHERE state NOT IN ('completed', 'failed', 'horde_failed', 'rejected', 'cancelled')"
         )
 
         def nothing_runs(service: str = service, query: str = query) -> bool:

@@ -149,6 +149,7 @@ class MinerPeer(Peer):
         self.manifest = {"always_on.test": 2} if manifest is None else manifest
         self.keypair = keypair
         self.accepts_logins = True
+        self.extensions: tuple[str, ...] = ()
         self.repeats: list[Message] = []
 
     @property
@@ -162,7 +163,9 @@ class MinerPeer(Peer):
         verify_hex(VALIDATOR.ss58_address, login.blob(), login.signature)
         if not self.accepts_logins:
             return
-        await socket.send(Manifest(manifest=self.manifest).encode())
+        self.announced = login.extensions
+        manifest = Manifest(manifest=self.manifest, extensions=self.extensions)
+        await socket.send(manifest.encode())
         for message in self.repeats:
             await socket.send(message.encode())
         await self._logged_in()
@@ -202,6 +205,7 @@ class FacilitatorPeer(Peer):
     def __init__(self) -> None:
         super().__init__()
         self.answers = True
+        self.extensions: tuple[str, ...] = ()
         self.refusal: Response | None = None
 
     @property
@@ -216,7 +220,9 @@ class FacilitatorPeer(Peer):
             await socket.send(self.refusal.encode())
             await socket.close(3001)
             return
-        await socket.send(Response(status="success").encode())
+        assert socket.request is not None
+        self.announced = socket.request.headers.get("X-Validator-Extensions", "")
+        await socket.send(Response(status="success", extensions=self.extensions).encode())
         await self._logged_in()
         async for frame in socket:
             message = VALIDATOR_TO_FACILITATOR.decode(frame)

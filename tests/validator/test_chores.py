@@ -21,7 +21,7 @@ def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
     now = timezone.now()
     for age in (timedelta(days=8), timedelta(days=6)):
         job = actions.order(request(signer=None), miner="")
-        Job.objects.filter(pk=job.pk).update(created_at=now - age)
+        Job.objects.filter(pk=job.pk).update(state="failed", state_since=now - age)
         IssuedReceipt.objects.create(
             job_uuid=job.pk,
             receipt_type="JobStartedReceipt",
@@ -38,3 +38,24 @@ def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
     chores.evict(timedelta(days=7))
     models = (Job, IssuedReceipt, Batch, Snapshot, WeightsSet)
     assert [model.objects.count() for model in models] == [1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("state", ["volumes_ready", "completed"])
+def test_a_job_that_took_longer_than_rows_are_kept_keeps_its_receipts(state: str) -> None:
+    now = timezone.now()
+    job = actions.order(request(signer=None), miner="")
+    long_ago = now - timedelta(days=40)
+    since = long_ago if state == "volumes_ready" else now
+    Job.objects.filter(pk=job.pk).update(state=state, created_at=long_ago, state_since=since)
+    for number in range(3):
+        IssuedReceipt.objects.create(
+            job_uuid=job.pk,
+            receipt_type="JobIntervalReceipt",
+            interval=number,
+            miner_hotkey="m",
+            payload="{}",
+            signature="0x",
+            issued_at=long_ago + timedelta(days=number),
+        )
+    chores.evict(timedelta(days=7))
+    assert (Job.objects.count(), IssuedReceipt.objects.count()) == (1, 3)

@@ -4,10 +4,13 @@ import logging
 from uuid import uuid4
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from compute_horde.django.job_record import notify
 from compute_horde.errors import BadSignature
+from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.vocabulary import JobState
 from validator.jobs.models import AllowedSigner, Job
@@ -31,6 +34,16 @@ def order(request: JobRequested, *, miner: str) -> Job:
         )
         notify(CHANNEL, request.uuid)
     return job
+
+
+def cancel(uuid: str) -> bool:
+    """Have the listener end a job; False when it has ended already."""
+    with transaction.atomic():
+        going_on = Job.objects.filter(pk=uuid).exclude(state__in=FINAL)
+        asked = Coalesce("cancel_asked_at", Value(timezone.now()))
+        found = going_on.update(cancel_asked_at=asked)
+        notify(CHANNEL, uuid)
+    return bool(found)
 
 
 def new_uuid() -> str:

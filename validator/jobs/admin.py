@@ -4,29 +4,39 @@ import base64
 import binascii
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 from django import forms
-from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
 from compute_horde.django.job_record import notify
+from compute_horde.lifecycle import FINAL
+from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import JobFailed, JobFinished
 from compute_horde.protocol.links import MINER_TO_VALIDATOR
 from compute_horde.vocabulary import JobState
 from validator.jobs import actions
 from validator.jobs.forms import OrderForm
 from validator.jobs.models import AllowedSigner, Job, JobEvent
+from validator.jobs.queries import CONDUCTED
 from validator.readonly import ReadOnlyAdmin
 
-ENDS = (JobState.COMPLETED, JobState.FAILED, JobState.HORDE_FAILED, JobState.REJECTED)
 SHOWN_CHARACTERS = 100_000
 
 
 def last_word(job: Job) -> Any:
     """The message that ended the job, or None."""
-    event = job.events.filter(state__in=ENDS).last()
+    event = job.events.filter(state__in=FINAL).last()
     return MINER_TO_VALIDATOR.decode(event.body) if event else None
 
 
@@ -47,7 +57,7 @@ def outcome(job: Job) -> dict[str, Any]:
     end = last_word(job)
     shown: dict[str, Any] = {"message": getattr(end, "message", ""), "artifacts": []}
     shown["reason"] = getattr(end, "reason", "")
-    if isinstance(end, JobFinished | JobFailed):
+    if isinstance(end, JobFinished | JobFailed | JobCancelled):
         shown["stdout"] = (end.docker_process_stdout or "")[:SHOWN_CHARACTERS]
         shown["stderr"] = (end.docker_process_stderr or "")[:SHOWN_CHARACTERS]
     if isinstance(end, JobFailed):
@@ -83,7 +93,7 @@ class JobAdmin(admin.ModelAdmin):
     shown_fields = [
         "uuid", "kind", "state", "state_since", "created_at", "executor_class", "docker_image",
         "signatory", "wanted_miner", "miner", "accepted_at", "deadline", "told",
-        "cheat_reported_at", "spec",
+        "cheat_reported_at", "cancel_asked_at", "spec",
     ]  # fmt: skip
 
     def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
@@ -115,9 +125,24 @@ class JobAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[obj.uuid]))
 
     def get_urls(self) -> list[URLPattern]:
-        """Also one for artifacts."""
-        view = self.admin_site.admin_view(self.artifact)
-        return [path("<uuid:uuid>/artifact/", view, name="jobs_job_artifact"), *super().get_urls()]
+        """Also one for artifacts, and one to cancel."""
+        wrapped = self.admin_site.admin_view
+        artifact = path("<uuid:uuid>/artifact/", wrapped(self.artifact), name="jobs_job_artifact")
+        cancel = path("<uuid:uuid>/cancel/", wrapped(self.cancel), name="jobs_job_cancel")
+        return [artifact, cancel, *super().get_urls()]
+
+    def cancel(self, request: HttpRequest, uuid: UUID) -> HttpResponse:
+        """Have a job ended; whoever may order jobs may do that."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        job = get_object_or_404(Job, pk=uuid, kind__in=CONDUCTED)
+        if actions.cancel(str(job.uuid)):
+            self.log_change(request, job, "cancelled")
+        else:
+            self.message_user(request, "The job had ended already.", messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.uuid]))
 
     def artifact(self, request: HttpRequest, uuid: str) -> HttpResponse:
         """One file a job left behind."""
@@ -138,6 +163,11 @@ class JobAdmin(admin.ModelAdmin):
         """The page shows how far the job is."""
         if job := kwargs.get("obj"):
             context |= {"job": job, "progress": progress(job), "outcome": outcome(job)}
+            context["may_cancel"] = (
+                not (job.is_final or job.cancel_asked_at)
+                and job.kind in CONDUCTED
+                and self.has_add_permission(request)
+            )
         return super().render_change_form(request, context, *args, **kwargs)
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from compute_horde.adapters.websocket import LineLost
-from compute_horde.errors import HordeError, RejectionError
+from compute_horde.cancelling import unless_cancelled
+from compute_horde.errors import Cancelled, HordeError, RejectionError
 from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobFinished
 from compute_horde.signing import Signer
@@ -18,12 +19,13 @@ from validator.jobs import rules
 from validator.jobs.conversation import Deal, Issued, as_message, converse, say_if_there
 from validator.jobs.diary import Diary, NotOursError
 from validator.jobs.drive import Step
+from validator.jobs.intervals import Meter
 from validator.jobs.ledger import Fact
 from validator.jobs.lines import MinerLine
 from validator.jobs.live import LiveJob
 from validator.jobs.models import Job
 from validator.jobs.roster import Roster
-from validator.receipts.rules import NOTHING, price
+from validator.receipts.rules import NOTHING, price, used
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,9 @@ class Terms:
     signers: frozenset[str]
     patience: rules.Patience
     queue_seconds: float
+    interval: timedelta
     max_request_age: timedelta
+    streaming_images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Conductor:
             if offer is None:
                 try:
                     offer = await self._next_offer(job, give_up)
-                except (RejectionError, HordeError) as exc:
+                except (RejectionError, HordeError, Cancelled) as exc:
                     self._end(job, _last_word(job, exc))
                     return
             try:
@@ -109,7 +113,8 @@ class Conductor:
 
     async def _next_offer(self, job: LiveJob, give_up: float) -> Offer:
         patience = give_up - asyncio.get_running_loop().time()
-        miner = await self._roster.seat(job.wish, max(patience, 0))
+        seat = self._roster.seat(job.wish, max(patience, 0))
+        miner = await unless_cancelled(job.cancelled, seat)
         with ExitStack() as undoing:
             undoing.callback(self._roster.leave, miner, job.request.executor_class)
             offer = self._agree(job, miner)
@@ -149,9 +154,12 @@ class Conductor:
                 state=job.state,
                 # The time to answer an offer counts from when it is made.
                 deadline=None if offer.started else job.deadline,
+                cancelled=job.cancelled,
             )
-            async with aclosing(steps):
+            meter = self._meter(job, offer.deal, line)
+            async with aclosing(steps), meter.running():
                 async for step in steps:
+                    meter.heed(step)
                     self._heed(job, offer.deal, step)
         except LineLost as exc:
             log.info("offer not made", extra={"job": job.uuid, "problem": str(exc)})
@@ -159,6 +167,21 @@ class Conductor:
             return
         if job.state in FINAL:
             await self._settle(job, line)
+
+    def _meter(self, job: LiveJob, deal: Deal, line: MinerLine) -> Meter:
+        async def record(issued: Issued) -> None:
+            self._diary.hear(job.kind, job.move(receipts=(issued,)))
+            await self._diary.settled(job.uuid)
+
+        return Meter(
+            job.worked,
+            deal,
+            line,
+            limit=_price(job),
+            length=self._terms.interval,
+            now=now,
+            record=record,
+        )
 
     def _heed(self, job: LiveJob, deal: Deal, step: Step) -> None:
         """One step of the conversation: remember it, or go on to another miner."""
@@ -174,7 +197,7 @@ class Conductor:
             job.accepted_at = deal.began
             self._roster.rested(deal.miner, job.request.executor_class)
         if step.state in FINAL:
-            job.closing = deal.finished(_score(job, step), now())
+            job.closing = deal.finished(_score(job, step, deal.began), now())
             receipts = (job.closing,)
         fact = Fact(step.state, step.message, step.said_by)
         self._diary.hear(job.kind, job.move(fact, receipts=receipts))
@@ -183,7 +206,7 @@ class Conductor:
         """It was offered the job in another life, so nobody else may be given it."""
         text = f"The miner {deal.miner} left the subnet with the job"
         fact = job.ending(HordeError(HordeReason.MINER_CONNECTION_FAILED, text))
-        receipts = (deal.finished(NOTHING, now()),)
+        receipts = (deal.finished(job.worked.earned, now()),)
         self._diary.hear(job.kind, job.move(fact, receipts=receipts))
 
     def _declined(self, job: LiveJob, miner: str, declined: JobDeclined) -> None:
@@ -209,13 +232,22 @@ def receipts_of(offer: Offer | None) -> tuple[Issued, ...]:
     return (offer.started,) if offer and offer.started else ()
 
 
-def _last_word(job: LiveJob, problem: RejectionError | HordeError) -> Fact:
+def _last_word(job: LiveJob, problem: RejectionError | HordeError | Cancelled) -> Fact:
     """A miner's own refusal says more than that no other miner is left."""
     if job.last_decline and isinstance(problem, RejectionError):
         return Fact(JobState.REJECTED, job.last_decline, Party.MINER)
     return job.ending(problem)
 
 
-def _score(job: LiveJob, step: Step) -> Decimal:
-    paid = isinstance(step.message, JobFinished) and job.kind is Job.Kind.ORGANIC
-    return price(job.request) if paid else NOTHING
+def _score(job: LiveJob, step: Step, began: datetime | None) -> Decimal:
+    """All of it when it is done; of what broke off, what was worked and accounted for."""
+    if isinstance(step.message, JobFinished):
+        return _price(job)
+    if step.state is JobState.CANCELLED and job.kind is Job.Kind.ORGANIC:
+        until = job.cancelled_at or now()
+        return max(used(job.request, began=began, until=until), job.worked.earned)
+    return job.worked.earned
+
+
+def _price(job: LiveJob) -> Decimal:
+    return price(job.request) if job.kind is Job.Kind.ORGANIC else NOTHING

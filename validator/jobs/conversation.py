@@ -1,9 +1,10 @@
 """What we say to a miner in the course of one job."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from compute_horde.adapters.websocket import LineLost
@@ -15,12 +16,15 @@ from compute_horde.protocol.job import (
     JobOffered,
     JobPayload,
     JobRequested,
+    StreamingReady,
 )
-from compute_horde.protocol.message import Message
+from compute_horde.protocol.message import JobMessage, Message
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
-from compute_horde.receipts import JobAcceptedReceipt, JobFinishedReceipt, JobStartedReceipt
+from compute_horde.receipts import AnyPayload, JobFinishedReceipt
 from compute_horde.signing import Signer, signed_hex
 from compute_horde.vocabulary import GpuPreset, JobState
+from validator.jobs import rules
+from validator.jobs.cancel import Heeding
 from validator.jobs.drive import Clock, Step, drive
 from validator.jobs.lines import MinerLine
 from validator.receipts import rules as receipts
@@ -32,7 +36,7 @@ OLD_TIMEOUT_SECONDS = 300
 class Issued:
     """A receipt as it was signed."""
 
-    payload: JobStartedReceipt | JobAcceptedReceipt | JobFinishedReceipt
+    payload: AnyPayload
     signature: str
 
 
@@ -75,6 +79,22 @@ class Deal:
             )
         return self._accepted
 
+    def interval(
+        self, number: int, *, began: datetime, length: timedelta, score: Decimal, now: datetime
+    ) -> Issued:
+        """The receipt for one interval of work."""
+        payload = receipts.interval(
+            self.job.uuid,
+            miner=self.miner,
+            validator=self.validator.ss58_address,
+            now=now,
+            number=number,
+            began=began,
+            length=length,
+            score=score,
+        )
+        return self._sign(payload)
+
     def finished(self, score: Decimal, now: datetime) -> Issued:
         """The receipt that says what the job was worth."""
         payload = receipts.finished(
@@ -115,6 +135,12 @@ class Deal:
             artifacts_dir=self.job.artifacts_dir,
         ).signed(self.validator)
 
+    def heard(self, message: JobMessage) -> JobMessage:
+        """What the miner said, with our word where the user needs it; `HordeError` if it lies."""
+        if isinstance(message, StreamingReady):
+            return rules.vouched(message, self.job, self.miner, self.validator)
+        return message
+
     def answer(self, step: Step, now: datetime) -> Message | None:
         """What a step asks us to say. A repeat is answered again: the miner may have missed it."""
         match step.message:
@@ -126,7 +152,7 @@ class Deal:
             case _:
                 return None
 
-    def _sign(self, payload: JobStartedReceipt | JobAcceptedReceipt | JobFinishedReceipt) -> Issued:
+    def _sign(self, payload: AnyPayload) -> Issued:
         return Issued(payload, signed_hex(self.validator, payload.blob()))
 
 
@@ -138,15 +164,24 @@ async def converse(
     started: Issued | None = None,
     state: JobState = JobState.RECEIVED,
     deadline: datetime | None = None,
+    cancelled: asyncio.Event | None = None,
 ) -> AsyncGenerator[Step, None]:
     """Offer the job, or with no `started` listen on where we were; yield steps to the end.
 
-    `LineLost` means that the offer could not be made; later losses are the line's to mend.
+    `LineLost` means that the offer could not be made; later losses are the line's to mend. Once
+    `cancelled` is set, the end is near.
     """
-    with line.inbox(deal.job.uuid) as listen:
+    with line.inbox(deal.job.uuid) as heard:
+        listen = Heeding(deal.job.uuid, line, deal.validator, cancelled or asyncio.Event(), heard)
         if started is not None:
             await line.say(deal.offer(started))
-        steps = drive(deal.job.uuid, listen, deal.budget, now=now, state=state, deadline=deadline)
+
+        async def listen_well() -> JobMessage:
+            return deal.heard(await listen())
+
+        steps = drive(
+            deal.job.uuid, listen_well, deal.budget, now=now, state=state, deadline=deadline
+        )
         async with aclosing(steps):
             async for step in steps:
                 if reply := deal.answer(step, now()):

@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from compute_horde.django.database import in_database
-from compute_horde.errors import RejectionError
+from compute_horde.errors import BadSignature, RejectionError
+from compute_horde.protocol.extensions import CancelRequested, check_cancel
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import JobRequested
 from compute_horde.protocol.message import JobMessage
-from validator.jobs import ledger, queries, rules
+from validator.jobs import actions, ledger, queries, rules
 from validator.jobs.conductor import Conductor, Offer, Terms, now, receipts_of
 from validator.jobs.conversation import say_if_there
 from validator.jobs.diary import Diary
@@ -21,6 +22,10 @@ from validator.jobs.models import Job
 from validator.jobs.roster import Roster
 
 log = logging.getLogger(__name__)
+
+# A user who is quick may want a job ended while it is still being stored.
+LOOKS = 6
+FIRST_LOOK_SECONDS = 0.05
 
 
 class Desk:
@@ -73,6 +78,27 @@ class Desk:
         else:
             await self._known(job)
 
+    async def cancel(self, asked: CancelRequested) -> None:
+        """A user wants a job ended: remember that, whatever happens to us, then do it."""
+        row = await _found(asked.job_uuid)
+        if row is None:
+            log.info("unknown job not cancelled", extra={"job": asked.job_uuid})
+            return
+        try:
+            check_cancel(asked, row.signatory)
+        except BadSignature as exc:
+            log.warning("job not cancelled", extra={"job": asked.job_uuid, "problem": str(exc)})
+            return
+        if not await in_database(actions.cancel, asked.job_uuid):
+            await self._diary.tell_again(asked.job_uuid)
+        await self.heed_cancels()
+
+    async def heed_cancels(self) -> None:
+        """End the jobs that somebody wants ended."""
+        for uuid, at in await in_database(queries.cancels, list(self._live)):
+            if job := self._live.get(uuid):
+                job.cancel(at)
+
     async def unclaimed(self) -> list[Job]:
         """Unfinished jobs in the database that nobody here conducts; also learn whom we serve."""
         self._signers = self._terms.signers | await in_database(queries.allowed_signers)
@@ -82,6 +108,11 @@ class Desk:
         """Conduct these."""
         for row in rows:
             self._adopt(row)
+
+    def miner_of(self, uuid: str) -> str | None:
+        """Who has a user's job that goes on; empty when nobody has it yet."""
+        job = self._live.get(uuid)
+        return job.miner if job and job.kind is Job.Kind.ORGANIC else None
 
     async def close(self) -> None:
         """Stop conducting; the rows tell the next process how to go on."""
@@ -108,6 +139,7 @@ class Desk:
         rules.check_request(
             request, allowed=self._signers, now=now(), max_age=self._terms.max_request_age
         )
+        rules.check_streaming(request, self._terms.streaming_images)
 
     async def _refuse(self, job: LiveJob, refusal: RejectionError) -> None:
         log.info("job refused", extra={"job": job.uuid, "reason": str(refusal)})
@@ -155,6 +187,14 @@ async def _guarded(work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:
         log.exception("work of the listener failed")
+
+
+async def _found(uuid: str) -> Job | None:
+    for look in range(LOOKS):
+        if row := await in_database(queries.job, uuid):
+            return row
+        await asyncio.sleep(FIRST_LOOK_SECONDS * 2**look)
+    return None
 
 
 def _is_uuid(text: str) -> bool:

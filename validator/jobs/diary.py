@@ -77,6 +77,10 @@ class Diary:
         for uuid in await in_database(queries.untold):
             await self.tell_again(uuid)
 
+    async def miners_of_untold(self) -> dict[str, str]:
+        """Who had the jobs that an earlier process may not have told all of."""
+        return await in_database(queries.untold)
+
     def acknowledged(self, report: StatusReported) -> None:
         """The facilitator knows this; remembered once the job is over."""
         if report.status in FINAL:

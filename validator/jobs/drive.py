@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from compute_horde.blame import failure
+from compute_horde.blame import Ending, failure
 from compute_horde.deadlines import Budget, timed_out
-from compute_horde.errors import HordeError
+from compute_horde.errors import Cancelled, HordeError
+from compute_horde.faults import Cause
 from compute_horde.lifecycle import CLAIMS, FINAL, IllegalTransition, advance, is_repeat
-from compute_horde.protocol.job import HordeFailed, JobFailed
 from compute_horde.protocol.message import JobMessage
 from compute_horde.vocabulary import HordeReason, JobState, Party, Stage
 
@@ -67,7 +67,7 @@ async def drive(
 ) -> AsyncGenerator[Step, None]:
     """Yield every step from `state` to the end; a silent, lost or confused miner ends it too.
 
-    `listen` raises `HordeError` when the miner is given up.
+    `listen` raises `HordeError` when the miner is given up, `Cancelled` when the job is.
     """
     deadline = deadline or budget.deadline(state, now=now(), previous=None)
     while state not in FINAL:
@@ -81,7 +81,9 @@ async def drive(
             state = advance(state, message)
         except IllegalTransition as exc:
             wrong = HordeError(
-                HordeReason.GENERIC_ERROR, f"The miner broke the order of messages: {exc}"
+                HordeReason.GENERIC_ERROR,
+                f"The miner broke the order of messages: {exc}",
+                context=Cause.BROKEN_ORDER.context,
             )
             message, said_by = _own_verdict(job_uuid, state, wrong), Party.VALIDATOR
             state = advance(state, message)
@@ -104,13 +106,15 @@ async def _next(
             message = await listen()
     except TimeoutError:
         reason = timed_out(state, streaming=budget.streaming)
-        lost = HordeError(reason, f"The miner said nothing more while {state}")
-    except HordeError as exc:
+        lost: HordeError | Cancelled = HordeError(
+            reason, f"The miner said nothing more while {state}"
+        )
+    except (HordeError, Cancelled) as exc:
         lost = exc
     else:
         return message, Party.MINER
     return _own_verdict(job_uuid, state, lost), Party.VALIDATOR
 
 
-def _own_verdict(job_uuid: str, state: JobState, lost: HordeError) -> HordeFailed | JobFailed:
+def _own_verdict(job_uuid: str, state: JobState, lost: HordeError | Cancelled) -> Ending:
     return failure(lost, job_uuid=job_uuid, seen_by=Party.VALIDATOR, during=BUSY_WITH[state])

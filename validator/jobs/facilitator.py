@@ -8,11 +8,15 @@ from contextlib import asynccontextmanager
 
 from compute_horde.adapters.websocket import Line, LineLost, line_to
 from compute_horde.errors import ProtocolError
+from compute_horde.protocol import extensions
+from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.handshake import FacilitatorLogin, Heartbeat, Response
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.links import FACILITATOR_TO_VALIDATOR, FromFacilitator
 from compute_horde.protocol.status import StatusReported
 from compute_horde.signing import Signer
+from compute_horde.vocabulary import Extension
+from validator.jobs import reports
 from validator.jobs.outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -21,7 +25,11 @@ HEARTBEAT_SECONDS = 60.0
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 5.0
 LOGIN_SECONDS = 15.0
-VERSION_HEADERS = {"X-Validator-Version": "0.1.0", "X-Validator-Runner-Version": "unknown"}
+HEADERS = {
+    "X-Validator-Version": "0.1.0",
+    "X-Validator-Runner-Version": "unknown",
+    extensions.HEADER: ",".join(Extension),
+}
 
 
 class FacilitatorLine:
@@ -33,9 +41,11 @@ class FacilitatorLine:
         validator: Signer,
         outbox: Outbox,
         *,
-        heard: Callable[[JobRequested | CheatReported], None],
+        heard: Callable[[JobRequested | CheatReported | CancelRequested], None],
         acknowledged: Callable[[StatusReported], None],
     ) -> None:
+        # What the facilitator understands beyond the published protocol, while we are logged in.
+        self.extensions: frozenset[Extension] = frozenset()
         self._url = url
         self._validator = validator
         self._outbox = outbox
@@ -50,15 +60,16 @@ class FacilitatorLine:
                 await self._converse()
             except LineLost as exc:
                 log.warning("facilitator lost", extra={"problem": str(exc), "wait": self._wait})
+            self.extensions = frozenset()
             await asyncio.sleep(self._wait)
             self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
 
     async def _converse(self) -> None:
-        async with line_to(self._url, FACILITATOR_TO_VALIDATOR, headers=VERSION_HEADERS) as line:
+        async with line_to(self._url, FACILITATOR_TO_VALIDATOR, headers=HEADERS) as line:
             await self._log_in(line)
             self._wait = FIRST_WAIT_SECONDS
             log.info("facilitator line open", extra={"unacknowledged": len(self._outbox)})
-            self._outbox.reopen()
+            self._outbox.reopen(output=Extension.OUTPUT in self.extensions)
             async with _beside(self._heartbeat(line)), _beside(self._speak(line)):
                 async for message in line.listen():
                     self._hear(message)
@@ -72,6 +83,7 @@ class FacilitatorLine:
             raise LineLost(f"no answer to our login: {exc or 'too late'}") from exc
         if not isinstance(answer, Response) or answer.status != "success":
             raise LineLost(f"the facilitator refused our login: {answer.encode()[:500]}")
+        self.extensions = extensions.announced(answer.extensions)
 
     def _hear(self, message: FromFacilitator) -> None:
         if not isinstance(message, Response):
@@ -80,16 +92,20 @@ class FacilitatorLine:
         report = self._outbox.answered()
         if message.status == "error":
             log.warning(
-                "facilitator refused a status",
-                extra={"report": report and f"{report.uuid} {report.status}",
+                "facilitator refused a report",
+                extra={"report": f"{report.uuid} {report.status}"
+                       if isinstance(report, StatusReported) else type(report).__name__,
                        "errors": [problem.type for problem in message.errors]},
             )  # fmt: skip
-        if report is not None:
+        if isinstance(report, StatusReported):
             self._acknowledged(report)
 
     async def _speak(self, line: Line[FromFacilitator]) -> None:
         while True:
-            await line.say(await self._outbox.next())
+            report = await self._outbox.next()
+            if isinstance(report, StatusReported):
+                report = reports.understandable(report, self.extensions)
+            await line.say(report)
 
     async def _heartbeat(self, line: Line[FromFacilitator]) -> None:
         while True:

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from compute_horde.protocol.message import Message
-from compute_horde.receipts import JobFinishedReceipt
+from compute_horde.receipts import JobFinishedReceipt, JobIntervalReceipt
 from compute_horde.vocabulary import JobState, Party
 from validator.jobs.conversation import Issued
 from validator.jobs.models import Job
@@ -57,9 +57,9 @@ def merged(moves: Sequence[Move]) -> Move:
 _ISSUED = """
 issued AS (
     INSERT INTO receipts_issuedreceipt
-        (job_uuid, receipt_type, miner_hotkey, score, payload, signature, issued_at)
+        (job_uuid, receipt_type, interval, miner_hotkey, score, payload, signature, issued_at)
     SELECT touched.uuid, told.* FROM touched, unnest(
-        %(types)s::text[], %(miners)s::text[], %(scores)s::numeric[],
+        %(types)s::text[], %(intervals)s::integer[], %(miners)s::text[], %(scores)s::numeric[],
         %(payloads)s::text[], %(signatures)s::text[], %(moments)s::timestamptz[]
     ) AS told
     ON CONFLICT DO NOTHING
@@ -77,7 +77,8 @@ SELECT count(*) FROM touched
 _MOVE = (
     """
 WITH touched AS (
-    UPDATE jobs_job SET state = %(after)s, state_since = %(now)s, miner = %(miner)s,
+    UPDATE jobs_job SET state = %(after)s, miner = %(miner)s,
+        state_since = CASE state WHEN %(after)s THEN state_since ELSE %(now)s END,
         deadline = %(deadline)s, accepted_at = coalesce(%(accepted_at)s, accepted_at)
     WHERE uuid = %(uuid)s AND state = %(before)s RETURNING uuid
 ),"""  # noqa: S608
@@ -135,9 +136,12 @@ def _write(statement: str, move: Move, columns: dict[str, Any]) -> bool:
         "parties": [str(fact.said_by) for fact in move.facts],
         "heard": [fact.heard_at for fact in move.facts],
         "types": [payload.receipt_type for payload in payloads],
+        "intervals": [getattr(payload, "interval", 0) for payload in payloads],
         "miners": [payload.miner_hotkey for payload in payloads],
         "scores": [
-            payload.score_str if isinstance(payload, JobFinishedReceipt) else None
+            payload.score_str
+            if isinstance(payload, JobFinishedReceipt | JobIntervalReceipt)
+            else None
             for payload in payloads
         ],
         "payloads": [payload.model_dump_json() for payload in payloads],

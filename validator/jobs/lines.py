@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from compute_horde.adapters.websocket import Line, LineLost, line_to
 from compute_horde.errors import HordeError
+from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import Manifest
+from compute_horde.protocol.extensions import OutputPrinted, ProgressMade
 from compute_horde.protocol.handshake import GenericError, Unauthorized, ValidatorAuth
 from compute_horde.protocol.links import MINER_TO_VALIDATOR, FromMiner
 from compute_horde.protocol.message import JobMessage, Message
 from compute_horde.signing import Signer
-from compute_horde.vocabulary import HordeReason
+from compute_horde.vocabulary import Extension, HordeReason
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Ears:
     manifest: Callable[[str, Manifest], None] = lambda hotkey, manifest: None
     presence: Callable[[str], None] = lambda hotkey: None
     stray: Callable[["MinerLine", JobMessage], None] = lambda line, message: None
+    output: Callable[[str, OutputPrinted | ProgressMade], None] = lambda hotkey, said: None
 
 
 class MinerLine:
@@ -55,6 +58,10 @@ class MinerLine:
         self, address: Address, validator: Signer, *, absence_seconds: float, ears: Ears
     ) -> None:
         self.address = address
+        # What the miner understands beyond the published protocol, while it is connected.
+        self.extensions: frozenset[Extension] = frozenset()
+        # How often it came; tells one connection from the next.
+        self.arrivals = 0
         self._validator = validator
         self._absence_seconds = absence_seconds
         self._ears = ears
@@ -143,7 +150,8 @@ class MinerLine:
     async def _converse(self) -> None:
         validator, miner = self._validator, self.address.hotkey
         async with line_to(self.address.url(validator.ss58_address), MINER_TO_VALIDATOR) as line:
-            await line.say(ValidatorAuth.signed(validator, miner, int(time.time())))
+            now, ours = int(time.time()), tuple(Extension)
+            await line.say(ValidatorAuth.signed(validator, miner, now, ours))
             refused = asyncio.get_running_loop().call_later(
                 LOGIN_SECONDS, lambda: asyncio.ensure_future(line.close())
             )
@@ -152,6 +160,7 @@ class MinerLine:
                     # The manifest is how a miner says that it knows us.
                     if isinstance(message, Manifest):
                         refused.cancel()
+                        self.extensions = extensions.announced(message.extensions)
                         self._arrived(line)
                     self._hear(message)
             finally:
@@ -166,12 +175,16 @@ class MinerLine:
                     "miner complains",
                     extra={"miner": self.address.hotkey, "details": message.details},
                 )
+            case OutputPrinted() | ProgressMade():
+                self._ears.output(self.address.hotkey, message)
             case JobMessage() if message.job_uuid in self._inboxes:
                 self._inboxes[message.job_uuid].put_nowait(message)
             case JobMessage():
                 self._ears.stray(self, message)
 
     def _arrived(self, line: Line[FromMiner]) -> None:
+        if self._line is not line:
+            self.arrivals += 1
         self._line = line
         self._present.set()
         if self._giving_up:
@@ -181,6 +194,7 @@ class MinerLine:
 
     def _absent(self) -> None:
         was_here, self._line = self.connected, None
+        self.extensions = frozenset()
         if was_here:
             self._present.clear()
             self._absent_since = time.monotonic()

@@ -1,14 +1,17 @@
 """A job in the listener's hands."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from compute_horde.blame import failure
-from compute_horde.errors import HordeError, RejectionError
-from compute_horde.protocol.job import HordeFailed, JobDeclined, JobFailed, JobRequested
+from compute_horde.blame import Ending, failure
+from compute_horde.errors import Cancelled, HordeError, RejectionError
+from compute_horde.lifecycle import CLAIMS
+from compute_horde.protocol.job import JobDeclined, JobRequested
 from compute_horde.signing import RequestSignature
 from compute_horde.vocabulary import JobState, Party, Stage
 from validator.jobs.conversation import Issued
+from validator.jobs.intervals import Worked
 from validator.jobs.ledger import Fact, Move
 from validator.jobs.models import Job
 from validator.jobs.rules import Wish
@@ -28,11 +31,14 @@ class LiveJob:
     shunned: set[str] = field(default_factory=set)
     last_decline: JobDeclined | None = None
     closing: Issued | None = None
+    worked: Worked = field(default_factory=Worked)
+    cancelled_at: datetime | None = None
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     def of(cls, job: Job) -> "LiveJob":
         """As its row remembers it."""
-        return cls(
+        live = cls(
             job.request,
             Job.Kind(job.kind),
             job.wanted_miner,
@@ -40,7 +46,16 @@ class LiveJob:
             job.miner,
             job.deadline,
             job.accepted_at,
+            worked=job.worked or Worked(),
         )
+        if job.cancel_asked_at:
+            live.cancel(job.cancel_asked_at)
+        return live
+
+    def cancel(self, at: datetime) -> None:
+        """End it as soon as may be; it is paid for until then."""
+        self.cancelled_at = self.cancelled_at or at
+        self.cancelled.set()
 
     @property
     def uuid(self) -> str:
@@ -54,14 +69,15 @@ class LiveJob:
             self.uuid, self.request.executor_class, self.wanted_miner, frozenset(self.shunned)
         )
 
-    def ending(self, problem: RejectionError | HordeError) -> Fact:
+    def ending(self, problem: RejectionError | HordeError | Cancelled) -> Fact:
         """Our own verdict on a job that no miner has, or that we lost."""
         if isinstance(problem, RejectionError):
             declined = JobDeclined(job_uuid=self.uuid, reason=problem.reason, message=str(problem))
             return Fact(JobState.REJECTED, declined, Party.VALIDATOR)
-        return Fact(JobState.HORDE_FAILED, self.failed(problem), Party.VALIDATOR)
+        failed = self.failed(problem)
+        return Fact(CLAIMS[type(failed)], failed, Party.VALIDATOR)
 
-    def failed(self, error: Exception) -> HordeFailed | JobFailed:
+    def failed(self, error: Exception) -> Ending:
         """What to say of an error of ours."""
         return failure(
             error, job_uuid=self.uuid, seen_by=Party.VALIDATOR, during=Stage.EXECUTOR_STARTUP

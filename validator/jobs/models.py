@@ -8,6 +8,7 @@ from compute_horde.django.job_record import JobRecord
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import JobRequested
 from compute_horde.vocabulary import Party
+from validator.jobs.intervals import Worked
 
 CLASSES = [(one.value, one.value) for one in ExecutorClass]
 PARTIES = [(one.value, one.value) for one in Party]
@@ -16,7 +17,8 @@ PARTIES = [(one.value, one.value) for one in Party]
 class Job(JobRecord):
     """A job of a user, an operator or a batch, from `received` to its end.
 
-    The listener (or the batch) that conducts a job is the only writer of its row.
+    The listener (or the batch) that conducts a job is the only writer of its row, but for what
+    others ask of it.
     """
 
     class Kind(models.TextChoices):
@@ -40,6 +42,11 @@ class Job(JobRecord):
         default=False, help_text="whether the facilitator acknowledged the end"
     )
     cheat_reported_at = models.DateTimeField(null=True)
+    cancel_asked_at = models.DateTimeField(
+        null=True, help_text="when its owner, or an operator, wanted it ended"
+    )
+    # Not a column: what its receipts say, filled in for whoever takes the job up again.
+    worked: Worked | None = None
 
     class Meta:
         ordering = ["-created_at"]

@@ -1,14 +1,17 @@
 """What the listener reads; each harmless to repeat."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.links import MINER_TO_VALIDATOR
 from compute_horde.protocol.receipt import FinishedReceiptIssued
 from compute_horde.protocol.status import StatusReported
-from compute_horde.receipts import JobFinishedReceipt
+from compute_horde.receipts import JobFinishedReceipt, JobIntervalReceipt
 from compute_horde.vocabulary import JobState, Party, ReceiptType
 from validator.jobs import reports
+from validator.jobs.conversation import Issued
+from validator.jobs.intervals import EXECUTING, Worked
 from validator.jobs.models import AllowedSigner, Job, JobEvent
 from validator.receipts.models import IssuedReceipt
 
@@ -23,12 +26,19 @@ def allowed_signers() -> set[str]:
 def unfinished(known: Collection[str]) -> list[Job]:
     """Jobs that somebody must conduct and nobody here does."""
     rows = Job.objects.filter(kind__in=CONDUCTED).exclude(state__in=FINAL)
-    return list(rows.exclude(pk__in=known).order_by("created_at"))
+    return [_with_work(row) for row in rows.exclude(pk__in=known).order_by("created_at")]
 
 
 def job(uuid: str) -> Job | None:
     """A job by name."""
-    return Job.objects.filter(pk=uuid).first()
+    row = Job.objects.filter(pk=uuid).first()
+    return _with_work(row) if row else None
+
+
+def cancels(among: Collection[str]) -> list[tuple[str, datetime]]:
+    """Which of these jobs somebody wants ended, and since when."""
+    rows = Job.objects.filter(pk__in=among).exclude(cancel_asked_at=None)
+    return [(str(uuid), at) for uuid, at in rows.values_list("pk", "cancel_asked_at")]
 
 
 def statuses(uuid: str) -> list[StatusReported]:
@@ -39,10 +49,10 @@ def statuses(uuid: str) -> list[StatusReported]:
     ]
 
 
-def untold() -> list[str]:
-    """Users' jobs whose end the facilitator did not acknowledge, oldest first."""
+def untold() -> dict[str, str]:
+    """Users' jobs whose end the facilitator did not acknowledge, oldest first, and their miners."""
     rows = Job.objects.filter(kind=Job.Kind.ORGANIC, told=False).order_by("created_at")
-    return [str(uuid) for uuid in rows.values_list("pk", flat=True)]
+    return {str(uuid): miner for uuid, miner in rows.values_list("pk", "miner")}
 
 
 def finished_receipt(uuid: str, miner: str) -> FinishedReceiptIssued | None:
@@ -54,6 +64,20 @@ def finished_receipt(uuid: str, miner: str) -> FinishedReceiptIssued | None:
         return None
     payload = JobFinishedReceipt.model_validate_json(row.payload)
     return FinishedReceiptIssued(payload=payload, signature=row.signature)
+
+
+def _with_work(row: Job) -> Job:
+    """The job and, once it executes, how far its work is accounted for."""
+    if row.job_state not in EXECUTING | {JobState.EXECUTION_DONE}:
+        return row
+    events = JobEvent.objects.filter(job_id=row.pk, state__in=EXECUTING)
+    row.worked = Worked(events.order_by("id").values_list("created_at", flat=True).first())
+    intervals = IssuedReceipt.objects.filter(
+        job_uuid=row.pk, miner_hotkey=row.miner, receipt_type=ReceiptType.INTERVAL
+    )
+    for text, signature in intervals.order_by("interval").values_list("payload", "signature"):
+        row.worked.add(Issued(JobIntervalReceipt.model_validate_json(text), signature))
+    return row
 
 
 def _status(event: JobEvent) -> StatusReported:

@@ -1,5 +1,6 @@
 """What the facilitator is told of a job: facts turned into statuses (protocol §4.5)."""
 
+from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import (
     HordeFailed,
     JobDeclined,
@@ -17,7 +18,7 @@ from compute_horde.protocol.status import (
     StatusReported,
     StreamingServer,
 )
-from compute_horde.vocabulary import JobState, Party
+from compute_horde.vocabulary import Extension, FailureReason, JobState, Party
 
 # What remains when a result does not fit: enough to see what happened.
 KEPT_CHARACTERS = 2**20
@@ -44,6 +45,18 @@ def status(
         )
         report = _status(job_uuid, state, message, said_by)
     return report if _fits(report) else _status(job_uuid, state, _cut(message), said_by)
+
+
+def understandable(report: StatusReported, facilitator: frozenset[Extension]) -> StatusReported:
+    """The same in words that a facilitator which announced these extensions knows."""
+    if report.status is not JobState.CANCELLED or Extension.CANCEL in facilitator:
+        return report
+    metadata = report.metadata
+    if metadata and metadata.job_failure_details:
+        unknown = {"reason": FailureReason.UNKNOWN}
+        details = metadata.job_failure_details.model_copy(update=unknown)
+        metadata = metadata.model_copy(update={"job_failure_details": details})
+    return report.model_copy(update={"status": JobState.FAILED, "metadata": metadata})
 
 
 def _fits(report: StatusReported) -> bool:
@@ -84,6 +97,10 @@ def _metadata(message: Message | None, said_by: Party) -> StatusMetadata | None:
         case JobFailed():
             failure = FailureDetails(**message.model_dump(exclude={"message_type", "job_uuid"}))
             return StatusMetadata(job_failure_details=failure)
+        case JobCancelled():
+            ended = message.model_dump(exclude={"message_type", "job_uuid", "reported_by"})
+            cancelled = FailureDetails(reason=FailureReason.CANCELLED, **ended)
+            return StatusMetadata(job_failure_details=cancelled)
         case HordeFailed():
             lost = HordeFailureDetails(**message.model_dump(exclude={"message_type", "job_uuid"}))
             return StatusMetadata(horde_failure_details=lost)
@@ -93,7 +110,7 @@ def _metadata(message: Message | None, said_by: Party) -> StatusMetadata | None:
                 streaming_server_address=message.ip,
                 streaming_server_port=message.port,
             )
-            return StatusMetadata(streaming_details=server)
+            return StatusMetadata(streaming_details=server, streaming_proof=message.proof)
         case _:
             return None
 

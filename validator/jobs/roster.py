@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from compute_horde.errors import HordeError, RejectionError
+from compute_horde.faults import Cause
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import HordeReason, RejectionReason
 from validator.jobs import rules
@@ -43,18 +44,21 @@ class Roster:
         hurry: Callable[[str], None] = lambda hotkey: None,
         *,
         hope_seconds: float = HOPE_SECONDS,
+        most_per_class: int = 2**31,
     ) -> None:
         self._reachable = reachable
         self._hurry = hurry
         self._hope_seconds = hope_seconds
+        self._most_per_class = most_per_class
         self._offers: dict[str, Mapping[ExecutorClass, int]] = {}
         self._busy: Counter[Place] = Counter()
         self._resting: dict[Place, Rest] = {}
         self._queue: list[Waiting] = []
 
     def offer(self, hotkey: str, manifest: Mapping[ExecutorClass, int]) -> None:
-        """A miner told what it has."""
-        self._offers[hotkey] = manifest
+        """A miner told what it has; however much that is, only so much is believed."""
+        most = self._most_per_class
+        self._offers[hotkey] = {kind: min(count, most) for kind, count in manifest.items()}
         self.look()
 
     def forget(self, hotkey: str) -> None:
@@ -132,6 +136,7 @@ class Roster:
             return HordeError(
                 HordeReason.MINER_CONNECTION_FAILED,
                 f"No miner that offers {wish.executor_class} could be reached",
+                context=Cause.NO_MINER_REACHED.context,
             )
         return RejectionError(RejectionReason.NO_MINER_FOR_JOB, rules.why_none(wish, seats))
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from compute_horde.deadlines import Budget
-from compute_horde.errors import BadSignature, RejectionError
+from compute_horde.errors import BadSignature, HordeError, RejectionError
 from compute_horde.hardware import PROMISES, ExecutorClass
+from compute_horde.images import is_listed
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
-from compute_horde.protocol.job import JobRequested
-from compute_horde.signing import RequestSignature
-from compute_horde.vocabulary import RejectionReason
+from compute_horde.protocol.job import JobRequested, StreamingReady
+from compute_horde.protocol.proof import StreamingProof, check_miner
+from compute_horde.signing import RequestSignature, Signer
+from compute_horde.vocabulary import HordeReason, RejectionReason
+from compute_horde.volumes import tainted_path
 
 NO_MINER = "No miner offers this executor class"
 ALL_BUSY = "All miners are busy"
@@ -46,7 +49,10 @@ def budget(job: JobRequested, patience: Patience) -> Budget:
 def check_request(
     job: JobRequested, *, allowed: Collection[str], now: datetime, max_age: timedelta
 ) -> None:
-    """Raise `RejectionError` unless someone we serve signed this job lately (protocol §4.5)."""
+    """Raise `RejectionError` unless someone we serve signed this job lately (protocol §4.5).
+
+    Paths that every miner would refuse are refused here, lest miners be blamed for it.
+    """
     if job.signature is None:
         raise _invalid("Signature is empty")
     if job.signature.signatory not in allowed:
@@ -55,10 +61,42 @@ def check_request(
         job.verify()
     except BadSignature as exc:
         raise _invalid("Bad signature") from exc
+    if bad := tainted_path(job.volume):
+        text = f"Unsafe volume: {bad.path[:200]!r} {bad.reason}"
+        raise RejectionError(RejectionReason.UNKNOWN, text)
     # Whole seconds, since a float cannot hold so many nanoseconds.
     age = int(now.timestamp()) - job.signature.timestamp_ns // 10**9
     if abs(age) > max_age.total_seconds():
         raise _invalid("The signature is too old, or its clock is ahead of ours")
+
+
+def check_streaming(job: JobRequested, images: Collection[str]) -> None:
+    """Raise `RejectionError` for an image that users may not be let into."""
+    if job.streaming_details and not is_listed(job.docker_image, images):
+        raise RejectionError(
+            RejectionReason.UNKNOWN,
+            f"this validator allows no streaming jobs of image {job.docker_image[:512]!r}",
+        )
+
+
+def vouched(
+    ready: StreamingReady, job: JobRequested, miner: str, validator: Signer
+) -> StreamingReady:
+    """Where the job serves, with our word for it; `HordeError` when the miner's is not good."""
+    if job.streaming_details is None:
+        raise _not_streaming("The miner serves a job that is none to be served")
+    if ready.ip is None:
+        raise _not_streaming("The miner did not say where the job serves")
+    try:
+        check_miner(miner, ready.miner_signature, ready.where())
+    except BadSignature as exc:
+        raise _not_streaming(f"The miner's signature of where the job serves: {exc}") from exc
+    proof = StreamingProof.given(validator, miner, ready.miner_signature, ready.where())
+    return ready.model_copy(update={"proof": proof})
+
+
+def _not_streaming(text: str) -> HordeError:
+    return HordeError(HordeReason.STREAMING_FAILED, text)
 
 
 def replayed() -> RejectionError:

@@ -10,6 +10,6 @@ from validator.receipts.models import IssuedReceipt
 class IssuedReceiptAdmin(ReadOnlyAdmin):
     """What this validator promised to pay."""
 
-    list_display = ["job_uuid", "receipt_type", "miner_hotkey", "score", "issued_at"]
+    list_display = ["job_uuid", "receipt_type", "interval", "miner_hotkey", "score", "issued_at"]
     list_filter = ["receipt_type", "issued_at"]
     search_fields = ["job_uuid", "miner_hotkey"]

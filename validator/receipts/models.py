@@ -13,6 +13,7 @@ class IssuedReceipt(models.Model):
     id = models.BigAutoField(primary_key=True)
     job_uuid = models.UUIDField()
     receipt_type = models.CharField(max_length=32, choices=TYPES)
+    interval = models.IntegerField(default=0, help_text="which one, of an interval receipt")
     miner_hotkey = models.CharField(max_length=64, db_index=True)
     score = models.DecimalField(max_digits=24, decimal_places=6, null=True)
     payload = models.TextField()
@@ -23,7 +24,8 @@ class IssuedReceipt(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["job_uuid", "receipt_type", "miner_hotkey"], name="one_receipt_of_each_type"
+                fields=["job_uuid", "receipt_type", "miner_hotkey", "interval"],
+                name="one_receipt_of_each_type",
             )
         ]
 

@@ -10,10 +10,12 @@ from bittensor_core import Keypair
 from compute_horde.errors import BadSignature
 from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import Manifest
-from compute_horde.protocol.extensions import CancelRequested, OutputPrinted
+from compute_horde.protocol.extensions import CancelRequested, JobCancelled, OutputPrinted
 from compute_horde.protocol.handshake import Response, ValidatorAuth
+from compute_horde.protocol.job import JobAccepted
+from compute_horde.protocol.message import Message
 from compute_horde.signing import sign_request
-from compute_horde.vocabulary import Extension, SignatureScope, Stream
+from compute_horde.vocabulary import Extension, Party, SignatureScope, Stream
 
 GOLDEN = Path(__file__).parent / "golden"
 OWNER, STRANGER = (Keypair.create_from_uri(uri) for uri in ("//Charlie", "//Eve"))
@@ -56,6 +58,30 @@ def test_who_announces_nothing_says_nothing_new(message):
     speaking = message.model_copy(update={"extensions": ("output",)})
     assert json.loads(speaking.encode())["extensions"] == ["output"]
     assert type(message).model_validate_json(speaking.encode()) == speaking
+
+
+def test_only_who_announced_an_extension_understands_its_messages():
+    uuid = str(uuid4())
+    cancelled = JobCancelled(job_uuid=uuid, reported_by=Party.EXECUTOR)
+    assert extensions.understood(cancelled, frozenset({Extension.CANCEL}))
+    assert not extensions.understood(cancelled, frozenset({Extension.OUTPUT}))
+    assert extensions.understood(JobAccepted(job_uuid=uuid), frozenset())
+
+
+def test_every_message_of_this_module_needs_an_extension():
+    ours = {
+        kind
+        for kind in vars(extensions).values()
+        if isinstance(kind, type)
+        and issubclass(kind, Message)
+        and kind.__module__ == extensions.__name__
+    }
+    assert ours == extensions.NEEDED.keys()
+
+
+def test_peers_are_answered_in_kind():
+    assert extensions.in_kind(["telepathy"]) == tuple(Extension)
+    assert extensions.in_kind([]) == extensions.in_kind("") == ()
 
 
 def test_words_of_newer_peers_are_left_out():

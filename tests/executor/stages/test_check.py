@@ -2,11 +2,11 @@
 
 import pytest
 
-from compute_horde.errors import ContainerError, HordeError, JobError
+from compute_horde.errors import ConfigurationError, HordeError, JobError
+from compute_horde.faults import Cause
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import FailureReason, HordeReason
 from executor.config import PullPolicy
-from executor.containers import EngineError
 from executor.stages import check
 
 GPU = ExecutorClass.always_on__gpu_24gb
@@ -19,13 +19,14 @@ class FakeEngine:
         self.present = set(present)
         self.fetches = set(fetches)
         self.options = options
+        self.knows = ["runc"]
         self.asked = 0
         self.pulled = []
 
     async def image(self, name):
         return FakeImage() if name in self.present else None
 
-    async def pull(self, name):
+    async def pull(self, name, tell):
         self.pulled.append(name)
         if name in self.fetches:
             self.present.add(name)
@@ -33,6 +34,10 @@ class FakeEngine:
     async def security_options(self):
         self.asked += 1
         return self.options
+
+    async def runtimes(self):
+        self.asked += 1
+        return self.knows
 
 
 class FakeImage:
@@ -70,8 +75,9 @@ async def test_a_name_that_no_image_can_have_is_the_job_s_fault(engine):
 
 @pytest.mark.docker
 async def test_a_registry_that_cannot_be_reached_is_not_the_job_s_fault(engine):
-    with pytest.raises(ContainerError, match="not fetched"):
+    with pytest.raises(HordeError, match="cannot be fetched now") as failed:
         await check.image("127.0.0.1:1/no/registry", engine, PullPolicy.MISSING)
+    assert failed.value.context == Cause.REGISTRY.context
 
 
 @pytest.mark.docker
@@ -81,8 +87,8 @@ async def test_a_registry_that_cannot_be_reached_is_not_the_job_s_fault(engine):
         (404, "MANIFEST_UNKNOWN", JobError),
         (401, "UNAUTHORIZED", JobError),
         (403, "DENIED", JobError),
-        (429, "TOOMANYREQUESTS", EngineError),
-        (500, "UNKNOWN", EngineError),
+        (429, "TOOMANYREQUESTS", HordeError),
+        (500, "UNKNOWN", HordeError),
     ],
 )
 async def test_what_a_registry_says_tells_whose_fault_it_is(engine, site, status, code, blamed):
@@ -95,6 +101,31 @@ async def test_what_a_registry_says_tells_whose_fault_it_is(engine, site, status
     host = (site / "").removeprefix("http://")
     with pytest.raises(blamed):
         await check.image(f"{host}some/image:1", engine, PullPolicy.MISSING)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "knows", "used"),
+    [
+        ("", ["runc"], ""),
+        ("auto", ["runc"], ""),
+        ("auto", ["runc", "runsc"], "runsc"),
+        ("runsc", ["runc", "runsc"], "runsc"),
+        ("kata", ["kata", "runc"], "kata"),
+    ],
+)
+async def test_jobs_get_the_runtime_that_is_asked_for(config, wanted, knows, used):
+    engine = FakeEngine()
+    engine.knows = knows
+    settled = await check.settled(config.model_copy(update={"job_runtime": wanted}), engine)
+    assert settled.job_runtime == used
+    # Who asks for nothing is not kept waiting.
+    assert engine.asked == int(bool(wanted))
+
+
+async def test_a_runtime_that_the_engine_does_not_have_is_a_wrong_setting(config):
+    settings = config.model_copy(update={"job_runtime": "runsc"})
+    with pytest.raises(ConfigurationError, match=r"EXECUTOR_JOB_RUNTIME is 'runsc'.*daemon.json"):
+        await check.settled(settings, FakeEngine())
 
 
 async def test_an_engine_without_seccomp_is_refused(config, work):

@@ -15,6 +15,7 @@ from compute_horde.volumes import (
     SingleFileVolume,
     ZipUrlVolume,
 )
+from executor.archives import Allowance
 from executor.stages import download
 from tests.executor.conftest import zipped
 
@@ -78,7 +79,7 @@ async def test_a_path_that_leads_outside_is_refused(work, config, site, path):
         (InlineVolume(contents="$$$"), "not"),
         (InlineVolume(contents="AAAA"), "not a sound zip"),
         (inline(zipped(("../x", b"x"))), r"\.\."),
-        (HuggingfaceVolume(repo_id="org/model"), "not supported yet"),
+        (HuggingfaceVolume(repo_id="org/model", repo_type="x"), "repo_type 'x' is none of"),
         (SingleFileVolume(url="file:///etc/passwd", relative_path="x"), "volume 1"),
     ],
 )
@@ -146,3 +147,24 @@ async def test_a_full_disk_is_not_the_job_s_fault(full_disk_work, config, site):
         with pytest.raises(OSError) as full:
             await download.fetch(volume, full_disk_work, config)
         assert full.value.errno == errno.ENOSPC
+
+
+async def test_entries_are_counted_over_all_volumes(work, config, site, monkeypatch):
+    monkeypatch.setitem(Allowance.__init__.__kwdefaults__, "entries", 4)
+    volumes = [inline(zipped(("x", b""), ("y", b"")), path) for path in "abc"]
+    with pytest.raises(JobError, match="more than 4 entries"):
+        await download.fetch(MultiVolume(volumes=volumes), work, config)
+
+
+async def test_progress_names_the_volume(work, config, site, monkeypatch):
+    monkeypatch.setattr("executor.pace.EVERY_SECONDS", 0)
+    site.answers["/f"] = lambda request: web.Response(body=b"file")
+    heard = []
+    volumes = [SingleFileVolume(url=site / "f", relative_path="f"), inline(zipped(("x", b"ab")))]
+    await download.fetch(
+        MultiVolume(volumes=volumes), work, config, lambda *said: heard.append(said)
+    )
+    assert heard == [
+        ("volume 1 (single_file) of 2", 4, 4),
+        ("volume 2 (inline) of 2", 2, None),
+    ]

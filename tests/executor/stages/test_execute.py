@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from compute_horde.errors import HordeError, JobError
+from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import FailureReason
+from executor import limits, watch
 from executor.stages import execute
 from executor.stages.execute import Run
 
@@ -13,10 +15,13 @@ from executor.stages.execute import Run
 class FakeContainer:
     """Prints, then exits with `code`; with None it runs until it is killed."""
 
-    def __init__(self, code=0, prints=((False, b"out"), (True, b"err")), *, dies=True):
+    id = "no container at all"
+
+    def __init__(self, code=0, prints=((False, b"out"), (True, b"err")), *, dies=True, processes=1):
         self.code = code
         self.prints = prints
         self.dies = dies
+        self.processes = processes
         self.ended = asyncio.Event()
         self.kills = 0
 
@@ -40,14 +45,18 @@ class FakeContainer:
     async def was_out_of_memory(self):
         return self.code == 9
 
+    async def pids(self):
+        return self.processes
+
 
 @pytest.fixture
 def run_of(work, config):
     runs = []
 
     def made(container, **changes):
-        settings = config.model_copy(update=changes)
-        runs.append(Run(container, work, settings, memory=1000, watch_root=False))
+        settings = config.model_copy(update={"memory_bytes": 1000} | changes)
+        given = limits.of(ExecutorClass.always_on__test, settings)
+        runs.append(Run(container, work, settings, limits=given, watch_root=False))
         return runs[-1]
 
     yield made
@@ -82,14 +91,19 @@ async def test_a_run_over_its_time_is_killed(run_of):
 
 
 async def test_a_run_that_makes_too_many_files_is_killed(run_of, work, monkeypatch):
-    monkeypatch.setattr(execute, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(execute, "MAX_ENTRIES", 10)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.01)
     for number in range(11):
         (work.output / str(number)).touch()
     container = FakeContainer(None)
     with pytest.raises(JobError, match="more than 10 files"):
-        await run_of(container).finish(5)
+        await run_of(container, disk_max_files=10).finish(5)
     assert container.kills == 1
+
+
+async def test_a_run_over_its_time_tells_that_it_had_all_its_processes(run_of, monkeypatch):
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.01)
+    with pytest.raises(JobError, match="its limit of 7 processes"):
+        await run_of(FakeContainer(None, processes=7), pids=7).finish(0.5)
 
 
 async def test_an_engine_that_does_not_kill_is_to_blame(run_of, monkeypatch):

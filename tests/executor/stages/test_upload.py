@@ -148,6 +148,26 @@ async def test_answers_that_do_not_fit_the_result_fail_the_job(work, config, sit
         await upload.send(FilePut(url=site / "put", relative_path="a.bin"), work, config)
 
 
+async def test_answers_of_many_uploads_are_bounded_together(work, config, site, output):
+    site.answers["/put"] = lambda request: web.Response(text="x" * 2**19)
+    names = [f"f{number}" for number in range(40)]
+    for name in names:
+        (output / name).touch()
+    uploads = [FilePut(url=site / "put", relative_path=name) for name in names]
+    with pytest.raises(JobError, match="answers are longer"):
+        await upload.send(MultiUpload(uploads=uploads), work, config)
+    assert len(site.asked) < 30
+
+
+async def test_a_header_that_would_change_the_request_fails_the_job(work, config, site, output):
+    asked = FilePut(
+        url=site / "put", relative_path="a.bin", signed_headers={"x": "a\r\nContent-Length: 0"}
+    )
+    with pytest.raises(JobError, match=r"'a.bin': 127.0.0.1: the header 'x' .* line break"):
+        await upload.send(asked, work, config)
+    assert site.asked == []
+
+
 async def test_what_was_printed_is_part_of_the_output(work, config, site):
     (work.output / "stdout.txt").symlink_to("/etc/passwd")
     streams = [Transcript(work.scratch, 10**6) for _ in range(2)]

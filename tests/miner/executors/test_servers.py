@@ -43,12 +43,21 @@ def test_each_server_offers_one_executor(tmp_path):
         ("one: {mode: local, executor_class: quantum}", "executor_class"),
         ("one: {mode: local, hots: x}", "hots"),
         ("a: {mode: local}\nb: {mode: local}", "at most one"),
+        ("one: {mode: local, streaming_ports: many}", "streaming_ports"),
         ("a: [", "servers.yml"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path, text, said):
     with pytest.raises(ConfigurationError, match=said):
         servers.read(written(tmp_path, text))
+
+
+def test_a_server_s_ports_are_told_to_its_executor(tmp_path):
+    path = written(tmp_path, 'here: {mode: local, streaming_ports: "7000-7009"}')
+    manager = DockerManager(Setting("ws://x", "me", docker_servers=path), lambda *_: None)
+    (place,) = manager._places
+    told = manager._options(place, "token", ExecutorClass.spin_up_4min__gpu_24gb)["Env"]
+    assert "EXECUTOR_STREAMING_PORTS=7000-7009" in told
 
 
 def test_a_missing_file_is_named(tmp_path):

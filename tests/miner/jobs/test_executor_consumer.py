@@ -98,7 +98,7 @@ async def test_a_fact_said_twice_is_told_once(scene):
 
 
 async def test_a_streaming_address_is_filled_in_and_signed(scene):
-    async with scene() as it:
+    async with scene(streaming_images=("*",)) as it:
         executor, validator = await it.executor(), await it.validator()
         offer = validator.offer(streaming_details=StreamingDetails(public_key="user's"))
         await validator.say(offer)
@@ -124,3 +124,25 @@ async def test_a_job_that_outlives_its_budget_is_ended(scene):
         assert (ending.job_uuid, ending.reason) == (uuid, HordeReason.VOLUMES_TIMED_OUT)
         await it.manager.has_killed(it.manager.tokens[0])
         assert executor
+
+
+async def test_users_are_let_into_no_image_by_default(scene):
+    async with scene() as it:
+        validator = await it.validator()
+        await validator.say(
+            validator.offer(streaming_details=StreamingDetails(public_key="user's"))
+        )
+        declined = await validator.hear()
+        assert declined.message == "this miner serves no streaming jobs of image 'busybox'"
+
+
+async def test_another_image_than_the_one_on_the_list_is_not_run(scene):
+    async with scene(streaming_images=("busybox",)) as it:
+        executor, validator = await it.executor(), await it.validator()
+        offer = validator.offer(streaming_details=StreamingDetails(public_key="user's"))
+        await validator.say(offer)
+        await executor.hear()
+        await executor.say(ExecutorReady(job_uuid=offer.job_uuid))
+        assert await validator.hear_all(2) == ["JobAccepted", "ExecutorReady"]
+        await validator.say(validator.payload(offer.job_uuid, docker_image="hostile"))
+        assert "another image than offered" in (await validator.hear()).details

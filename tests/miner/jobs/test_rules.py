@@ -8,7 +8,7 @@ import pytest
 from compute_horde import lifecycle
 from compute_horde.errors import BadSignature, RejectionError
 from compute_horde.hardware import ExecutorClass
-from compute_horde.protocol.job import HordeFailed, JobFailed, JobFinished
+from compute_horde.protocol.job import HordeFailed, JobFailed, JobFinished, StreamingDetails
 from compute_horde.uploads import FilePut
 from compute_horde.vocabulary import HordeReason, Party, RejectionReason
 from compute_horde.volumes import InlineVolume
@@ -34,8 +34,8 @@ def test_a_job_with_one_limit_has_that():
 
 
 def test_there_is_no_ceiling():
-    long = PEER.offer(JOB).executor_timing.model_copy(update={"execution_time_limit": 10**6})
-    assert rules.time_to_live(PEER.offer(JOB, executor_timing=long), Terms()) > 10**6 * SECOND
+    long = PEER.offer(JOB).executor_timing.model_copy(update={"execution_time_limit": 30 * 86400})
+    assert rules.time_to_live(PEER.offer(JOB, executor_timing=long), Terms()) > 30 * 86400 * SECOND
 
 
 def test_the_frame_is_what_is_signed():
@@ -150,3 +150,18 @@ def test_every_way_to_end_fills_the_row():
 
 def test_every_state_of_a_job_here_has_a_stage_to_blame():
     assert set(rules.STAGE_IN) == set(lifecycle.MAY_FOLLOW) - {"sent"}
+
+
+@pytest.mark.parametrize("image", ["elsewhere", None])
+def test_users_are_let_only_into_images_on_the_list(image):
+    details = StreamingDetails(public_key="PEM")
+    offer = PEER.offer(JOB, streaming_details=details, docker_image=image)
+    with pytest.raises(RejectionError, match="serves no streaming jobs of image"):
+        rules.check_streaming(offer, Terms(streaming_images=("org/*",)))
+
+
+def test_an_image_on_the_list_may_serve():
+    details = StreamingDetails(public_key="PEM")
+    offer = PEER.offer(JOB, streaming_details=details, docker_image="org/llm:v1")
+    rules.check_streaming(offer, Terms(streaming_images=("org/*",)))
+    rules.check_streaming(PEER.offer(JOB), Terms())

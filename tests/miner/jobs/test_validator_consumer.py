@@ -15,7 +15,7 @@ from compute_horde.protocol.job import (
     JobFinished,
     VolumesReady,
 )
-from compute_horde.vocabulary import JobState
+from compute_horde.vocabulary import Extension, JobState
 from miner.jobs.models import JobEvent
 from miner.receipts.models import Receipt
 from miner.validators.models import Validator
@@ -71,6 +71,15 @@ async def test_the_manifest_comes_first_and_lists_all_executors(scene):
         peer = ValidatorPeer(it.app, VALIDATOR, MINER.ss58_address)
         await peer.open()
         assert await peer.log_in() == Manifest(manifest={CLASS: 3})
+
+
+async def test_extensions_are_answered_in_kind(scene):
+    async with scene() as it:
+        for said, answered in ((["telepathy"], list(Extension)), ([], None)):
+            peer = ValidatorPeer(it.app, VALIDATOR, MINER.ss58_address)
+            await peer.open()
+            await peer.say(_auth(extensions=tuple(said)))
+            assert (await peer.raw()).get("extensions") == answered
 
 
 async def test_an_unknown_validator_is_told_so_and_held_before_it_is_closed(scene):

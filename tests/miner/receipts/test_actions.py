@@ -9,6 +9,7 @@ from compute_horde import receipts
 from compute_horde.django import database
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
+from compute_horde.receipts import JobIntervalReceipt
 from miner.receipts import actions
 from miner.receipts.models import Receipt
 from miner.receipts.rules import page_at
@@ -88,3 +89,29 @@ def test_old_pages_are_forgotten_whole():
     actions.store([late, started()])
     assert actions.evict(now - timedelta(days=2)) == 1
     assert Receipt.objects.count() == 2
+
+
+def test_each_interval_of_a_job_is_kept_once():
+    uuid = str(uuid4())
+
+    def interval(number):
+        payload = JobIntervalReceipt(
+            job_uuid=uuid,
+            miner_hotkey=MINER.ss58_address,
+            validator_hotkey=VALIDATOR.ss58_address,
+            timestamp=datetime.now(UTC),
+            interval=number,
+            time_started=datetime.now(UTC),
+            time_took_us=10**6,
+            score_str="1.000000",
+        )
+        signature = receipts.signing.signed_hex(VALIDATOR, payload.blob())
+        return receipts.counter_sign(payload, signature, MINER)
+
+    actions.store([interval(number) for number in (0, 1, 1)])
+    actions.store([interval(number) for number in (1, 2)])
+    lines = actions.page_text(Receipt.objects.first().page).splitlines()
+    kept = [receipts.Receipt.model_validate_json(line) for line in lines]
+    assert [one.payload.interval for one in kept] == [0, 1, 2]
+    for one in kept:
+        one.verify()

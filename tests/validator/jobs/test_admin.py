@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import (
     JobAccepted,
     JobDeclined,
@@ -47,6 +48,36 @@ def ordered(client: Client, **fields: str) -> Job:
 
 def page(client: Client, job: Job) -> str:
     return client.get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
+
+
+def test_an_operator_cancels_a_job_with_a_button(admin_client: Client, client: Client) -> None:
+    job = ordered(admin_client)
+    url = reverse("admin:jobs_job_cancel", args=[job.pk])
+    assert "Cancel this job" in page(admin_client, job)
+    assert admin_client.get(url).status_code == 405
+    client.post(url)
+    job.refresh_from_db()
+    assert job.cancel_asked_at is None
+    assert admin_client.post(url).url == reverse("admin:jobs_job_change", args=[job.pk])
+    job.refresh_from_db()
+    assert job.cancel_asked_at
+    text = page(admin_client, job)
+    assert "Being cancelled" in text
+    assert "Cancel this job" not in text
+
+
+def test_a_cancelled_job_shows_what_it_printed(admin_client: Client) -> None:
+    job = ordered(admin_client)
+    ended = JobCancelled(
+        job_uuid=str(job.pk),
+        reported_by=Party.EXECUTOR,
+        message="The job was cancelled",
+        docker_process_stdout="so far",
+    )
+    hear(job, ended, states=(JobState.CANCELLED,))
+    text = page(admin_client, job)
+    assert "so far" in text
+    assert "Cancel this job" not in text
 
 
 def hear(job: Job, *messages: JobMessage, states: tuple[JobState, ...]) -> None:

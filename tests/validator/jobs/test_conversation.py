@@ -12,12 +12,15 @@ from compute_horde.protocol.job import (
     JobFailed,
     JobOffered,
     JobPayload,
+    StreamingDetails,
+    StreamingReady,
     VolumesReady,
 )
 from compute_horde.protocol.message import Message
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
+from compute_horde.protocol.status import StatusReported
 from compute_horde.receipts import counter_sign
-from compute_horde.signing import validator_signed_text, verify_hex
+from compute_horde.signing import signed_hex, validator_signed_text, verify_hex
 from compute_horde.vocabulary import (
     FailureReason,
     HordeReason,
@@ -162,3 +165,50 @@ async def test_a_miner_that_missed_the_end_is_reminded(scene: Scene) -> None:
         await miner.say(result(str(uuid4())))
         await miner.say(result(job.uuid))
         assert await miner.hears(FinishedReceiptIssued, 3) == first
+
+
+def serving(port: int = 6006):
+    """A miner that signs for port 6006 and names `port`."""
+
+    def script(miner: MinerPeer, message: Message) -> list[Message]:
+        if not isinstance(message, JobPayload):
+            return obliging(miner, message)
+        uuid = message.job_uuid
+        ready = StreamingReady(job_uuid=uuid, public_key="CERT", ip="203.0.113.7", port=6006)
+        signature = signed_hex(miner.keypair, ready.blob())
+        said = ready.model_copy(update={"miner_signature": signature, "port": port})
+        return [VolumesReady(job_uuid=uuid), said, *rest(uuid)]
+
+    return script
+
+
+async def test_where_a_job_serves_is_told_with_a_proof(scene: Scene) -> None:
+    job = request(streaming_details=StreamingDetails(public_key="PEM"))
+    async with scene(MinerPeer(serving()), streaming_images=["*"]) as facilitator:
+        await facilitator.say(job)
+        await facilitator.hears_end(job.uuid)
+        statuses = facilitator.all(StatusReported)
+    (told,) = [one.metadata for one in statuses if one.status is JobState.STREAMING_READY]
+    where = (job.uuid, "203.0.113.7", 6006, "CERT")
+    told.streaming_proof.verify(VALIDATOR.ss58_address, where)
+    assert told.streaming_details.streaming_server_port == 6006
+
+
+async def test_a_miner_that_signed_another_place_fails_the_job(scene: Scene) -> None:
+    job = request(streaming_details=StreamingDetails(public_key="PEM"))
+    async with scene(MinerPeer(serving(6007)), streaming_images=["*"]) as facilitator:
+        await facilitator.say(job)
+        last = await facilitator.hears_end(job.uuid)
+    assert last.status is JobState.HORDE_FAILED
+    assert last.metadata.horde_failure_details.reason is HordeReason.STREAMING_FAILED
+
+
+async def test_an_image_that_is_not_listed_reaches_no_miner(scene: Scene) -> None:
+    job = request(streaming_details=StreamingDetails(public_key="PEM"))
+    miner = MinerPeer(serving())
+    async with scene(miner, streaming_images=["org/*"]) as facilitator:
+        await facilitator.say(job)
+        last = await facilitator.hears_end(job.uuid)
+    assert last.status is JobState.REJECTED
+    assert "no streaming jobs" in last.metadata.job_rejection_details.message
+    assert miner.all(JobOffered) == []

@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
+from compute_horde.protocol.extensions import OutputPrinted, ProgressMade
 from compute_horde.protocol.handshake import Heartbeat, Response
-from compute_horde.vocabulary import (
-    JobState,
-)
+from compute_horde.vocabulary import Extension, JobState, Stage, Stream
 from tests.validator.conftest import Scene, listening
 from tests.validator.peers import (
     FacilitatorPeer,
@@ -26,6 +25,43 @@ async def test_the_heartbeat_beats(scene: Scene, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(facilitator_module, "HEARTBEAT_SECONDS", 0.05)
     async with scene() as facilitator:
         await facilitator.hears(Heartbeat, 2)
+
+
+async def test_what_the_facilitator_understands_is_known_while_we_are_logged_in(
+    scene: Scene,
+) -> None:
+    facilitator = FacilitatorPeer()
+    facilitator.extensions = ("cancel", "telepathy")
+    async with serving(facilitator), listening(facilitator) as listener:
+        line = listener._facilitator
+        await facilitator.until(lambda: facilitator.logins)
+        async with asyncio.timeout(5):
+            while line.extensions != {Extension.CANCEL}:
+                await asyncio.sleep(0.01)
+        assert facilitator.announced == "cancel,output,intervals"
+        await facilitator.stop()
+        async with asyncio.timeout(5):
+            while line.extensions:
+                await asyncio.sleep(0.01)
+
+
+async def test_output_and_progress_go_to_a_facilitator_that_understands_them(
+    scene: Scene,
+) -> None:
+    uuid = request().uuid
+    piece = OutputPrinted(job_uuid=uuid, offset=0, stream=Stream.STDOUT, text="x")
+    made = ProgressMade(job_uuid=uuid, stage=Stage.EXECUTION, what="w", done_bytes=1)
+    facilitator = FacilitatorPeer()
+    facilitator.extensions = ("output",)
+    async with serving(facilitator), listening(facilitator) as listener:
+        await facilitator.until(lambda: facilitator.logins)
+        async with asyncio.timeout(5):
+            while not listener._facilitator.extensions:
+                await asyncio.sleep(0.01)
+        listener._outbox.pass_on(piece)
+        await facilitator.hears(OutputPrinted, 1)
+        listener._outbox.pass_on(made)
+        await facilitator.hears(ProgressMade, 1)
 
 
 async def test_statuses_that_were_not_acknowledged_are_sent_again_after_a_reconnect(

@@ -11,7 +11,7 @@ from compute_horde.adapters.websocket import LineLost
 from compute_horde.errors import HordeError
 from compute_horde.protocol.capacity import MainHotkey, Manifest
 from compute_horde.protocol.handshake import GenericError
-from compute_horde.vocabulary import HordeReason
+from compute_horde.vocabulary import Extension, HordeReason
 from tests.validator.peers import VALIDATOR, MinerPeer, result, serving
 from validator.jobs import lines
 from validator.jobs.lines import Address, Ears, MinerLine
@@ -48,6 +48,19 @@ async def test_a_line_opens_by_itself_and_tells_the_manifest() -> None:
     async with serving(miner), line_to(miner, ears=ears) as line:
         assert await line.wait(5)
     assert told == [(miner.hotkey, {"always_on.test": 7})]
+
+
+async def test_what_a_miner_understands_is_known_while_it_is_connected() -> None:
+    miner = MinerPeer()
+    miner.extensions = ("cancel", "telepathy")
+    async with serving(miner), line_to(miner) as line:
+        assert line.extensions == frozenset()
+        assert await line.wait(5)
+        assert line.extensions == {Extension.CANCEL}
+        assert miner.announced == tuple(Extension)
+        await miner.connections[0].close()
+        await soon(lambda: not line.connected)
+        assert line.extensions == frozenset()
 
 
 async def test_every_job_hears_only_what_is_said_of_it() -> None:

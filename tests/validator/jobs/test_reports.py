@@ -2,6 +2,7 @@
 
 import pytest
 
+from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import (
     HordeFailed,
     JobAccepted,
@@ -12,6 +13,7 @@ from compute_horde.protocol.job import (
 )
 from compute_horde.protocol.message import REPORT_FRAME_BYTES
 from compute_horde.vocabulary import (
+    Extension,
     FailureReason,
     HordeReason,
     JobState,
@@ -52,6 +54,32 @@ def test_a_result_is_copied() -> None:
             "upload_results": {"b": "{}"},
         }
     }
+
+
+def test_a_cancelled_job_is_a_failure_to_a_facilitator_that_announced_nothing() -> None:
+    ended = JobCancelled(
+        job_uuid=JOB,
+        reported_by=Party.EXECUTOR,
+        message="The job was cancelled",
+        stage=Stage.EXECUTION,
+        docker_process_stdout="so far",
+    )
+    details = {
+        "reason": "cancelled",
+        "stage": "execution",
+        "message": "The job was cancelled",
+        "docker_process_stdout": "so far",
+    }
+    assert metadata(JobState.CANCELLED, ended) == {"job_failure_details": details}
+    report = reports.status(JOB, JobState.CANCELLED, ended, Party.MINER)
+    assert reports.understandable(report, frozenset({Extension.CANCEL})) is report
+    plain = reports.understandable(report, frozenset({Extension.OUTPUT}))
+    assert plain.status is JobState.FAILED
+    assert plain.metadata
+    said = plain.metadata.model_dump(exclude_none=True)
+    assert said == {"job_failure_details": details | {"reason": "unknown"}}
+    failed = reports.status(JOB, JobState.ACCEPTED, None, Party.MINER)
+    assert reports.understandable(failed, frozenset()) is failed
 
 
 @pytest.mark.parametrize("said_by", [Party.MINER, Party.VALIDATOR])

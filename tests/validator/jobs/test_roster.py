@@ -132,3 +132,11 @@ async def test_a_forgotten_miner_is_not_asked() -> None:
     roster = Town(a=1).roster
     roster.forget("a")
     assert roster.take(wish()) is None
+
+
+async def test_a_miner_that_boasts_is_given_no_more_than_may_be_believed() -> None:
+    roster = Roster(lambda hotkey: True, most_per_class=2)
+    roster.offer("boaster", {CLASS: 10**9})
+    roster.offer("honest", {CLASS: 2})
+    taken = [roster.take(wish(str(n))) for n in range(5)]
+    assert sorted(filter(None, taken)) == ["boaster"] * 2 + ["honest"] * 2

@@ -5,11 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from compute_horde.errors import RejectionError
+from compute_horde.errors import HordeError, RejectionError
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
-from compute_horde.vocabulary import JobState, RejectionReason
-from tests.validator.peers import STRANGER, USER, request
+from compute_horde.protocol.job import StreamingDetails, StreamingReady
+from compute_horde.protocol.proof import StreamingProof
+from compute_horde.signing import signed_hex
+from compute_horde.vocabulary import HordeReason, JobState, RejectionReason
+from compute_horde.volumes import SingleFileVolume
+from tests.validator.peers import MINER, STRANGER, USER, VALIDATOR, request
 from validator.jobs import rules
 from validator.jobs.rules import Seat, Wish
 
@@ -144,3 +148,67 @@ def test_why_no_miner_took_a_job() -> None:
     assert rules.out_of_reach(wish(), [away])
     assert not rules.out_of_reach(wish(), [away, busy])
     assert not rules.out_of_reach(wish(), [])
+
+
+def test_a_path_that_every_miner_would_refuse_is_refused_before_any_is_asked() -> None:
+    volume = SingleFileVolume(url="https://x.example/x", relative_path="../x")
+    job = signed_at(NOW, volume=volume)
+    with pytest.raises(RejectionError, match=r"Unsafe volume: '\.\./x'") as caught:
+        rules.check_request(job, allowed=ALLOWED, now=NOW, max_age=timedelta(minutes=5))
+    assert caught.value.reason is RejectionReason.UNKNOWN
+
+
+STREAMING = StreamingDetails(public_key="PEM")
+
+
+def test_users_are_let_only_into_images_on_the_list() -> None:
+    served = request(streaming_details=STREAMING, docker_image="org/llm:v1")
+    rules.check_streaming(served, ["org/llm"])
+    rules.check_streaming(request(), [])
+    with pytest.raises(RejectionError, match="allows no streaming jobs of image 'org/llm:v1'"):
+        rules.check_streaming(served, [])
+
+
+def ready(job, **changes) -> StreamingReady:
+    """What its miner says of a job that serves."""
+    said = StreamingReady(job_uuid=job.uuid, public_key="CERT", ip="203.0.113.7", port=6006)
+    signed = said.model_copy(update={"miner_signature": signed_hex(MINER, said.blob())})
+    return signed.model_copy(update=changes)
+
+
+def test_the_validator_vouches_for_where_a_miner_says_a_job_serves() -> None:
+    job = request(streaming_details=STREAMING)
+    said = ready(job, proof=StreamingProof(miner_hotkey="x", validator_signature="y"))
+    vouched = rules.vouched(said, job, MINER.ss58_address, VALIDATOR)
+    assert vouched.proof
+    vouched.proof.verify(VALIDATOR.ss58_address, said.where())
+    assert vouched.model_copy(update={"proof": None}) == said.model_copy(update={"proof": None})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"miner_signature": None}, "did not sign"),
+        ({"miner_signature": "0x" + "0" * 128}, "signature"),
+        ({"port": 6007}, "signature"),
+        ({"public_key": "OTHER"}, "signature"),
+        ({"ip": None}, "did not say where"),
+    ],
+)
+def test_a_miner_that_does_not_stand_by_its_word_fails_the_job(change: dict, named: str) -> None:
+    job = request(streaming_details=STREAMING)
+    with pytest.raises(HordeError, match=named) as caught:
+        rules.vouched(ready(job, **change), job, MINER.ss58_address, VALIDATOR)
+    assert caught.value.reason is HordeReason.STREAMING_FAILED
+
+
+def test_a_job_that_is_none_to_be_served_is_not() -> None:
+    job = request()
+    with pytest.raises(HordeError, match="none to be served"):
+        rules.vouched(ready(job), job, MINER.ss58_address, VALIDATOR)
+
+
+def test_a_trusted_miner_has_no_hotkey_to_sign_with() -> None:
+    job = request(streaming_details=STREAMING)
+    said = ready(job, miner_signature=None)
+    assert rules.vouched(said, job, TRUSTED_MINER_HOTKEY, VALIDATOR).proof

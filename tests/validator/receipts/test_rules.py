@@ -4,19 +4,36 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compute_horde.deadlines import Budget
-from compute_horde.receipts import MAX_DURATION_US, MAX_TTL_SECONDS
+from compute_horde.receipts import MAX_DURATION_US, MAX_TTL_SECONDS, JobIntervalReceipt
 from tests.validator.peers import request
 from validator.receipts import rules
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+UUID = "00000000-0000-0000-0000-000000000001"
 PARTIES = {"miner": "m", "validator": "v"}
 
 
 def budget(execution: int = 30) -> Budget:
     seconds = (7, 3, 5, 4, 10, 20, execution, 40)
     return Budget(*(timedelta(seconds=one) for one in seconds))
+
+
+@pytest.mark.parametrize(
+    ("took", "worth"), [(1.5, "1.500000"), (0, "0.000000"), (-3, "0.000000"), (900, "20.000000")]
+)
+def test_a_cancelled_job_is_worth_its_time_up_to_its_price(took: float, worth: str) -> None:
+    until = NOW + timedelta(seconds=took)
+    assert rules.score_text(rules.used(request(), began=NOW, until=until)) == worth
+
+
+def test_a_cancelled_job_that_nobody_accepted_or_that_was_for_the_trusted_miner_is_free() -> None:
+    assert rules.used(request(), began=None, until=NOW) == 0
+    trusted = request(on_trusted_miner=True)
+    assert rules.used(trusted, began=NOW, until=NOW + timedelta(seconds=5)) == 0
 
 
 def test_the_started_receipt_holds_for_the_reservation() -> None:
@@ -68,3 +85,61 @@ def test_scores_are_plain_decimals_however_large_or_small() -> None:
 def test_a_users_job_costs_its_time_limits_and_a_trusted_one_nothing() -> None:
     assert rules.price(request()) == 5 + 10 + 5
     assert rules.price(request(on_trusted_miner=True)) == 0
+
+
+LENGTHS = st.integers(1, 86400 * 10**6).map(lambda us: timedelta(microseconds=us))
+
+
+def issued(score: Decimal, number: int) -> JobIntervalReceipt:
+    return rules.interval(
+        UUID,
+        **PARTIES,
+        now=NOW,
+        number=number,
+        began=NOW,
+        length=timedelta(seconds=1),
+        score=score,
+    )
+
+
+@given(st.lists(LENGTHS, max_size=50), st.integers(0, 10**7).map(Decimal))
+def test_intervals_are_never_worth_more_than_the_job(lengths: list[timedelta], limit) -> None:
+    receipts: list[JobIntervalReceipt] = []
+    for number, length in enumerate(lengths):
+        score = rules.interval_score(length, rules.worth(receipts), limit)
+        assert 0 <= score <= Decimal(str(length.total_seconds()))
+        receipts.append(issued(score, number))
+    seconds = sum((Decimal(str(one.total_seconds())) for one in lengths), Decimal(0))
+    assert rules.worth(receipts) == min(seconds, limit)
+
+
+@given(
+    st.lists(st.integers(0, 600).map(Decimal), max_size=20),
+    st.integers(0, 20_000).map(Decimal),
+    st.randoms(),
+)
+def test_nothing_is_paid_twice_however_receipts_are_told(scores, price, chance) -> None:
+    intervals = [issued(score, number) for number, score in enumerate(scores)]
+    finished = rules.finished(UUID, **PARTIES, now=NOW, began=NOW, score=price)
+    told = intervals * 2
+    chance.shuffle(told)
+    assert rules.worth(told) == sum(scores)
+    told.insert(chance.randint(0, len(told)), finished)
+    assert rules.worth(told) == price
+
+
+def test_no_receipts_prove_nothing() -> None:
+    assert rules.worth([]) == 0
+
+
+def test_an_interval_says_which_one_it_is_and_when_it_was() -> None:
+    length = timedelta(minutes=10)
+    receipt = rules.interval(
+        UUID, **PARTIES, now=NOW + length, number=7, began=NOW, length=length, score=Decimal(600)
+    )
+    assert (receipt.interval, receipt.time_started, receipt.time_took_us, receipt.score_str) == (
+        7,
+        NOW,
+        600_000_000,
+        "600.000000",
+    )

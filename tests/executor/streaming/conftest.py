@@ -1,0 +1,165 @@
+"""A proxy in its own process, in front of a service on a unix socket."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from compute_horde.certificates import new_identity
+from tests.executor.service import client
+
+USER, SERVER = new_identity(), new_identity()
+BODY_MAX_BYTES = 1_000_000
+
+
+class Service:
+    """What a job may serve, good and bad."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.healthy = True
+        self.ticking = asyncio.Event()
+        self.gone = asyncio.Event()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/ws":
+            return await self._echo(request)
+        if request.path == "/upload":
+            return await self._count(request)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.asked.append((request.method, request.raw_path, headers, await request.read()))
+        return await getattr(self, f"_{request.path.strip('/')}")(request)
+
+    async def _hello(self, request: web.BaseRequest) -> web.Response:
+        headers = {"X-Own": "a", "Connection": "keep-alive, X-Hop", "X-Hop": "b"}
+        return web.Response(text="hello\n", headers=headers)
+
+    async def _health(self, request: web.BaseRequest) -> web.Response:
+        return web.Response(status=200 if self.healthy else 503)
+
+    async def _teapot(self, request: web.BaseRequest) -> web.Response:
+        return web.Response(status=418, text="short and stout")
+
+    async def _empty(self, request: web.BaseRequest) -> web.Response:
+        return web.Response(status=204)
+
+    async def _moved(self, request: web.BaseRequest) -> web.Response:
+        return web.Response(status=302, headers={"Location": "/hello"})
+
+    async def _large(self, request: web.BaseRequest) -> web.Response:
+        return web.Response(body=b"z" * 9 * 2**20)
+
+    async def _ticks(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One piece, another when it was seen, then for ever."""
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        try:
+            await answer.write(b"one")
+            await self.ticking.wait()
+            while True:
+                await answer.write(b"two")
+                await asyncio.sleep(0.01)
+        finally:
+            self.gone.set()
+
+    async def _cut(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"half")
+        request.transport.abort()
+        return answer
+
+    async def _count(self, request: web.BaseRequest) -> web.Response:
+        count = 0
+        async for piece in request.content.iter_any():
+            count += len(piece)
+        return web.Response(text=str(count))
+
+    async def _echo(self, request: web.BaseRequest) -> web.WebSocketResponse:
+        answer = web.WebSocketResponse(protocols=["talk"])
+        await answer.prepare(request)
+        async for message in answer:
+            if message.type is WSMsgType.TEXT and message.data == "bye":
+                await answer.close(code=4001)
+            elif message.type is WSMsgType.TEXT:
+                await answer.send_str(message.data)
+            else:
+                await answer.send_bytes(message.data)
+        return answer
+
+
+class Proxied:
+    """A running proxy."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def client(self, identity=USER):
+        return client(self.port, SERVER.pem, identity)
+
+    async def says(self) -> str:
+        line = await asyncio.wait_for(self.process.stdout.readline(), 30)
+        return line.decode().strip()
+
+    def tell(self, line: str) -> None:
+        self.process.stdin.write(line.encode() + b"\n")
+
+
+@pytest.fixture
+async def service(tmp_path):
+    """The job's side of the relay."""
+    made = Service()
+    runner = web.ServerRunner(web.Server(made.answer))
+    await runner.setup()
+    folder = tmp_path / "relay"
+    folder.mkdir()
+    await web.UnixSite(runner, str(folder / "socket")).start()
+    (folder / "socket").chmod(0o666)
+    made.folder = folder
+    yield made
+    made.ticking.set()
+    await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def running(folder, client_certificate=USER.pem):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        order = {
+            "listener": listener.fileno(),
+            "parent": os.getpid(),
+            "folder": str(folder),
+            "certificate": SERVER.pem,
+            "private_key": SERVER.key_pem,
+            "client_certificate": client_certificate,
+            "body_max_bytes": BODY_MAX_BYTES,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "executor.streaming.proxy",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+        )
+        made = Proxied(process, listener.getsockname()[1])
+    made.tell(json.dumps(order))
+    try:
+        assert await made.says() == "ready"
+        yield made
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@pytest.fixture
+async def proxy(service):
+    """The proxy in front of the service, with its user's certificate."""
+    async with running(service.folder) as made:
+        yield made
