@@ -25,10 +25,11 @@ def is_wanted(uuid: str) -> bool:
     """After a first Ctrl-C: whether to cancel the job, too. A second one says yes."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    print(f"\ninterrupted; job {uuid} goes on.", file=sys.stderr)
     question = "Cancel the job? [y/N] (Ctrl-C again: yes) "
-    print(question, end="", file=sys.stderr, flush=True)
     try:
+        print(f"\ninterrupted; job {uuid} goes on.", file=sys.stderr)
+        # Whoever sees the question may answer before `print` is done.
+        print(question, end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
     except KeyboardInterrupt:
         return True
