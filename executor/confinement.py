@@ -138,13 +138,12 @@ def _bad_artifacts_dir(path: str, reason: str) -> JobError:
 def _tmpfs(image: Image, binds: Mapping[str, str], config: Config, given: Limits) -> dict[str, str]:
     """Sized memory file systems where programs expect to write.
 
-    Also in place of the image's own volumes, which would be on disk and without a limit. The
-    mode is stated, since the engine drops that of a path the image has.
+    Also in place of the image's own volumes, which would be on disk and without a limit, also
+    beside a writable root. The mode is stated, since the engine drops that of a path the image has.
     """
-    if has_writable_root(image, config):
-        return {}
+    scratch = () if has_writable_root(image, config) else SCRATCH_PATHS
     options = f"rw,nosuid,nodev,exec,mode=1777,size={given.tmp}"
-    paths = [*SCRATCH_PATHS, *(path.rstrip("/") for path in image.volumes)]
+    paths = [*scratch, *(path.rstrip("/") for path in image.volumes)]
     return {path: options for path in paths if path and path not in binds}
 
 

@@ -14,7 +14,7 @@ import aiohttp
 from aiodocker.stream import Stream
 from yarl import URL
 
-from compute_horde.errors import ContainerError
+from compute_horde.errors import ContainerError, JobError
 from executor import complaints
 from executor.complaints import BAD_REQUEST
 from executor.progress import Tell, silent
@@ -283,6 +283,19 @@ class Container:
         except EngineError as exc:
             if exc.status not in {NOT_FOUND, CONFLICT}:
                 raise
+
+
+async def removed(creating: asyncio.Task[Container]) -> None:
+    """Remove what is or was being made, unless the engine said that it made nothing."""
+    try:
+        container = await creating
+    except JobError:
+        return
+    except EngineError as exc:
+        if exc.status:
+            return
+        raise
+    await container.remove()
 
 
 def _image(found: dict[str, Any]) -> Image:

@@ -5,13 +5,16 @@ import os
 import platform
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PROC = Path("/proc")
 KCMP_FILES = 2
 KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
-DELETED = " (deleted)"
+DELETED = " (deleted)\n"
+# Read in one look, of all processes; a job can have so many more that a look would never end.
+MOST_MAPPINGS = 2**20
 BLOCK = 512
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,11 +42,12 @@ def _text(path: Path) -> str:
 
 @dataclass(slots=True)
 class Held:
-    """What processes hold: bytes per deleted file, how many files were looked at, and whether
-    some process kept us out."""
+    """What processes hold: bytes per deleted file, how many files and mappings were looked at,
+    and whether something was kept from us, or left out for being too much."""
 
     files: dict[tuple[int, int], int] = field(default_factory=dict)
     looked: int = 0
+    mappings: int = 0
     hidden: bool = False
 
     @property
@@ -57,7 +61,7 @@ def held(pids: list[int], on: int, *, most: int, proc: Path = PROC) -> Held | No
     for pid in pids:
         try:
             root = os.stat(proc / str(pid) / "root").st_dev
-            for link in _links(proc / str(pid), pid):
+            for link in _links(proc / str(pid), pid, found):
                 found.looked += 1
                 if found.looked > most:
                     return None
@@ -83,15 +87,21 @@ def _count(link: str, devices: set[int], found: Held) -> None:
         found.files[status.st_dev, status.st_ino] = status.st_blocks * BLOCK
 
 
-def _links(process: Path, pid: int) -> Iterator[str]:
+def _links(process: Path, pid: int, found: Held) -> Iterator[str]:
     for folder in _tables(process, pid):
         with os.scandir(folder) as listing:
             yield from (entry.path for entry in listing)
-    for line in _text(process / "maps").splitlines():
-        if line.endswith(DELETED):
-            start, _, end = line.split(" ", 1)[0].partition("-")
-            # The same range, without the zeros that only the listing has.
-            yield f"{process}/map_files/{int(start, 16):x}-{int(end, 16):x}"
+    with suppress(OSError), (process / "maps").open(errors="replace") as maps:
+        # Line by line: with long names, a job can make this text as long as it likes.
+        for line in maps:
+            found.mappings += 1
+            if found.mappings > MOST_MAPPINGS:
+                found.hidden = True
+                return
+            if line.endswith(DELETED):
+                start, _, end = line.split(" ", 1)[0].partition("-")
+                # The same range, without the zeros that only the listing has.
+                yield f"{process}/map_files/{int(start, 16):x}-{int(end, 16):x}"
 
 
 def _tables(process: Path, pid: int) -> Iterator[Path]:

@@ -7,10 +7,10 @@ import signal
 from contextlib import AsyncExitStack
 
 from compute_horde.adapters.websocket import Line, LineLost, line_to
-from compute_horde.errors import ConfigurationError, ContainerError, JobError
+from compute_horde.errors import ConfigurationError, ContainerError
 from compute_horde.protocol.links import MINER_TO_EXECUTOR, ToExecutor
 from executor.config import Config
-from executor.containers import Engine
+from executor.containers import Engine, removed
 from executor.hearing import Hearing
 from executor.session import Place, Session
 from executor.stages import check
@@ -27,6 +27,12 @@ BROKEN = 1
 MISCONFIGURED = 2
 LOST = 3
 STOPPED = 4
+# Something of the job is still there; its directory stays, so that others clean up after us.
+UNCLEAN = 5
+
+
+class LeftBehindError(ContainerError):
+    """The engine did not remove all of a job."""
 
 
 def id_of(token: str) -> str:
@@ -41,10 +47,14 @@ def run(config: Config, token: str) -> int:
         work = WorkDir.make(config.work_dir, executor_id, config.owner)
     except OSError as exc:
         raise ConfigurationError(f"EXECUTOR_WORK_DIR cannot be used: {exc}") from exc
+    code = BROKEN
     try:
-        return asyncio.run(_stoppable(config, token, executor_id, work))
+        code = asyncio.run(_stoppable(config, token, executor_id, work))
     finally:
-        work.remove()
+        # A job that may still run must not see us at work in its folders, and could mislead us.
+        if code != UNCLEAN:
+            work.remove()
+    return code
 
 
 async def _stoppable(config: Config, token: str, executor_id: str, work: WorkDir) -> int:
@@ -71,7 +81,7 @@ async def _stoppable(config: Config, token: str, executor_id: str, work: WorkDir
         return MISCONFIGURED
     except ContainerError as exc:
         log.warning("container engine lost", extra={"problem": str(exc)})
-        return BROKEN
+        return UNCLEAN if isinstance(exc, LeftBehindError) else BROKEN
     return DONE
 
 
@@ -116,21 +126,23 @@ async def _converse(line: Line[ToExecutor], place: Place) -> None:
 
 
 async def _cleaned(place: Place) -> None:
-    """Kill and delete the job's container, if one was ever asked for, and what served it."""
-    try:
-        async with asyncio.timeout(CLEANING_SECONDS):
-            closing = [place.service.close()] if place.service else []
-            await asyncio.gather(_removed(place), *closing)
-    except (ContainerError, TimeoutError) as exc:
-        log.warning("container not removed", extra={"problem": str(exc)})
+    """Kill and delete the job's container, if one was ever asked for, and what served it.
 
-
-async def _removed(place: Place) -> None:
-    if place.creating is None:
+    One that fails does not keep the other from its end; `LeftBehindError` once both are over.
+    """
+    making = [removed(place.creating)] if place.creating else []
+    closing = [place.service.close()] if place.service else []
+    cleaning = [asyncio.create_task(one) for one in (*making, *closing)]
+    if not cleaning:
         return
-    try:
-        container = await place.creating
-    except JobError:
-        # It was never made.
-        return
-    await container.remove()
+    done, late = await asyncio.wait(cleaning, timeout=CLEANING_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    failed = next((error for task in done if (error := task.exception())), None)
+    if late:
+        failed = failed or TimeoutError(f"not done within {CLEANING_SECONDS} s")
+    if isinstance(failed, ContainerError | TimeoutError):
+        raise LeftBehindError(str(failed)) from failed
+    if failed:
+        raise failed

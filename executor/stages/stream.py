@@ -15,7 +15,7 @@ from compute_horde.errors import ContainerError, HordeError, JobError
 from compute_horde.protocol.job import StreamingDetails
 from compute_horde.vocabulary import FailureReason, HordeReason
 from executor.config import Config
-from executor.containers import Container, Engine
+from executor.containers import Container, Engine, removed
 from executor.stages import check
 from executor.streaming import ports, relay
 from executor.streaming.proxy import Order
@@ -106,8 +106,7 @@ class Service:
                 self._process.kill()
             await self._process.wait()
         if self._relaying:
-            with suppress(JobError):
-                await (await self._relaying).remove()
+            await removed(self._relaying)
 
     async def _prepared(self) -> str:
         proxying = asyncio.create_task(self._proxied())

@@ -156,7 +156,12 @@ async def serve(order: Order, listener: socket.socket, context: ssl.SSLContext) 
     limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     quiet = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
     async with aiohttp.ClientSession(
-        connector=connector, timeout=limits, auto_decompress=False, skip_auto_headers=quiet
+        connector=connector,
+        timeout=limits,
+        auto_decompress=False,
+        skip_auto_headers=quiet,
+        # Cookies are the user's to keep; here, one request would be sent with those of another.
+        cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
         forwarder = Forwarder(session, key, order.body_max_bytes)
         server = web.Server(

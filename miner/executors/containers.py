@@ -28,6 +28,8 @@ LEAVE_SECONDS = 10.0
 FREE_SECONDS = 15.0
 AGAIN_SECONDS = 2.0
 KILLED = 128
+# How an executor ends that could not remove all of its job.
+UNCLEAN = 5
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # An executor drives the engine, which is power enough; it has no other.
 HARDENED = {
@@ -202,7 +204,7 @@ class DockerManager(ExecutorManager):
         self.on_exit(token, "its container is gone" if code is None else f"exit code {code}")
         if code != 0:
             await self._clean(token, place)
-        if code is None or code > KILLED:
+        if code is None or code == UNCLEAN or code > KILLED:
             await self._sweep(place)
         self._forget(token)
 

@@ -113,6 +113,11 @@ def test_volumes_of_the_image_are_kept_off_the_disk(work, config):
     assert "/data" in order(work, config, of=image(volumes=("/data/",))).host["Tmpfs"]
 
 
+def test_volumes_of_the_image_are_kept_off_the_disk_beside_a_writable_root(work, config):
+    asks = image(labels={confinement.WRITABLE_ROOT_LABEL: "writable"}, volumes=("/data",))
+    assert list(order(work, config, of=asks).host["Tmpfs"]) == ["/data"]
+
+
 def test_a_writable_root_must_be_asked_for(work, config):
     by_label = order(work, config, of=image(labels={"compute_horde.rootfs": "writable"}))
     by_setting = order(work, config.model_copy(update={"writable_root": True}))

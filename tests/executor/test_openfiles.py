@@ -117,6 +117,13 @@ def test_too_many_open_files_are_not_counted_to_their_end(tmp_path):
     assert held(tmp_path, most=2) is None
 
 
+def test_mappings_without_end_are_not_read_to_their_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(openfiles, "MOST_MAPPINGS", 5)
+    found = held(tmp_path)
+    assert found.hidden
+    assert found.mappings == 6
+
+
 @pytest.fixture
 def proc(tmp_path):
     """A tree like /proc, with processes of the container `c0ffee` and others."""

@@ -1,13 +1,15 @@
 """One process, one job, an exit code that says how it went."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 
 import pytest
 
-from executor import process
+from executor import process, sweep
+from executor.containers import EXECUTOR, Engine
 from executor.process import id_of
 from tests.executor.peer import TOKEN, Miner, offer, payload, serving
 
@@ -118,3 +120,43 @@ async def test_a_wrong_setting_is_named(tmp_path, env, told):
 
 def test_the_shown_id_does_not_give_the_token_away():
     assert id_of("token") == "3c469e9d6c5875d3"
+
+
+@contextlib.asynccontextmanager
+async def engine_that_removes_nothing(path):
+    """The machine's own engine, but for what it says to DELETE."""
+
+    async def pump(reader, writer, refused=None):
+        while data := await reader.read(2**16):
+            if refused and data.startswith(b"DELETE "):
+                refused.write(b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}")
+                continue
+            writer.write(data)
+        writer.close()
+
+    async def meet(reader, writer):
+        ours, theirs = await asyncio.open_unix_connection("/var/run/docker.sock")
+        await asyncio.gather(pump(reader, theirs, writer), pump(ours, writer))
+
+    server = await asyncio.start_unix_server(meet, path)
+    try:
+        yield f"unix://{path}"
+    finally:
+        server.close()
+
+
+async def test_a_job_that_cannot_be_removed_is_left_to_the_sweep(tmp_path, busybox, config):
+    async with (
+        serving(Miner(offer(busybox), after_ready=payload(busybox, "true"))) as miner,
+        engine_that_removes_nothing(tmp_path / "engine.sock") as url,
+    ):
+        env = {"EXECUTOR_MINER_ADDRESS": miner.address, "EXECUTOR_DOCKER_URL": url}
+        running = await started(tmp_path, **env)
+        assert (await ended(running))[0] == process.UNCLEAN
+    # Its directory says that something is left; it is safe to remove once the container is.
+    assert len(left(tmp_path)) == 1
+    here = config.model_copy(update={"work_dir": tmp_path / "work"})
+    assert await sweep.swept(here, [id_of(TOKEN)]) == sweep.DONE
+    assert left(tmp_path) == []
+    async with await Engine.connect(None) as engine:
+        assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}

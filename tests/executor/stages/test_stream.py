@@ -14,7 +14,7 @@ from compute_horde.certificates import new_identity
 from compute_horde.protocol.job import StreamingDetails, StreamingReady, Timing
 from compute_horde.vocabulary import FailureReason, HordeReason, Stage
 from executor import process
-from executor.containers import EXECUTOR
+from executor.containers import EXECUTOR, Order
 from executor.process import id_of
 from localnet import images
 from tests.executor.peer import TIMING, TOKEN, Miner, offer, payload, serving
@@ -219,3 +219,16 @@ async def test_the_job_s_whole_network_is_a_loopback_shared_with_the_relay(strea
     for one in told.values():
         assert one["HostConfig"]["CapDrop"] == ["ALL"]
         assert not one["HostConfig"]["CapAdd"]
+
+
+async def test_a_job_that_the_engine_does_not_make_leaves_no_relay(streaming, engine, busybox):
+    image = await engine.image(busybox)
+    name = f"ch-{id_of(TOKEN)}-job"
+    # Not one of ours; it only has the name that the job's container is to have.
+    in_the_way = await engine.create(Order(name, image.id, ["true"], [], "", {}))
+    try:
+        async with streaming() as miner:
+            pass
+    finally:
+        await in_the_way.remove()
+    assert miner.last.reason == HordeReason.GENERIC_ERROR

@@ -42,6 +42,9 @@ class Service:
     async def _health(self, request: web.BaseRequest) -> web.Response:
         return web.Response(status=200 if self.healthy else 503)
 
+    async def _baker(self, request: web.BaseRequest) -> web.Response:
+        return web.Response(headers={"Set-Cookie": "whose=another's; Path=/"})
+
     async def _teapot(self, request: web.BaseRequest) -> web.Response:
         return web.Response(status=418, text="short and stout")
 

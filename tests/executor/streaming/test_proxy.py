@@ -157,3 +157,10 @@ async def test_a_certificate_it_cannot_use_is_no_way_in(service):
     with pytest.raises(AssertionError):
         async with running(service.folder, "PEM"):
             pass
+
+
+async def test_a_cookie_of_one_answer_is_not_sent_with_another_s_request(service, proxy):
+    async with proxy.client() as one, proxy.client() as other:
+        assert "whose" in (await one.get("/baker")).headers["Set-Cookie"]
+        await other.get("/hello")
+    assert "cookie" not in service.asked[-1][2]
