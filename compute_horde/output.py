@@ -48,7 +48,8 @@ class Kept:
         """Keep a piece; False for one that was said before, or that says nothing."""
         if piece.job_uuid not in self._jobs and len(self._jobs) >= MAX_JOBS:
             self.forget(next(iter(self._jobs)))
-        pieces = self._jobs.setdefault(piece.job_uuid, _Pieces())
+        # Those that print come last, so that the first is the one that has been silent longest.
+        pieces = self._jobs[piece.job_uuid] = self._jobs.pop(piece.job_uuid, _Pieces())
         end = piece.end
         if piece.offset < pieces.end or not piece.text or end > MAX_OFFSET:
             return False

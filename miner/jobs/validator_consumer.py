@@ -181,13 +181,14 @@ class ValidatorConsumer(MessageConsumer):
                     for piece in self._mouth.rest_of(uuid):
                         await self._send(piece)
                 await self._send(text)
+            while True:
+                await self._send(await self._mouth.next())
         except (OperationalError, InterfaceError) as exc:
             # Not told what it missed, it would wait in vain; it will be back.
             log.error("facts out of reach", extra={"validator": self._hotkey, "why": str(exc)})
-            await self.close(1011)
-            return
-        while True:
-            await self._send(await self._mouth.next())
+        except Exception:
+            log.exception("cannot speak to a validator", extra={"validator": self._hotkey})
+        await self.close(1011)
 
     async def _send(self, text: str) -> None:
         try:

@@ -1,11 +1,13 @@
 """What is kept of output, and in which order a listener is told."""
 
+from compute_horde import output
 from compute_horde.output import MAX_OFFSET, PIECE_BYTES, Kept, Turns
 from compute_horde.protocol.extensions import OutputPrinted, ProgressMade
 from compute_horde.vocabulary import Stage, Stream
 
 A = "11111111-1111-1111-1111-111111111111"
 B = "22222222-2222-2222-2222-222222222222"
+C = "33333333-3333-3333-3333-333333333333"
 ROOMY = 10**6
 
 
@@ -147,3 +149,9 @@ def test_the_rest_of_a_job_counts_as_said():
     assert [one.text for one in turns.rest_of(A)] == ["a", "b"]
     turns.say("end", A)
     assert said(turns) == ["end"]
+
+
+def test_when_there_are_too_many_jobs_the_longest_silent_is_forgotten(monkeypatch):
+    monkeypatch.setattr(output, "MAX_JOBS", 2)
+    store = kept(piece(0, "a"), piece(0, "b", B), piece(1, "a"), piece(0, "c", C))
+    assert [there(store, job) for job in (A, B, C)] == [["a", "a"], [], ["c"]]

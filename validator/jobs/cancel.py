@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from compute_horde.adapters.websocket import LineLost
@@ -43,12 +44,13 @@ class Heeding:
             except Cancelled:
                 self.give_up = asyncio.get_running_loop().time() + MINER_SECONDS
                 await self._order()
-        try:
-            async with asyncio.timeout_at(self.give_up):
-                return await self.listen()
-        except TimeoutError:
-            log.info("miner did not end a job", extra={"job": self.job_uuid})
-            raise Cancelled from None
+        # A miner that talks on has its next word ready: a timeout alone would never strike.
+        if asyncio.get_running_loop().time() < self.give_up:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self.give_up):
+                    return await self.listen()
+        log.info("miner did not end a job", extra={"job": self.job_uuid})
+        raise Cancelled
 
     async def _order(self) -> None:
         line = self.line

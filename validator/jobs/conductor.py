@@ -10,12 +10,13 @@ from decimal import Decimal
 
 from compute_horde.adapters.websocket import LineLost
 from compute_horde.cancelling import unless_cancelled
+from compute_horde.django.database import in_database
 from compute_horde.errors import Cancelled, HordeError, RejectionError
 from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobFinished
 from compute_horde.signing import Signer
 from compute_horde.vocabulary import HordeReason, JobState, Party, RejectionReason
-from validator.jobs import rules
+from validator.jobs import queries, rules
 from validator.jobs.conversation import Deal, Issued, as_message, converse, say_if_there
 from validator.jobs.diary import Diary, NotOursError
 from validator.jobs.drive import Step
@@ -82,6 +83,7 @@ class Conductor:
             if job.state not in FINAL:
                 self._end(job, Fact(JobState.HORDE_FAILED, job.failed(exc), Party.VALIDATOR))
         await self._diary.settled(job.uuid)
+        self._diary.over(job.uuid)
 
     async def _until_over(self, job: LiveJob, offer: Offer | None) -> None:
         give_up = asyncio.get_running_loop().time() + self._terms.queue_seconds
@@ -223,9 +225,11 @@ class Conductor:
 
     async def _settle(self, job: LiveJob, line: MinerLine) -> None:
         """Pay, once it is written: a miner that misses this repeats itself and is reminded."""
-        await self._diary.settled(job.uuid)
-        if job.closing:
+        ours = await self._diary.settled(job.uuid)
+        if job.closing and ours:
             await say_if_there(line, as_message(job.closing))
+        elif stored := await in_database(queries.finished_receipt, job.uuid, job.miner):
+            await say_if_there(line, stored)
 
 
 def receipts_of(offer: Offer | None) -> tuple[Issued, ...]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from compute_horde.django.database import in_database
 from compute_horde.errors import BadSignature, RejectionError
+from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.extensions import CancelRequested, check_cancel
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import JobRequested
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 # A user who is quick may want a job ended while it is still being stored.
 LOOKS = 6
 FIRST_LOOK_SECONDS = 0.05
+REMEMBERED = 4096
+# A miner that talks and talks of jobs that are over is not answered each time.
+REMINDERS_AT_ONCE = 64
 
 
 class Desk:
@@ -43,6 +47,9 @@ class Desk:
         self._diary = diary
         self._conductor = Conductor(terms, roster, line, diary)
         self._live: dict[str, LiveJob] = {}
+        # Jobs that ended here lately: a row that was read before that is not taken up again.
+        self._over: dict[str, None] = {}
+        self._reminding: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._signers = terms.signers
 
@@ -123,13 +130,19 @@ class Desk:
 
     def heard_stray(self, line: MinerLine, message: JobMessage) -> None:
         """A miner goes on about a job that is over: it missed our last word."""
-        self.start(self._remind(line, message.job_uuid))
+        about = line.address.hotkey, message.job_uuid
+        if about not in self._reminding and len(self._reminding) < REMINDERS_AT_ONCE:
+            self._reminding.add(about)
+            self.start(self._remind(line, *about))
 
-    async def _remind(self, line: MinerLine, uuid: str) -> None:
-        if uuid not in self._live and _is_uuid(uuid):
-            hotkey = line.address.hotkey
+    async def _remind(self, line: MinerLine, hotkey: str, uuid: str) -> None:
+        try:
+            if uuid in self._live or not _is_uuid(uuid):
+                return
             if receipt := await in_database(queries.finished_receipt, uuid, hotkey):
                 await say_if_there(line, receipt)
+        finally:
+            self._reminding.discard((hotkey, uuid))
 
     async def _check(self, request: JobRequested) -> None:
         signatory = request.signature.signatory if request.signature else ""
@@ -156,12 +169,13 @@ class Desk:
         if row is None:
             await self._refuse(job, rules.replayed())
             return
-        await self._diary.tell_again(job.uuid)
         if not row.is_final:
             self._adopt(row)
+            await self.heed_cancels()
+        await self._diary.tell_again(job.uuid)
 
     def _adopt(self, row: Job) -> None:
-        if str(row.uuid) in self._live:
+        if str(row.uuid) in self._live or str(row.uuid) in self._over:
             return
         job = LiveJob.of(row)
         self._live[job.uuid] = job
@@ -179,6 +193,10 @@ class Desk:
 
     async def _conduct(self, job: LiveJob, offer: Offer | None) -> None:
         await self._conductor.conduct(job, offer)
+        if job.state in FINAL:
+            self._over[job.uuid] = None
+            if len(self._over) > REMEMBERED:
+                del self._over[next(iter(self._over))]
         self._live.pop(job.uuid, None)
 
 

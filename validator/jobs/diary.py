@@ -41,6 +41,8 @@ class Diary:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
+        # Jobs under way whose row was not where we left it.
+        self._elsewhere: set[str] = set()
         self._scribe: Scribe[str, Entry] = Scribe(self._write, linger_seconds=COMPANY_SECONDS)
         self._acknowledged: Scribe[str, str] = Scribe(
             self._remember, linger_seconds=ACKNOWLEDGED_SECONDS
@@ -55,9 +57,14 @@ class Diary:
         if not await in_database(ledger.record, move):
             raise NotOursError(f"job {move.uuid} is no longer {move.before}")
 
-    async def settled(self, uuid: str) -> None:
-        """Return when all that was heard of a job is written."""
+    async def settled(self, uuid: str) -> bool:
+        """Return when all that was heard of a job is written; whether we were its writer."""
         await self._scribe.settled(uuid)
+        return uuid not in self._elsewhere
+
+    def over(self, uuid: str) -> None:
+        """Nothing more will be heard of a job."""
+        self._elsewhere.discard(uuid)
 
     def received(self, uuid: str) -> None:
         """A job was taken."""
@@ -101,10 +108,16 @@ class Diary:
                 log.error("database still lost", extra={"job": uuid})
                 await asyncio.sleep(1)
         if not written:
+            # Perhaps it was written before the connection was lost; perhaps somebody else wrote.
             log.warning("row was elsewhere", extra={"job": uuid, "state": move.after})
-        if entries[0].kind is Job.Kind.ORGANIC:
-            for fact in move.facts:
-                self.tell(uuid, fact)
+            self._elsewhere.add(uuid)
+        if entries[0].kind is not Job.Kind.ORGANIC:
+            return
+        if not written:
+            await self.tell_again(uuid)
+            return
+        for fact in move.facts:
+            self.tell(uuid, fact)
 
     async def _remember(self, key: str, uuids: list[str]) -> None:
         await in_database(ledger.acknowledged, uuids)

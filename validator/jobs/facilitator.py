@@ -67,10 +67,9 @@ class FacilitatorLine:
     async def _converse(self) -> None:
         async with line_to(self._url, FACILITATOR_TO_VALIDATOR, headers=HEADERS) as line:
             await self._log_in(line)
-            self._wait = FIRST_WAIT_SECONDS
             log.info("facilitator line open", extra={"unacknowledged": len(self._outbox)})
             self._outbox.reopen(output=Extension.OUTPUT in self.extensions)
-            async with _beside(self._heartbeat(line)), _beside(self._speak(line)):
+            async with _beside(line, self._heartbeat(line)), _beside(line, self._speak(line)):
                 async for message in line.listen():
                     self._hear(message)
 
@@ -89,6 +88,7 @@ class FacilitatorLine:
         if not isinstance(message, Response):
             self._heard(message)
             return
+        self._wait = FIRST_WAIT_SECONDS
         report = self._outbox.answered()
         if message.status == "error":
             log.warning(
@@ -114,12 +114,25 @@ class FacilitatorLine:
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+async def _beside(
+    line: Line[FromFacilitator], work: Coroutine[None, None, None]
+) -> AsyncIterator[None]:
     """Do `work` while the block runs; that the line is lost is the block's news to tell."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(_or_close(line, work))
     try:
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, LineLost):
+        with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def _or_close(line: Line[FromFacilitator], work: Coroutine[None, None, None]) -> None:
+    """A line on which we cannot speak is no line: lose it, and come again."""
+    try:
+        await work
+    except LineLost:
+        return
+    except Exception:
+        log.exception("cannot speak to the facilitator")
+        await line.close()

@@ -116,6 +116,8 @@ class Meter:
             if at_work and self._unsure:
                 async with self._busy:
                     await self._repeat()
+                # It may have gone again while we spoke.
+                continue
             left = (began + self._length - self._now()).total_seconds() if began else LOOK_SECONDS
             if began and left <= 0 and at_work:
                 return began

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from compute_horde.adapters.websocket import Line, LineLost, line_to
 from compute_horde.errors import HordeError
+from compute_horde.faults import Cause
 from compute_horde.protocol import extensions
 from compute_horde.protocol.capacity import Manifest
 from compute_horde.protocol.extensions import OutputPrinted, ProgressMade
@@ -25,6 +26,10 @@ FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 30.0
 LOGIN_SECONDS = 15.0
 SAY_SECONDS = 10.0
+# What an honest miner says of one job, all of it repeated a few times.
+MOST_UNHEARD = 64
+
+Inbox = asyncio.Queue[JobMessage | HordeError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class MinerLine:
         self._validator = validator
         self._absence_seconds = absence_seconds
         self._ears = ears
-        self._inboxes: dict[str, asyncio.Queue[JobMessage | HordeError]] = {}
+        self._inboxes: dict[str, Inbox] = {}
         self._line: Line[FromMiner] | None = None
         self._present = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -104,7 +109,7 @@ class MinerLine:
     @contextmanager
     def inbox(self, job_uuid: str) -> Iterator[Callable[[], Awaitable[JobMessage]]]:
         """What the miner says of one job, from now on; raises when the miner is given up."""
-        queue: asyncio.Queue[JobMessage | HordeError] = asyncio.Queue()
+        queue: Inbox = asyncio.Queue()
         self._inboxes[job_uuid] = queue
         if not self.connected:
             self._watch_absence()
@@ -177,8 +182,8 @@ class MinerLine:
                 )
             case OutputPrinted() | ProgressMade():
                 self._ears.output(self.address.hotkey, message)
-            case JobMessage() if message.job_uuid in self._inboxes:
-                self._inboxes[message.job_uuid].put_nowait(message)
+            case JobMessage() if inbox := self._inboxes.get(message.job_uuid):
+                _put(inbox, message)
             case JobMessage():
                 self._ears.stray(self, message)
 
@@ -210,10 +215,20 @@ class MinerLine:
     def _give_up(self) -> None:
         self._giving_up = None
         gone = round(time.monotonic() - self._absent_since)
-        for queue in self._inboxes.values():
-            queue.put_nowait(
+        for inbox in self._inboxes.values():
+            inbox.put_nowait(
                 HordeError(
                     HordeReason.MINER_CONNECTION_FAILED,
                     f"The miner {self.address.hotkey} was lost and did not come back in {gone} s",
                 )
             )
+
+
+def _put(inbox: Inbox, message: JobMessage) -> None:
+    """A miner that says more than can be heard fills no memory: its job ends there."""
+    if inbox.qsize() < MOST_UNHEARD:
+        inbox.put_nowait(message)
+    elif inbox.qsize() == MOST_UNHEARD:
+        text = f"The miner said more than {MOST_UNHEARD} things of the job at once"
+        wrong = HordeError(HordeReason.GENERIC_ERROR, text, context=Cause.BROKEN_ORDER.context)
+        inbox.put_nowait(wrong)

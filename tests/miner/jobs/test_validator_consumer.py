@@ -17,6 +17,7 @@ from compute_horde.protocol.job import (
 )
 from compute_horde.vocabulary import Extension, JobState
 from miner.jobs.models import JobEvent
+from miner.jobs.output import Mouth
 from miner.receipts.models import Receipt
 from miner.validators.models import Validator
 from tests.miner.conftest import MINER, STRANGER, VALIDATOR, record
@@ -187,3 +188,14 @@ async def test_nonsense_is_answered_and_the_line_stays_open(scene):
         await validator.say(GenericError(details="I do not like you"))
         await validator.say(MainHotkey())
         assert isinstance(await validator.hear(), MainHotkey)
+
+
+async def test_a_validator_to_which_nothing_can_be_said_is_sent_away(scene, monkeypatch):
+    async def broken(self):
+        raise ValueError("no words for it")
+
+    monkeypatch.setattr(Mouth, "next", broken)
+    async with scene() as it:
+        await it.executor()
+        validator = await it.validator()
+        assert await validator.closed() == 1011

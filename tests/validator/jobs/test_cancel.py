@@ -1,6 +1,7 @@
 """A user's job ends when he says so: with its miner's help or without, and paid for its time."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from uuid import uuid4
@@ -8,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from compute_horde.django.database import in_database
+from compute_horde.errors import Cancelled
 from compute_horde.protocol import extensions
 from compute_horde.protocol.extensions import CancelOrdered, CancelRequested, JobCancelled
 from compute_horde.protocol.job import (
@@ -307,3 +309,34 @@ async def test_an_operator_ends_a_job() -> None:
         assert Decimal(receipt.payload.score_str) == 0
     assert (await row_of(order.uuid)).state == JobState.CANCELLED
     assert not await in_database(actions.cancel, order.uuid)
+
+
+async def test_a_miner_that_talks_on_does_not_put_off_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancel, "MINER_SECONDS", 0.1)
+    uuid = str(uuid4())
+
+    class Line:
+        extensions = frozenset(Extension)
+
+        async def wait(self, seconds: float) -> bool:
+            return True
+
+        async def say(self, message: Message) -> None:
+            assert isinstance(message, CancelOrdered)
+
+    async def listen() -> Message:
+        return JobAccepted(job_uuid=uuid)
+
+    asked = asyncio.Event()
+    asked.set()
+    heeding = cancel.Heeding(uuid, Line(), VALIDATOR, asked, listen)
+    until = time.monotonic() + 5
+
+    async def hear_all() -> None:
+        while time.monotonic() < until:
+            await heeding()
+
+    with pytest.raises(Cancelled):
+        await hear_all()

@@ -22,10 +22,11 @@ from compute_horde.vocabulary import (
     Party,
     RejectionReason,
 )
-from tests.validator.conftest import Scene
+from tests.validator.conftest import Scene, listening, remember
 from tests.validator.peers import (
     STRANGER,
     VALIDATOR,
+    FacilitatorPeer,
     MinerPeer,
     obliging,
     request,
@@ -280,3 +281,56 @@ async def test_without_a_trusted_miner_such_a_job_is_rejected(scene: Scene) -> N
         await facilitator.say(job)
         end = await facilitator.hears_end(job.uuid)
         assert "no trusted miner" in end.metadata.job_rejection_details.message
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_row_read_before_its_job_ended_is_not_taken_up_again() -> None:
+    miner, job, facilitator = MinerPeer(), request(), FacilitatorPeer()
+    stale: list[Job] = []
+
+    def script(miner: MinerPeer, message: Message) -> list[Message]:
+        return [] if isinstance(message, JobPayload) else obliging(miner, message)
+
+    miner.script = script
+    async with serving(facilitator, miner):
+        await in_database(remember, miner)
+        async with listening(facilitator) as listener:
+            await facilitator.until(lambda: facilitator.logins)
+            await facilitator.say(job)
+            await miner.hears(JobPayload)
+            stale += [await row_of(job.uuid)]
+            await miner.say(VolumesReady(job_uuid=job.uuid), *rest(job.uuid))
+            await miner.hears(FinishedReceiptIssued)
+            await facilitator.hears_end(job.uuid)
+            async with asyncio.timeout(5):
+                while listener._desk.miner_of(job.uuid):
+                    await asyncio.sleep(0.01)
+            assert not stale[0].is_final
+            listener._desk.adopt(stale)
+            assert listener._desk.miner_of(job.uuid) is None
+
+
+async def test_the_end_of_a_job_that_somebody_else_ended_is_told_as_it_was_written(
+    scene: Scene,
+) -> None:
+    miner, job = MinerPeer(offered_then(JobAccepted)), request()
+    async with scene(miner) as facilitator:
+        await facilitator.say(job)
+        await facilitator.until(lambda: "accepted" in facilitator.states(job.uuid))
+        row = Job.objects.filter(pk=job.uuid)
+        await in_database(row.update, state=JobState.HORDE_FAILED)
+        lost = HordeFailed(
+            job_uuid=job.uuid,
+            reported_by=Party.MINER,
+            reason=HordeReason.GENERIC_ERROR,
+            message="lost",
+        )
+        await miner.say(lost)
+        await facilitator.until(lambda: facilitator.states(job.uuid).count("accepted") > 1)
+        assert "horde_failed" not in facilitator.states(job.uuid)
+        good = request()
+        miner.script = obliging
+        await facilitator.say(good)
+        await miner.hears(FinishedReceiptIssued)
+        told = [one.payload.job_uuid for one in miner.all(FinishedReceiptIssued)]
+    assert told == [good.uuid]

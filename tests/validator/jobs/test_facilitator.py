@@ -106,3 +106,23 @@ async def test_a_malformed_frame_is_skipped(scene: Scene) -> None:
         job = request()
         await facilitator.say(job)
         assert (await facilitator.hears_end(job.uuid)).status is JobState.COMPLETED
+
+
+async def test_a_line_on_which_we_cannot_speak_is_opened_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    understandable, broken = facilitator_module.reports.understandable, [1]
+
+    def once_broken(report, understood):
+        if broken:
+            broken.pop()
+            raise RuntimeError("no words for it")
+        return understandable(report, understood)
+
+    async with scene(MinerPeer()) as facilitator:
+        monkeypatch.setattr(facilitator_module.reports, "understandable", once_broken)
+        job = request()
+        await facilitator.say(job)
+        assert (await facilitator.hears_end(job.uuid)).status is JobState.COMPLETED
+        assert facilitator.states(job.uuid) == ALL_STATES
+        assert facilitator.logins == 2

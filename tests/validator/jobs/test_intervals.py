@@ -33,6 +33,12 @@ from tests.validator.peers import (
     serving,
 )
 from tests.validator.scripts import rest, row_of
+from validator.config import config
+from validator.jobs import rules
+from validator.jobs.conductor import now
+from validator.jobs.conversation import Deal, Issued
+from validator.jobs.drive import Step
+from validator.jobs.intervals import Meter, Worked
 from validator.receipts.models import IssuedReceipt
 
 LENGTH = 0.3
@@ -267,3 +273,38 @@ async def test_a_job_shorter_than_an_interval_has_none(scene: Scene, miner: Mine
         await facilitator.say(job)
         await miner.hears(FinishedReceiptIssued)
     assert await stored(job.uuid) == []
+
+
+async def test_a_miner_that_goes_while_it_is_reminded_is_not_paid_for_its_absence() -> None:
+    start, told = now(), []
+
+    class Line:
+        connected, extensions, arrivals = True, frozenset(Extension), 1
+
+        async def say(self, message: Message) -> None:
+            told.append(message)
+            self.connected = False
+
+    deal = Deal(
+        request(), "miner", VALIDATOR, rules.budget(request(), config.patience), is_organic=True
+    )
+    length = timedelta(seconds=0.01)
+    first = deal.interval(0, began=start - length, length=length, score=Decimal(1), now=start)
+    worked = Worked(start - length)
+    worked.add(first)
+
+    async def record(issued: Issued) -> None:
+        raise AssertionError("nothing was earned")
+
+    line = Line()
+    meter = Meter(worked, deal, line, limit=PRICE, length=length, now=now, record=record)
+    ready = VolumesReady(job_uuid=deal.job.uuid)
+    state = JobState.VOLUMES_READY
+    async with meter.running():
+        meter.heed(Step(ready, Party.MINER, state, state, start))
+        async with asyncio.timeout(5):
+            while line.connected:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+    assert [one.payload.interval for one in told] == [0]
+    assert worked.count == 1

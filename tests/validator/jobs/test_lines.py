@@ -245,3 +245,18 @@ async def test_a_line_with_a_job_stays_where_it_is_and_moves_when_it_breaks() ->
 
 def test_an_ipv6_address_is_bracketed() -> None:
     assert Address("m", "::1", 8000).url("v") == ("ws://[::1]:8000/v0.1/validator_interface/v")
+
+
+async def test_a_miner_that_talks_without_end_fills_no_memory() -> None:
+    miner = MinerPeer()
+    async with serving(miner), line_to(miner) as line:
+        await line.wait(5)
+        with line.inbox(JOB) as listen, line.inbox(OTHER) as other:
+            await miner.say(*[result(JOB)] * (2 * lines.MOST_UNHEARD), result(OTHER))
+            assert (await other()).job_uuid == OTHER
+            for _ in range(lines.MOST_UNHEARD):
+                await listen()
+            with pytest.raises(HordeError, match="at once"):
+                await listen()
+            await miner.say(result(JOB))
+            assert (await listen()) == result(JOB)
