@@ -35,6 +35,11 @@ def is_wanted(uuid: str) -> bool:
         return True
 
 
+def left(uuid: str) -> str:
+    """What is said to who does not wait for the end."""
+    return f"interrupted; job {uuid} may end yet: see it with: compute-horde job {uuid}"
+
+
 def told(job: ComputeHordeJob) -> str:
     """What became of a job that was to be cancelled."""
     if job.status.is_in_progress():

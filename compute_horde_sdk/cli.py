@@ -1,19 +1,18 @@
 """The command `compute-horde`: run jobs and look at them from a shell."""
 
 import json
-import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, NoReturn
 
 import typer
 
-from compute_horde_sdk import cancel, console, exits, folders, printing
+from compute_horde_sdk import cancel, console, exits, folders, printing, streams
 from compute_horde_sdk.client import ComputeHordeClient
-from compute_horde_sdk.errors import ComputeHordeError, ComputeHordeJobTimeoutError
+from compute_horde_sdk.endings import explained, stop
+from compute_horde_sdk.errors import ComputeHordeError
 from compute_horde_sdk.exits import EXIT_CODES, Exit
 from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.run import (
@@ -24,14 +23,13 @@ from compute_horde_sdk.run import (
 from compute_horde_sdk.spec import DOWNLOAD_SECONDS, EXECUTION_SECONDS, UPLOAD_SECONDS
 from compute_horde_sdk.whom import EnvFile, Hotkey, Url, Validator, Whom
 
-T = TypeVar("T")
-
-
 SETTINGS = """
 Whom to ask, and as whom, comes from the options, else from --env-file, else from the environment:
 FACILITATOR_URL, USER_HOTKEY_FILE (an unencrypted hotkey file), VALIDATOR_HOTKEY and EXECUTOR_CLASS.
 The local network writes such a file: --env-file .localnet/env
 """
+
+HANDED_IN = "interrupted; a job that was handed in goes on. See it later with: compute-horde jobs"
 
 app = typer.Typer(
     help="Run container jobs on ComputeHorde, and look at them." + "\n\n" + SETTINGS,
@@ -147,7 +145,7 @@ def run_command(
         output = printing.Output(progress.aside)
         news = partial(request, status_callback=progress, progress_callback=progress.made)
         watched = news if as_json else partial(news, output_callback=output)
-        result = _explained(watched, progress, whom)
+        result = explained(watched, progress, whom, interrupted=HANDED_IN)
     _finish(result.job, wanted, where, as_json=as_json, output=output)
 
 
@@ -174,7 +172,7 @@ def logs_command(
     async def read(client: ComputeHordeClient) -> None:
         await printing.copy(client.job(uuid), follow=follow, start=start, target=output)
 
-    _explained(lambda: whom.asked(read))
+    explained(lambda: whom.asked(read), interrupted=printing.left(uuid))
 
 
 @app.command(help="List your jobs, newest first.\n\n" + SETTINGS)
@@ -193,11 +191,12 @@ def jobs(
     async def ask(client: ComputeHordeClient) -> list[ComputeHordeJob]:
         return await client.get_jobs(page, limit)
 
-    found = _explained(lambda: whom.asked(ask))
-    if as_json:
-        print(json.dumps([console.as_json(job) for job in found]))
-    else:
-        console.table(found)
+    found = explained(lambda: whom.asked(ask))
+    with streams.writing("the list of jobs"):
+        if as_json:
+            print(json.dumps([console.as_json(job) for job in found]))
+        else:
+            console.table(found)
 
 
 @app.command(
@@ -230,13 +229,14 @@ def job_command(
                 await job.wait(timeout, progress)
             return job
 
-        job = _explained(lambda: whom.asked(ask), progress, whom)
+        job = explained(lambda: whom.asked(ask), progress, whom)
     if wait:
         _finish(job, wanted, artifacts_dir, as_json=as_json)
-    if as_json:
-        print(json.dumps(console.as_json(job)))
-    else:
-        console.details(job)
+    with streams.writing("the job"):
+        if as_json:
+            print(json.dumps(console.as_json(job)))
+        else:
+            console.details(job)
     _bring(job, wanted, artifacts_dir)
 
 
@@ -254,8 +254,9 @@ def cancel_command(
     validator_hotkey: Validator = None,
 ) -> None:
     whom = Whom(env_file, facilitator_url, hotkey_file, validator_hotkey)
-    job = _explained(lambda: whom.asked(lambda client: cancel.cancelled(client, uuid)))
-    _stop(Exit.CANCELLED if job.status.is_in_progress() else 0, cancel.told(job))
+    work = partial(whom.asked, lambda client: cancel.cancelled(client, uuid))
+    job = explained(work, interrupted=cancel.left(uuid))
+    stop(Exit.CANCELLED if job.status.is_in_progress() else 0, cancel.told(job))
 
 
 def _pairs(words: Words, mark: str, *, first: bool = False) -> dict[str, str]:
@@ -271,41 +272,6 @@ def _pairs(words: Words, mark: str, *, first: bool = False) -> dict[str, str]:
     return pairs
 
 
-def _explained(
-    work: Callable[[], T], progress: console.Progress | None = None, whom: Whom | None = None
-) -> T:
-    """What `work` gives; its errors in a line on stderr and as exit code."""
-    try:
-        return work()
-    except KeyboardInterrupt:
-        uuid = progress.uuid if progress else None
-        if progress and whom and uuid:
-            _cancel_if_wanted(progress, whom, uuid)
-        look = f"compute-horde job {uuid} --wait" if uuid else "compute-horde jobs"
-        known = f"job {uuid} goes on" if uuid else "a job that was handed in goes on"
-        end = f"; cancel it with: compute-horde cancel {uuid}" if uuid else ""
-        _stop(Exit.INTERRUPTED, f"\ninterrupted; {known}. See it later with: {look}{end}")
-    except ComputeHordeJobTimeoutError as exc:
-        _stop(Exit.TIMED_OUT, str(exc))
-    except (ComputeHordeError, ValueError, OSError) as exc:
-        _stop(Exit.NOT_RUN, str(exc))
-
-
-def _cancel_if_wanted(progress: console.Progress, whom: Whom, uuid: str) -> None:
-    """Ask whoever sits at the terminal; ends here when the job is to end, too."""
-    progress.stop()
-    if not cancel.is_wanted(uuid):
-        return
-    print(f"\ncancelling job {uuid}", file=sys.stderr, flush=True)
-    job = _explained(lambda: whom.asked(lambda client: cancel.cancelled(client, uuid)))
-    _stop(Exit.CANCELLED if job.status.is_in_progress() else exits.code(job), cancel.told(job))
-
-
-def _stop(code: int, message: str) -> NoReturn:
-    print(console.printable(message), file=sys.stderr, flush=True)
-    raise typer.Exit(code)
-
-
 def _finish(
     job: ComputeHordeJob,
     wanted: dict[str, str],
@@ -317,11 +283,12 @@ def _finish(
     """Pass on an ended job's output, artifacts and exit code."""
     code = exits.code(job)
     if as_json:
-        print(json.dumps(console.as_json(job) | {"exit_code": code}), flush=True)
+        with streams.writing("the job"):
+            print(json.dumps(console.as_json(job) | {"exit_code": code}), flush=True)
     elif job.result is not None:
         (output or printing.Output()).finish(job.result)
     if not job.status.is_successful():
-        _stop(code, console.error_line(job))
+        stop(code, console.error_line(job))
     _bring(job, wanted, artifacts_dir)
     raise typer.Exit(code)
 
@@ -333,11 +300,11 @@ def _bring(job: ComputeHordeJob, wanted: dict[str, str], artifacts_dir: str | No
     try:
         saved = folders.save(artifacts, wanted, artifacts_dir or ARTIFACTS_DIR)
     except (ComputeHordeError, OSError) as exc:
-        _stop(Exit.OUTPUT_MISSING, str(exc))
+        stop(Exit.OUTPUT_MISSING, str(exc))
     for path in saved:
-        print(f"saved {path}", file=sys.stderr)
+        streams.say(f"saved {path}")
 
 
 def main() -> None:
     """Entry point of the command."""
-    app()
+    streams.served(app)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from compute_horde.faults import of_failure, of_horde, of_rejection
 from compute_horde.vocabulary import FailureReason, HordeReason, Party, RejectionReason, Stage
+from compute_horde_sdk import streams
 from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.phases import Phase
 from compute_horde_sdk.statuses import (
@@ -130,7 +131,7 @@ class Progress:
         if self._spinner is not None:
             self._spinner.console.print(text, highlight=False, markup=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            streams.say(text)
 
 
 def as_json(job: ComputeHordeJob) -> dict[str, Any]:

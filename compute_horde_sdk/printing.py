@@ -10,6 +10,7 @@ from typing import IO, TextIO
 from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.logs import LogPiece
 from compute_horde_sdk.results import ComputeHordeJobResult
+from compute_horde_sdk.streams import writing
 
 # A result shows both halves of an output that is longer than this (protocol 8.7).
 SHOWN_CHARS = 1_000_000
@@ -71,22 +72,29 @@ class Output:
 
     def _print(self, stream: str, text: str) -> None:
         file = sys.stderr if stream == "stderr" else sys.stdout
-        with self._around(file, text):
+        with self._around(file, text), writing("the job's output"):
             file.write(text)
             file.flush()
+
+
+def left(uuid: str) -> str:
+    """What is said to who reads no further."""
+    return f"interrupted; the log of job {uuid} can be read with: compute-horde logs -f {uuid}"
 
 
 async def copy(job: ComputeHordeJob, *, follow: bool, start: int, target: Path | None) -> None:
     """The job's log on stdout, or in a file that may have its beginning already."""
     if target is None:
         async for piece in job.logs(follow, start):
-            sys.stdout.buffer.write(piece.text.encode())
-            sys.stdout.buffer.flush()
+            with writing("the log"):
+                sys.stdout.buffer.write(piece.text.encode())
+                sys.stdout.buffer.flush()
         return
     with target.open("ab+") as file:
         async for piece in job.logs(follow, _resumed(file)):
-            file.write(piece.text.encode())
-            file.flush()
+            with writing(f"the log in {target}"):
+                file.write(piece.text.encode())
+                file.flush()
 
 
 def _resumed(file: IO[bytes]) -> int:
