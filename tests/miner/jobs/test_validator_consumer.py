@@ -20,7 +20,7 @@ from miner.jobs.models import JobEvent
 from miner.jobs.output import Mouth
 from miner.receipts.models import Receipt
 from miner.validators.models import Validator
-from tests.miner.conftest import MINER, STRANGER, VALIDATOR, record
+from tests.miner.conftest import MINER, STRANGER, VALIDATOR, accepted, record
 from tests.miner.peers import CLASS, ValidatorPeer
 
 HOTKEY = VALIDATOR.ss58_address
@@ -194,8 +194,11 @@ async def test_a_validator_to_which_nothing_can_be_said_is_sent_away(scene, monk
     async def broken(self):
         raise ValueError("no words for it")
 
-    monkeypatch.setattr(Mouth, "next", broken)
     async with scene() as it:
-        await it.executor()
-        validator = await it.validator()
-        assert await validator.closed() == 1011
+        executor, validator, uuid = await accepted(it)
+        monkeypatch.setattr(Mouth, "next", broken)
+        await executor.say(VolumesReady(job_uuid=uuid))
+        await executor.say(ExecutionDone(job_uuid=uuid))
+        while (event := await validator._event())["type"] == "websocket.send":
+            assert "message_type" in event["text"]
+        assert event["code"] == 1011
