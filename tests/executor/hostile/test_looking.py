@@ -60,7 +60,8 @@ TOLD = {
     f"ls /dev | grep -vxE '{DEVICES}'": "",
     "ls /sys/firmware": "",
     "cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | head -c 9 | wc -c": "0",
-    "cat /proc/[0-9]*/comm | grep -vxE 'cat|grep|sh'": "",
+    # Each of them is called `exe` for a moment: busybox starts itself again.
+    "cat /proc/[0-9]*/comm | grep -vxE 'cat|exe|grep|sh'": "",
     "grep -c . /proc/self/status >/dev/null; grep ^Seccomp: /proc/self/status": "Seccomp: 2",
     "grep ^NoNewPrivs /proc/self/status": "NoNewPrivs: 1",
     "grep -E '^Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status | sort -uk2 | cut -f2": "0" * 16,
