@@ -1,10 +1,13 @@
 """What changes the database. Every function is one transaction and harmless to repeat."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -153,17 +156,24 @@ def validator_of(uuid: str, hotkey: str) -> str | None:
 
 
 def own_jobs(
-    hotkey: str, uuids: Sequence[str], tag: str | None, client: Client, *, first: int, size: int
-) -> tuple[int, list[dict[str, Any]]]:
-    """How many jobs of this user match, and a page of them, newest first."""
+    hotkey: str, uuids: Sequence[str], tag: str | None, *, first: int, size: int
+) -> tuple[int, list[str]]:
+    """How many jobs of this user match, and the names of a page of them, newest first."""
     jobs = Job.objects.filter(hotkey=hotkey).order_by("-created_at", "uuid")
     if uuids:
         jobs = jobs.filter(uuid__in=uuids)
     if tag is not None:
         jobs = jobs.filter(tag=tag)
     count = jobs.count()
-    page = jobs.prefetch_related("events")[first : first + size] if first < count else []
-    return count, [look(job, client) for job in page]
+    page = jobs.values_list("uuid", flat=True)[first : first + size] if first < count else []
+    return count, [str(uuid) for uuid in page]
+
+
+def looks(uuids: Sequence[str], client: Client) -> list[str]:
+    """These jobs in this order, each as JSON text."""
+    jobs = Job.objects.prefetch_related("events").in_bulk([UUID(one) for one in uuids])
+    found = (jobs.get(UUID(one)) for one in uuids)
+    return [json.dumps(look(job, client), cls=DjangoJSONEncoder) for job in found if job]
 
 
 def may_connect(hotkey: str) -> bool:

@@ -1,6 +1,7 @@
 """The HTTP API of users (protocol §3): translates requests, decides nothing."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from compute_horde import frames
 from compute_horde.protocol import extensions
 from compute_horde.vocabulary import Extension
 from facilitator import actions, events, login, orders, tails
-from facilitator.clients import client_of
+from facilitator.clients import Client, client_of
 from facilitator.login import Bearer
 from facilitator.patience import promptly
 from facilitator.refusal import Refusal
@@ -22,6 +23,7 @@ from facilitator.rules import CheatBody, JobBody, Text
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 256
+JOBS_AT_ONCE = 4
 MAX_PAGE = 10**6
 MAX_EVENT_DIGITS = 19
 MAX_EVENT = 2**62
@@ -139,25 +141,29 @@ async def list_jobs(request: HttpRequest, wanted: Query[Filters]) -> HttpRespons
     if not 1 <= page < MAX_PAGE:
         raise _no_page()
     uuids = [str(one) for one in wanted.uuid]
-    count, jobs = await promptly(
-        actions.own_jobs,
-        request.auth,
-        uuids,
-        wanted.tag,
-        client_of(request.headers),
-        first=(page - 1) * size,
-        size=size,
+    count, found = await promptly(
+        actions.own_jobs, request.auth, uuids, wanted.tag, first=(page - 1) * size, size=size
     )
-    if page > 1 and not jobs:
+    if page > 1 and not found:
         raise _no_page()
-    return JsonResponse(
-        {
-            "count": count,
-            "next": _page_url(request, page + 1) if page * size < count else None,
-            "previous": _page_url(request, page - 1) if page > 1 else None,
-            "results": jobs,
-        }
-    )
+    head = {
+        "count": count,
+        "next": _page_url(request, page + 1) if page * size < count else None,
+        "previous": _page_url(request, page - 1) if page > 1 else None,
+    }
+    stream = _page(head, found, client_of(request.headers))
+    return StreamingHttpResponse(stream, content_type="application/json")
+
+
+async def _page(head: dict[str, Any], found: list[str], client: Client) -> AsyncIterator[str]:
+    """A few jobs at a time: each may hold megabytes of results."""
+    yield f'{json.dumps(head)[:-1]}, "results": ['
+    comma = ""
+    for first in range(0, len(found), JOBS_AT_ONCE):
+        for text in await promptly(actions.looks, found[first : first + JOBS_AT_ONCE], client):
+            yield comma + text
+            comma = ", "
+    yield "]}"
 
 
 @router.post("/cheated-job/", summary="Report a wrong answer", description=SIGNED)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
@@ -62,7 +63,11 @@ class User:
         )
 
     async def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
-        return await self.client.get(path, headers=self.auth | (headers or {}))
+        answer = await self.client.get(path, headers=self.auth | (headers or {}))
+        if answer.streaming and answer.headers["Content-Type"] == "application/json":
+            text = b"".join([part async for part in answer.streaming_content])
+            answer.json = partial(json.loads, text)
+        return answer
 
     async def create(self, headers: dict[str, str] | None = None, **changes: Any) -> Any:
         body = job_body() | changes

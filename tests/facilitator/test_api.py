@@ -75,6 +75,21 @@ async def test_page_sizes_are_bounded(asked, size, user, line, monkeypatch):
     assert len(page["results"]) == size
 
 
+async def test_of_a_page_only_a_few_jobs_are_in_memory_at_once(user, line, monkeypatch):
+    looks, sizes = api.actions.looks, []
+
+    def counted(uuids, client):
+        sizes.append(len(uuids))
+        return looks(uuids, client)
+
+    monkeypatch.setattr(api.actions, "looks", counted)
+    monkeypatch.setattr(api, "JOBS_AT_ONCE", 2)
+    uuids = [(await user.create()).json()["uuid"] for _ in range(5)]
+    page = (await user.get("/api/v1/jobs/")).json()
+    assert [job["uuid"] for job in page["results"]] == uuids[::-1]
+    assert sizes == [2, 2, 1]
+
+
 async def test_jobs_are_filtered_by_uuid_and_tag(user, line):
     a, b, c = [(await user.create(tag=tag)).json()["uuid"] for tag in ("x", "x", "y")]
 
