@@ -101,14 +101,15 @@ async def job_logs(
     start: str = Query("0", alias="from"),
     follow: bool = True,  # noqa: FBT001, FBT002 (a query parameter)
 ) -> StreamingHttpResponse:
-    position = _number(last_event_id or start)
+    position = _number(last_event_id or start, MAX_EVENT)
     return _streamed(await tails.read(_uuid(job_uuid), request.auth, position, follow=follow))
 
 
-def _number(text: str) -> int:
-    """Where a client wants to go on; the beginning unless that is a number of ours."""
-    is_ours = text.isdecimal() and len(text) <= MAX_EVENT_DIGITS
-    return min(int(text), MAX_EVENT) if is_ours else 0
+def _number(text: str, beyond: int = 0) -> int:
+    """Where a client wants to go on: the beginning unless that is a number, maybe beyond ours."""
+    if not text.isdecimal():
+        return 0
+    return min(int(text), MAX_EVENT) if len(text) <= MAX_EVENT_DIGITS else beyond
 
 
 def _streamed(stream: Any) -> StreamingHttpResponse:

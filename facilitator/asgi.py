@@ -11,7 +11,7 @@ _django = get_asgi_application()
 
 # These need Django's apps to be loaded.
 from compute_horde.django.database import close_threads  # noqa: E402
-from facilitator import logs, reports  # noqa: E402
+from facilitator import login, logs, reports  # noqa: E402
 from facilitator.config import config  # noqa: E402
 from facilitator.consumer import ValidatorConsumer  # noqa: E402
 from facilitator.lean import LeanHandler  # noqa: E402
@@ -22,7 +22,7 @@ VALIDATORS = "/ws/v0/"
 ADMIN = ("/admin/", "/static/")
 
 _admin = BodyLimit(ASGIStaticFilesHandler(_django), config.max_body_bytes)
-_users = BodyLimit(LeanHandler(), config.max_body_bytes)
+_users = BodyLimit(LeanHandler(), config.max_body_bytes, login.is_known)
 _validators = ValidatorConsumer.as_asgi()
 
 

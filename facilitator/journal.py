@@ -61,7 +61,8 @@ def page(uuid: str, hotkey: str, position: int) -> Page | None:
     rows = JobPiece.objects.filter(job_id=uuid).order_by("position")
     found = list(rows.filter(position__gte=position)[:ROWS_AT_ONCE])
     if position and (not found or found[0].position > position):
-        within = rows.filter(position__lt=position, end__gt=position).last()
-        found = [within, *found] if within else found
+        # Only the last row that begins before it may hold it: all others need not be looked at.
+        within = rows.filter(position__lt=position).last()
+        found = [within, *found] if within and within.end > position else found
     last = None if found else rows.values_list("end", flat=True).last()
     return Page(JobState(state), found, last or 0)

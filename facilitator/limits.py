@@ -2,31 +2,43 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 PATIENCE_SECONDS = 3.0
+# Enough for a login, which is all that strangers may ask for.
+STRANGER_BYTES = 2**16
 
 
 class BodyLimit:
-    """An ASGI application that hears no more than `max_bytes` of a request."""
+    """An ASGI application that hears no more than `max_bytes` of a request.
 
-    def __init__(self, application: Any, max_bytes: int) -> None:
-        self._application, self._max_bytes = application, max_bytes
+    Of what strangers send only the beginning is kept, whatever becomes of it.
+    """
+
+    def __init__(
+        self, application: Any, max_bytes: int, is_known: Callable[[Any], bool] = lambda scope: True
+    ) -> None:
+        self._application, self._max_bytes, self._is_known = application, max_bytes, is_known
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if _announced(scope) > self._max_bytes:
             await self._refuse(receive, send)
             return
-        heard, is_sending, is_answered = 0, False, False
+        heard, is_sending, is_answered, is_known = 0, False, False, False
 
         async def listen() -> Any:
-            nonlocal heard, is_sending
+            nonlocal heard, is_sending, is_known
             message = await receive()
             heard += len(message.get("body", b""))
             if heard > self._max_bytes:
                 is_sending = message.get("more_body", False)
                 return {"type": "http.disconnect"}
+            if heard > STRANGER_BYTES and not is_known:
+                is_known = self._is_known(scope)
+                if not is_known:
+                    return message | {"body": b""}
             return message
 
         async def answer(message: Any) -> None:

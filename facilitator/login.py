@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import time
+from typing import Any
 
 from django.conf import settings
 from django.core import signing as django_signing
@@ -67,8 +68,20 @@ class Bearer(AuthBase):
         return hotkey
 
 
+def is_known(scope: Any) -> bool:
+    """Whether a request, of which only the headers are there, carries a token of ours."""
+    header = dict(scope["headers"]).get(b"authorization", b"")
+    try:
+        return bool(_subject(_credentials(header.decode("latin-1"))))
+    except Refusal:
+        return False
+
+
 def _bearer(request: HttpRequest) -> str:
-    header = request.headers.get("Authorization", "")
+    return _credentials(request.headers.get("Authorization", ""))
+
+
+def _credentials(header: str) -> str:
     scheme, _, credentials = header.partition(" ")
     if scheme.lower() != "bearer":
         raise _unauthorized("Authentication credentials were not provided.")

@@ -1,6 +1,7 @@
 """The stored log of a job."""
 
 import pytest
+from django.db import connection
 
 from compute_horde.django.database import in_database
 from compute_horde.protocol.extensions import OutputPrinted
@@ -51,3 +52,27 @@ async def test_a_page_begins_with_the_row_that_holds_the_place(user, uuid):
     page = await in_database(journal.page, uuid, user.hotkey, 6)
     assert (list(page.rows), page.end) == ([], 6)
     assert await in_database(journal.page, uuid, "another user", 0) is None
+
+
+async def test_who_is_at_the_end_of_a_log_costs_no_look_at_all_of_it(user, uuid):
+    one = {"job_id": uuid, "stream": "stdout", "text": "x"}
+    rows = [JobPiece(number=n, position=n, end=n + 1, source_end=n + 1, **one) for n in range(3000)]
+    asked = []
+
+    def watched(execute, sql, params, many, context):
+        asked.append((sql, params))
+        return execute(sql, params, many, context)
+
+    def plans() -> str:
+        JobPiece.objects.bulk_create(rows)
+        with connection.execute_wrapper(watched):
+            assert journal.page(uuid, user.hotkey, 3000).end == 3000
+        with connection.cursor() as cursor:
+            return str([_plan(cursor, *one) for one in asked])
+
+    assert "Rows Removed" not in await in_database(plans)
+
+
+def _plan(cursor, sql, params):
+    cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", params)
+    return cursor.fetchall()

@@ -1,14 +1,21 @@
 """How much of a request we hear."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from facilitator.limits import BodyLimit
+from facilitator.limits import STRANGER_BYTES, BodyLimit
 
 
-async def exchange(pieces: list[bytes], headers: list[tuple[bytes, bytes]]) -> tuple[int, bytes]:
-    """What an application behind a limit of ten bytes answers: the length of what it heard."""
+async def exchange(
+    pieces: list[bytes],
+    headers: list[tuple[bytes, bytes]],
+    max_bytes: int = 10,
+    is_known: Callable[[Any], bool] = lambda scope: True,
+) -> tuple[int, bytes]:
+    """What an application behind a limit answers: the length of what it heard."""
 
     async def application(scope, receive, send):
         heard = b""
@@ -34,7 +41,8 @@ async def exchange(pieces: list[bytes], headers: list[tuple[bytes, bytes]]) -> t
     async def send(message):
         sent.append(message)
 
-    await BodyLimit(application, 10)({"type": "http", "headers": headers}, receive, send)
+    limited = BodyLimit(application, max_bytes, is_known)
+    await limited({"type": "http", "headers": headers}, receive, send)
     assert not queue
     return sent[0]["status"], sent[1]["body"]
 
@@ -58,3 +66,10 @@ async def test_a_long_body_is_refused_with_the_limit(pieces, headers):
     status, body = await exchange(pieces, headers)
     assert status == 413
     assert "10 bytes" in json.loads(body)["details"]
+
+
+@pytest.mark.parametrize(("is_known", "kept"), [(True, 300_000), (False, STRANGER_BYTES)])
+async def test_of_what_strangers_send_only_the_beginning_is_kept(is_known, kept):
+    pieces = [b"x" * STRANGER_BYTES, b"x" * (300_000 - STRANGER_BYTES), b""]
+    status, body = await exchange(pieces, [], max_bytes=300_000, is_known=lambda scope: is_known)
+    assert (status, int(body)) == (200, kept)

@@ -153,3 +153,20 @@ async def test_a_token_dies_with_the_users_place_on_the_list(user):
     await in_database(AllowedHotkey.objects.filter(hotkey=user.hotkey).delete)
     answer = await user.get("/api/v1/jobs/")
     assert (answer.status_code, answer.json()) == (401, {"detail": "Unauthorized hotkey."})
+
+
+async def test_a_token_is_known_by_the_headers_alone(user):
+    def known(header: str) -> bool:
+        return login.is_known({"headers": [(b"authorization", header.encode("latin-1"))]})
+
+    assert known(f"Bearer {user.token}")
+    assert not login.is_known({"headers": []})
+    stale = login.token(user.hotkey, now=0)
+    for header in ("", "Bearer", f"Basic {user.token}", "Bearer x", "Bearer ü", f"Bearer {stale}"):
+        assert not known(header)
+
+
+async def test_a_long_body_with_a_token_that_is_over_is_told_so(user, line):
+    user.token = login.token(user.hotkey, now=0)
+    answer = await user.create(env={"A": "x" * 200_000})
+    assert (answer.status_code, answer.json()) == (401, {"detail": "Token expired."})

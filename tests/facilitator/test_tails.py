@@ -100,6 +100,8 @@ async def test_a_place_beyond_the_end_is_refused(user, line, uuid):
     answer = await user.get(f"/api/v1/jobs/{uuid}/logs?from=4")
     assert answer.status_code == 416
     assert "has 3 bytes so far" in answer.json()["details"]
+    answer = await user.get(f"/api/v1/jobs/{uuid}/logs?from={'9' * 5000}")
+    assert answer.status_code == 416
     assert logs.board.readers(user.hotkey) == 0
 
 
