@@ -94,6 +94,12 @@ def test_processes_do_not_outlive_a_killed_supervisor(home):
     assert sorted(up(home)) == ["postgres ready", "valkey ready"]
 
 
+def sleepers(place: str) -> list[psutil.Process]:
+    """Those with this mark that have become what they were started as."""
+    named = [one for one in psutil.process_iter() if one.name() == "sleep"]
+    return [one for one in named if one.environ().get(leftovers.MARK) == place]
+
+
 def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(home):
     elsewhere = str(home.path.with_name("elsewhere"))
     for place in (str(home.path), elsewhere):
@@ -102,12 +108,9 @@ def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(home):
             env=os.environ | {leftovers.MARK: place},
             check=True,
         )
+    eventually(lambda: sleepers(str(home.path)) and sleepers(elsewhere))
     assert up(home, only=["valkey"]).count("ended a leftover sleep") == 1
-    (stranger,) = [
-        process
-        for process in psutil.process_iter()
-        if process.name() == "sleep" and process.environ().get(leftovers.MARK) == elsewhere
-    ]
+    (stranger,) = sleepers(elsewhere)
     stranger.kill()
 
 
