@@ -15,14 +15,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 from pydantic_settings import BaseSettings
 
-from compute_horde import faults
 from compute_horde.deadlines import Budget, timed_out
-from compute_horde.faults import Culprit, Fault
 from compute_horde.frames import MAX_VALUES
 from compute_horde.hardware import PROMISES, Promise
 from compute_horde.lifecycle import CLAIMS, FINAL, MAY_FOLLOW
 from compute_horde.protocol import links
 from compute_horde.vocabulary import JobState
+from docs import whose_fault
+from docs.tables import NOTE, table
 from executor.config import Config as ExecutorConfig
 from miner.config import Config as MinerConfig
 
@@ -30,7 +30,6 @@ HERE = Path(__file__).parent
 PLAIN = {str: "text", int: "whole number", bool: "true or false", NoneType: "null", Any: "anything"}
 # Discriminators have defaults in our classes, yet a frame without them is no message.
 TAGS = {"message_type", "volume_type", "output_upload_type", "receipt_type"}
-NOTE = "<!-- Written by `python -m docs.generate`; change the code instead. -->\n"
 
 PROTOCOL = f"""{NOTE}
 # What the parties say to each other
@@ -54,24 +53,6 @@ SETTINGS = f"""{NOTE}
 Read from the environment, a miner's also from a file `.env`. How they belong together is told in
 [run-a-miner.md](run-a-miner.md).
 """
-
-FAULTS = f"""{NOTE}
-# Whose fault it is
-
-Every way a job can end other than `completed`, by `compute_horde.faults`; the validator counts by
-this table and the command line shows its last column. *May be claimed* marks what we know from the
-miner alone: it may be a lie, so such an ending is never paid beyond the intervals of work already
-finished. *Counts* is whether the miner's reliability suffers; an executor is part of its miner. A
-reason that is not listed reads as `unknown`.
-"""
-PAID = {
-    JobState.FAILED: "finished intervals",
-    JobState.HORDE_FAILED: "finished intervals",
-    JobState.REJECTED: "nothing",
-    JobState.CANCELLED: "time used, at most the price",
-}
-
-
 LIMITS = """## What a job of each class gets
 
 As far as the machine has it, unless a setting above says otherwise. Scratch space and /dev/shm are
@@ -92,7 +73,7 @@ def pages() -> dict[str, str]:
         "protocol.md": "\n".join(_protocol()),
         "lifecycle.md": "\n".join(_lifecycle()),
         "miner-settings.md": "\n".join(_settings()),
-        "whose-fault.md": "\n".join(_faults()),
+        "whose-fault.md": "\n".join(whose_fault.page()),
     }
 
 
@@ -120,7 +101,7 @@ def _protocol() -> Iterator[str]:
         for k, p in PROMISES.items()
     )
     heads = ("class", "letter", "spin-up, s", "GPU GB", "cores", "RAM GB", "disk GB")
-    yield from _table(*heads, rows=rows)
+    yield from table(*heads, rows=rows)
 
 
 def _lifecycle() -> Iterator[str]:
@@ -140,7 +121,7 @@ def _lifecycle() -> Iterator[str]:
         for streaming in (False, True)
         if (clock := _clock(state, streaming=streaming))
     )
-    yield from _table("state", "entered by", "time", "counted from", "too late is", rows=rows)
+    yield from table("state", "entered by", "time", "counted from", "too late is", rows=rows)
 
 
 def _settings() -> Iterator[str]:
@@ -151,7 +132,7 @@ def _settings() -> Iterator[str]:
             (_variable(name, field, config), _preset(field), field.description)
             for name, field in config.model_fields.items()
         )
-        yield from _table("name", "default", "what", rows=rows)
+        yield from table("name", "default", "what", rows=rows)
     yield LIMITS
     limits = (
         (f"`{k}`", p.cores or "all", p.ram_gb or "90 %", *_bounds_of_a_job(p))
@@ -166,69 +147,11 @@ def _settings() -> Iterator[str]:
         "scratch, GiB",
         "shared, GiB",
     )
-    yield from _table("class", *heads, rows=limits)
+    yield from table("class", *heads, rows=limits)
 
 
 def _bounds_of_a_job(promise: Promise) -> tuple[int, ...]:
     return promise.pids, promise.disk_gb, promise.files, promise.tmp_gb, promise.shm_gb
-
-
-def _faults() -> Iterator[str]:
-    yield FAULTS
-    yield "## The job failed (`failed`)\n"
-    yield from _fault_table(
-        JobState.FAILED,
-        {
-            f"`{reason}` during `{stage}`": fault
-            for (reason, stage), fault in faults.FAILURES.items()
-        }
-        | {f"`{reason}` at any other time": fault for reason, fault in faults.BY_REASON.items()},
-    )
-    yield "## The network failed the job (`horde_failed`)\n"
-    own = {f"`{word}` by the validator": faults.VALIDATORS for word in sorted(faults.OWN)}
-    yield from _fault_table(
-        JobState.HORDE_FAILED,
-        {f"cause `{cause}` in the context": fault for cause, fault in faults.CAUSES.items()}
-        | {f"`{reason}`": fault for reason, fault in faults.HORDE.items()}
-        | own
-        | {
-            "`unhandled_exception` by the facilitator": faults.FACILITATORS,
-            "any other reason by the facilitator": faults.GIVEN_UP,
-        },
-    )
-    yield "## The job was declined (`rejected`)\n"
-    yield from _fault_table(
-        JobState.REJECTED,
-        {f"`{reason}`": fault for reason, fault in faults.REJECTIONS.items()}
-        | {f"`{reason}` by the validator": fault for reason, fault in faults.REFUSED.items()},
-    )
-    yield "## The job was cancelled (`cancelled`)\n"
-    yield from _fault_table(JobState.CANCELLED, {"on its owner's wish": faults.CANCELLED})
-
-
-def _fault_table(state: JobState, told: dict[str, Fault]) -> Iterator[str]:
-    rows = (
-        (
-            kind,
-            f"{fault.blamed}{', may be claimed' if fault.claimable else ''}",
-            _effect(fault),
-            PAID[state],
-            fault.example,
-            "yes" if fault.worth_another_try else "no",
-            fault.advice,
-        )
-        for kind, fault in told.items()
-    )
-    head = ("what", "blamed", "counts", "paid", "such as", "try again", "next step")
-    yield from _table(*head, rows=rows)
-
-
-def _effect(fault: Fault) -> str:
-    if fault.excusable:
-        return "against the miner, unless receipts excuse it"
-    if fault.counts_against_miner:
-        return "against the miner"
-    return "against nobody" if fault.blamed is Culprit.NOBODY else "not against the miner"
 
 
 def _variable(name: str, field: FieldInfo, config: type[BaseSettings]) -> str:
@@ -270,7 +193,7 @@ def _fields_of(part: type[BaseModel]) -> Iterator[str]:
         (_key(n, f), _kind(f.annotation, f.metadata), _absent(n, f))
         for n, f in part.model_fields.items()
     )
-    yield from _table("field", "is", "when absent", rows=rows)
+    yield from table("field", "is", "when absent", rows=rows)
 
 
 def _key(name: str, field: FieldInfo) -> str:
@@ -347,14 +270,6 @@ def _name(part: type) -> str:
 
 def _first_line(part: type) -> str:
     return (part.__doc__ or "").strip().split("\n")[0]
-
-
-def _table(*head: str, rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{' --- |' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join('' if cell is None else str(cell) for cell in row)} |"
-    yield ""
 
 
 if __name__ == "__main__":
