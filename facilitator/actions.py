@@ -157,7 +157,7 @@ def validator_of(uuid: str, hotkey: str) -> str | None:
 
 def own_jobs(
     hotkey: str, uuids: Sequence[str], tag: str | None, *, first: int, size: int
-) -> tuple[int, list[str]]:
+) -> tuple[int, list[UUID]]:
     """How many jobs of this user match, and the names of a page of them, newest first."""
     jobs = Job.objects.filter(hotkey=hotkey).order_by("-created_at", "uuid")
     if uuids:
@@ -166,13 +166,13 @@ def own_jobs(
         jobs = jobs.filter(tag=tag)
     count = jobs.count()
     page = jobs.values_list("uuid", flat=True)[first : first + size] if first < count else []
-    return count, [str(uuid) for uuid in page]
+    return count, list(page)
 
 
-def looks(uuids: Sequence[str], client: Client) -> list[str]:
+def looks(uuids: Sequence[UUID], client: Client) -> list[str]:
     """These jobs in this order, each as JSON text."""
-    jobs = Job.objects.prefetch_related("events").in_bulk([UUID(one) for one in uuids])
-    found = (jobs.get(UUID(one)) for one in uuids)
+    jobs = Job.objects.prefetch_related("events").in_bulk(uuids)
+    found = (jobs.get(uuid) for uuid in uuids)
     return [json.dumps(look(job, client), cls=DjangoJSONEncoder) for job in found if job]
 
 

@@ -156,7 +156,7 @@ async def list_jobs(request: HttpRequest, wanted: Query[Filters]) -> HttpRespons
     return StreamingHttpResponse(stream, content_type="application/json")
 
 
-async def _page(head: dict[str, Any], found: list[str], client: Client) -> AsyncIterator[str]:
+async def _page(head: dict[str, Any], found: list[UUID], client: Client) -> AsyncIterator[str]:
     """A few jobs at a time: each may hold megabytes of results."""
     yield f'{json.dumps(head)[:-1]}, "results": ['
     comma = ""

@@ -26,7 +26,8 @@ class BodyLimit:
         if _announced(scope) > self._max_bytes:
             await self._refuse(receive, send)
             return
-        heard, is_sending, is_answered, is_known = 0, False, False, False
+        heard, is_sending, is_answered = 0, False, False
+        is_known: bool | None = None
 
         async def listen() -> Any:
             nonlocal heard, is_sending, is_known
@@ -35,8 +36,8 @@ class BodyLimit:
             if heard > self._max_bytes:
                 is_sending = message.get("more_body", False)
                 return {"type": "http.disconnect"}
-            if heard > STRANGER_BYTES and not is_known:
-                is_known = self._is_known(scope)
+            if heard > STRANGER_BYTES:
+                is_known = self._is_known(scope) if is_known is None else is_known
                 if not is_known:
                     return message | {"body": b""}
             return message

@@ -7,11 +7,14 @@ from bittensor_core import Keypair
 from compute_horde.django.database import in_database
 from compute_horde.protocol.job import (
     ExecutionDone,
+    HordeFailed,
     JobDeclined,
     JobOffered,
 )
 from compute_horde.protocol.message import Message
 from compute_horde.vocabulary import (
+    HordeReason,
+    Party,
     RejectionReason,
 )
 from tests.validator.peers import (
@@ -76,3 +79,13 @@ def declining(reason: RejectionReason, times: int = 10**6):
 
 def rest(uuid: str) -> list[Message]:
     return [ExecutionDone(job_uuid=uuid), result(uuid)]
+
+
+def lost(uuid: str) -> HordeFailed:
+    """The miner cannot go on with a job."""
+    return HordeFailed(
+        job_uuid=uuid,
+        reported_by=Party.MINER,
+        reason=HordeReason.GENERIC_ERROR,
+        message="lost",
+    )

@@ -225,11 +225,12 @@ class Conductor:
 
     async def _settle(self, job: LiveJob, line: MinerLine) -> None:
         """Pay, once it is written: a miner that misses this repeats itself and is reminded."""
-        ours = await self._diary.settled(job.uuid)
-        if job.closing and ours:
-            await say_if_there(line, as_message(job.closing))
-        elif stored := await in_database(queries.finished_receipt, job.uuid, job.miner):
-            await say_if_there(line, stored)
+        if await self._diary.settled(job.uuid):
+            told = job.closing and as_message(job.closing)
+        else:
+            told = await in_database(queries.finished_receipt, job.uuid, job.miner)
+        if told:
+            await say_if_there(line, told)
 
 
 def receipts_of(offer: Offer | None) -> tuple[Issued, ...]:

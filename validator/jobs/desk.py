@@ -169,10 +169,9 @@ class Desk:
         if row is None:
             await self._refuse(job, rules.replayed())
             return
+        await self._diary.tell_again(job.uuid)
         if not row.is_final:
             self._adopt(row)
-            await self.heed_cancels()
-        await self._diary.tell_again(job.uuid)
 
     def _adopt(self, row: Job) -> None:
         if str(row.uuid) in self._live or str(row.uuid) in self._over:

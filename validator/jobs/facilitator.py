@@ -85,10 +85,10 @@ class FacilitatorLine:
         self.extensions = extensions.announced(answer.extensions)
 
     def _hear(self, message: FromFacilitator) -> None:
+        self._wait = FIRST_WAIT_SECONDS
         if not isinstance(message, Response):
             self._heard(message)
             return
-        self._wait = FIRST_WAIT_SECONDS
         report = self._outbox.answered()
         if message.status == "error":
             log.warning(
@@ -111,6 +111,8 @@ class FacilitatorLine:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             await line.say(Heartbeat())
+            # Heartbeats are not answered; a line that lasts is as good as one that answers.
+            self._wait = FIRST_WAIT_SECONDS
 
 
 @asynccontextmanager

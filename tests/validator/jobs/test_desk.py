@@ -8,7 +8,6 @@ import pytest
 from compute_horde.django.database import in_database
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import (
-    HordeFailed,
     JobAccepted,
     JobOffered,
     JobPayload,
@@ -35,6 +34,7 @@ from tests.validator.peers import (
 from tests.validator.scripts import (
     OTHER_MINER,
     declining,
+    lost,
     offered_then,
     rest,
     row_of,
@@ -151,13 +151,7 @@ async def test_a_job_that_is_no_longer_ours_gives_its_seat_back(scene: Scene) ->
         elsewhere = Job.objects.filter(pk=second.uuid)
         await in_database(elsewhere.update, state=JobState.HORDE_FAILED)
         miner.script = obliging
-        lost = HordeFailed(
-            job_uuid=first.uuid,
-            reported_by=Party.MINER,
-            reason=HordeReason.GENERIC_ERROR,
-            message="lost",
-        )
-        await miner.say(lost)
+        await miner.say(lost(first.uuid))
         await facilitator.hears_end(first.uuid)
         await facilitator.say(third)
         assert (await facilitator.hears_end(third.uuid)).status is JobState.COMPLETED
@@ -319,13 +313,7 @@ async def test_the_end_of_a_job_that_somebody_else_ended_is_told_as_it_was_writt
         await facilitator.until(lambda: "accepted" in facilitator.states(job.uuid))
         row = Job.objects.filter(pk=job.uuid)
         await in_database(row.update, state=JobState.HORDE_FAILED)
-        lost = HordeFailed(
-            job_uuid=job.uuid,
-            reported_by=Party.MINER,
-            reason=HordeReason.GENERIC_ERROR,
-            message="lost",
-        )
-        await miner.say(lost)
+        await miner.say(lost(job.uuid))
         await facilitator.until(lambda: facilitator.states(job.uuid).count("accepted") > 1)
         assert "horde_failed" not in facilitator.states(job.uuid)
         good = request()

@@ -6,6 +6,7 @@ import pytest
 
 from compute_horde.protocol.extensions import OutputPrinted, ProgressMade
 from compute_horde.protocol.handshake import Heartbeat, Response
+from compute_horde.protocol.status import StatusReported
 from compute_horde.vocabulary import Extension, JobState, Stage, Stream
 from tests.validator.conftest import Scene, listening
 from tests.validator.peers import (
@@ -25,6 +26,21 @@ async def test_the_heartbeat_beats(scene: Scene, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(facilitator_module, "HEARTBEAT_SECONDS", 0.05)
     async with scene() as facilitator:
         await facilitator.hears(Heartbeat, 2)
+
+
+async def test_after_a_line_that_lasted_the_next_is_not_long_in_coming(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facilitator_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(facilitator_module, "FIRST_WAIT_SECONDS", 0.07)
+    facilitator = FacilitatorPeer()
+    async with serving(facilitator), listening(facilitator) as listener:
+        line = listener._facilitator
+        line._wait = 5.0
+        async with asyncio.timeout(5):
+            while line._wait != 0.07:
+                await asyncio.sleep(0.01)
+        assert not facilitator.all(StatusReported)
 
 
 async def test_what_the_facilitator_understands_is_known_while_we_are_logged_in(
