@@ -39,7 +39,8 @@ from tests.validator.scripts import (
     rest,
     row_of,
 )
-from validator.jobs import actions
+from validator.jobs import actions, queries
+from validator.jobs.lines import Address
 from validator.jobs.models import Job
 
 
@@ -302,6 +303,25 @@ async def test_a_row_read_before_its_job_ended_is_not_taken_up_again() -> None:
             assert not stale[0].is_final
             listener._desk.adopt(stale)
             assert listener._desk.miner_of(job.uuid) is None
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_miner_that_goes_on_and_on_about_a_job_is_reminded_once_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    facilitator, uuid, asked = FacilitatorPeer(), request().uuid, []
+    monkeypatch.setattr(queries, "finished_receipt", lambda *about: asked.append(about))
+    async with serving(facilitator), listening(facilitator) as listener:
+        board = listener._switchboard
+        board.serve([Address(OTHER_MINER.ss58_address, "127.0.0.1", 1)])
+        line = board.line(OTHER_MINER.ss58_address)
+        for _ in range(2):
+            for _ in range(20):
+                listener._desk.heard_stray(line, VolumesReady(job_uuid=uuid))
+            async with asyncio.timeout(5):
+                while listener._desk._reminding:
+                    await asyncio.sleep(0.01)
+    assert asked == [(uuid, OTHER_MINER.ss58_address)] * 2
 
 
 async def test_the_end_of_a_job_that_somebody_else_ended_is_told_as_it_was_written(
