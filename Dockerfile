@@ -27,6 +27,8 @@ RUN python -m compileall -q compute_horde executor
 # As root: it drives the engine through its socket and removes what jobs of any user wrote.
 FROM python AS executor
 COPY --from=executor-packages /app /app
+# It lives for one job; the miner looks after it.
+HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "executor"]
 
 # Leads into the network of a streaming job; the executor starts one beside each.
@@ -35,11 +37,29 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends socat \
     && rm -rf /var/lib/apt/lists/*
 USER 65534:65534
+HEALTHCHECK NONE
 ENTRYPOINT ["/usr/bin/socat"]
 
-# What servers stand on: nobody in particular, with a home for keys.
+# The job of synthetic puzzles. Executors run it by the name computehorde/hash:v1.
+FROM ${BASE} AS busybox
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends busybox-static \
+    && rm -rf /var/lib/apt/lists/*
+
+FROM scratch AS hash
+COPY --from=busybox /bin/busybox /bin/busybox
+COPY validator/synthetic/image/solve.sh /solve.sh
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+ENV PATH=/bin
+USER 65534:65534
+HEALTHCHECK NONE
+ENTRYPOINT ["/bin/sh", "/solve.sh"]
+
+# What servers stand on: nobody in particular. They also run as any other user, such as the owner
+# of a hotkey file (`--user`), and with a read-only root: they write nothing but to their database.
 FROM python AS server
 RUN useradd --create-home --uid 10001 horde
+ENV HOME=/home/horde BITTENSOR_RUNTIME_CACHE_DIR=/tmp/bittensor BTCLI_TOKEN_SYMBOLS_CACHE=/tmp/symbols
 
 FROM tools AS facilitator-packages
 RUN /tools/bin/uv sync --locked --no-install-project --no-default-groups --group facilitator
@@ -49,7 +69,11 @@ RUN python -m compileall -q compute_horde facilitator
 
 FROM server AS facilitator
 COPY --from=facilitator-packages /app /app
+ENV FACILITATOR_HOST=0.0.0.0
 USER horde
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=15s --start-period=30s \
+    CMD ["python", "-m", "facilitator", "health"]
 ENTRYPOINT ["python", "-m", "facilitator"]
 CMD ["web"]
 
@@ -65,8 +89,11 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends openssh-client \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=miner-packages /app /app
-ENV MINER_EXECUTOR_MANAGER=docker
+ENV MINER_HOST=0.0.0.0 MINER_EXECUTOR_MANAGER=docker
 USER horde
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=15s --start-period=30s \
+    CMD ["python", "-m", "miner", "health"]
 ENTRYPOINT ["python", "-m", "miner"]
 CMD ["web"]
 
@@ -78,6 +105,10 @@ RUN python -m compileall -q compute_horde validator
 
 FROM server AS validator
 COPY --from=validator-packages /app /app
+ENV VALIDATOR_HOST=0.0.0.0
 USER horde
+EXPOSE 8001
+HEALTHCHECK --interval=30s --timeout=15s --start-period=30s \
+    CMD ["python", "-m", "validator", "health"]
 ENTRYPOINT ["python", "-m", "validator"]
 CMD ["web"]

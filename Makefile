@@ -18,23 +18,23 @@ test: .venv/.ready ## lint, then every test, the network's included
 lint: .venv/.ready ## ruff, mypy, import contracts, shellcheck
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy
+	@$(PY) -m tests.typecheck
 	@.venv/bin/lint-imports
 	@.venv/bin/shellcheck $(SHELL_SCRIPTS)
 
 up: .venv/.ready ## start the network and leave it running
 	@$(PY) -m localnet up
 
-down: .venv/.ready ## stop it
+down: .venv/.ready ## stop it; data, keys and logs stay in .localnet
 	@$(PY) -m localnet down
 
 bench: .venv/.ready ## measure what a job costs beyond bare docker
 	@$(PY) -m benchmarks.job_latency
 
-images: ## build the Docker image of every service; BASE=… for another Debian
-	@for service in executor facilitator miner relay validator; do \
+images: ## build the Docker image of every service and of synthetic jobs; BASE=… for another Debian
+	@for image in executor facilitator miner relay validator hash:v1; do \
 		docker build $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_FLAGS) \
-			--target $$service --tag computehorde/$$service . || exit 1; \
+			--target $${image%:*} --tag computehorde/$$image . || exit 1; \
 	done
 
 .venv/.ready: pyproject.toml uv.lock

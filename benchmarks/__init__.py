@@ -1,1 +1,1 @@
-"""Measurements; ratios within one run, never a test."""
+"""Benchmarks; they compare values measured in one run and are not tests."""

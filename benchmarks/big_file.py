@@ -1,4 +1,4 @@
-"""What a large file costs an executor: the memory of a real one that fetches and sends it.
+"""Measures the memory of a real executor that downloads and uploads a large file.
 
 Server and file are on this machine; a real container copies the file from /volume to /output.
 """
@@ -18,66 +18,67 @@ from compute_horde.protocol.job import JobFinished, Timing
 from compute_horde.uploads import FilePut
 from compute_horde.volumes import SingleFileVolume
 from localnet import images
-from tests.executor.peer import TOKEN, Miner, offer, payload, serving
+from tests.peers.executors_miner import TOKEN, Miner, offer, payload, serving
 
 MIB = 2**20
 IMAGE = "computehorde/busybox"
 SECONDS = 300
 
 
-class Store:
-    """Serves `size` bytes of a sparse file, and counts what it is sent."""
+class FileServer:
+    """HTTP server of a sparse file of `size` bytes that counts the uploaded bytes."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self.path = folder / "big"
         with self.path.open("wb") as file:
             file.truncate(size)
-        self.taken = 0
+        self.received_bytes = 0
 
     async def start(self) -> tuple[web.AppRunner, str]:
         app = web.Application()
-        app.router.add_get("/big", self._give)
-        app.router.add_put("/big", self._take)
+        app.router.add_get("/big", self._download)
+        app.router.add_put("/big", self._upload)
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return runner, f"http://127.0.0.1:{runner.addresses[0][1]}/big"
 
-    async def _give(self, request: web.Request) -> web.FileResponse:
+    async def _download(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(self.path)
 
-    async def _take(self, request: web.Request) -> web.Response:
+    async def _upload(self, request: web.Request) -> web.Response:
         async for data in request.content.iter_any():
-            self.taken += len(data)
+            self.received_bytes += len(data)
         return web.Response(text="taken")
 
 
 async def executor(address: str, work_dir: Path) -> asyncio.subprocess.Process:
-    """A process of its own, as an operator starts it."""
+    """Start an executor process as an operator would."""
     settings = {
         "EXECUTOR_MINER_ADDRESS": address,
         "EXECUTOR_TOKEN": TOKEN,
         "EXECUTOR_WORK_DIR": str(work_dir),
         "EXECUTOR_ALLOW_PRIVATE_URLS": "true",
         "EXECUTOR_PULL_POLICY": "never",
+        "EXECUTOR_LOCAL_IMAGES": "computehorde/*",
     }
     command = (sys.executable, "-m", "executor")
     return await asyncio.create_subprocess_exec(*command, env=os.environ | settings)
 
 
-async def watch(pid: int, memory: list[int]) -> None:
-    """Note what the process holds, often."""
+async def sample_memory(pid: int, memory: list[int]) -> None:
+    """Append the process's resident memory in bytes to `memory`, 50 times a second."""
     while True:
         memory.append(psutil.Process(pid).memory_info().rss)
         await asyncio.sleep(0.02)
 
 
-async def moved(size: int) -> tuple[int, int, float]:
-    """Memory of the executor before and at most, and seconds of the whole job."""
+async def measure(size: int) -> tuple[int, int, float]:
+    """Run the job; returns the executor's memory before and at most, and the job's seconds."""
     images.build()
     with tempfile.TemporaryDirectory(prefix="ch-bench-") as folder:
-        store = Store(Path(folder), size)
-        runner, url = await store.start()
+        server = FileServer(Path(folder), size)
+        runner, url = await server.start()
         timing = Timing(
             allowed_leeway=5,
             download_time_limit=SECONDS,
@@ -95,21 +96,22 @@ async def moved(size: int) -> tuple[int, int, float]:
             process = await executor(miner.address, Path(folder) / "work")
             await asyncio.wait_for(miner.connected.wait(), 30)
             before, memory = psutil.Process(process.pid).memory_info().rss, [0]
-            watching = asyncio.create_task(watch(process.pid, memory))
+            sampling = asyncio.create_task(sample_memory(process.pid, memory))
             began = time.perf_counter()
+            assert miner.socket is not None
             await miner.socket.send(offer(IMAGE, executor_timing=timing).encode())
             await asyncio.wait_for(miner.hung_up.wait(), 3 * SECONDS)
             took = time.perf_counter() - began
-            watching.cancel()
+            sampling.cancel()
             await process.wait()
         await runner.cleanup()
-    if not isinstance(miner.last, JobFinished) or store.taken != size:
-        raise SystemExit(f"the job did not go well: {str(miner.last)[:500]}")
+    if not isinstance(miner.last, JobFinished) or server.received_bytes != size:
+        raise SystemExit(f"the job failed: {str(miner.last)[:500]}")
     return before, max(memory), took
 
 
 def main(size: int) -> None:
-    before, most, took = asyncio.run(moved(size))
+    before, most, took = asyncio.run(measure(size))
     print(f"A file of {size / MIB:.0f} MiB downloaded and uploaded in {took:.1f} s")
     print(f"  executor, waiting    {before / MIB:6.1f} MiB")
     print(f"  executor, at most    {most / MIB:6.1f} MiB   (target 200)")

@@ -1,4 +1,4 @@
-"""How fast a job ends once its owner says so, through the whole network."""
+"""Measures how fast a cancelled job ends, through the whole network."""
 
 import argparse
 import asyncio
@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator
 
 from benchmarks import processes
 from compute_horde_sdk.v1 import ComputeHordeClient, ComputeHordeJobSpec, ExecutorClass
-from localnet.home import Home
-from localnet.identities import identity
+from localnet.identities import ensure_identity
+from localnet.network_dir import NetworkDir
 
 IMAGE = "computehorde/busybox"
 MUST_SECONDS = 2.0
 
 
 def spec() -> ComputeHordeJobSpec:
-    """A job that ends only when it is ended."""
+    """A job that ignores SIGTERM and runs until it is killed."""
     return ComputeHordeJobSpec(
         executor_class=ExecutorClass.always_on__test,
         job_namespace="SN12.bench",
@@ -31,8 +31,8 @@ def spec() -> ComputeHordeJobSpec:
     )
 
 
-class Engine:
-    """When containers of one owner started, died and were removed, as the engine tells."""
+class ContainerEvents:
+    """Times at which the containers of one owner started, died and were removed (docker events)."""
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
@@ -41,23 +41,23 @@ class Engine:
         self.removed: asyncio.Future[float] = asyncio.Future()
 
     @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncIterator["Engine"]:
-        """Listen while the block runs."""
+    async def watching(self) -> AsyncIterator["ContainerEvents"]:
+        """Follow the events while the block runs."""
         label = f"label=compute_horde.owner={self._owner}"
         process = await asyncio.create_subprocess_exec(
             *("docker", "events", "--filter", label, "--filter", "type=container"),
             *("--format", "{{json .}}"),
             stdout=asyncio.subprocess.PIPE,
         )
-        listening = asyncio.create_task(self._listen(process))
+        reading = asyncio.create_task(self._read(process))
         try:
             yield self
         finally:
             process.terminate()
             await process.wait()
-            await listening
+            await reading
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout
         async for line in process.stdout:
             action, now = json.loads(line)["Action"], time.perf_counter()
@@ -69,27 +69,27 @@ class Engine:
                 self.removed.set_result(now)
 
 
-async def one(client: ComputeHordeClient, owner: str) -> tuple[float, float, float]:
-    """Seconds from the call to: its end known here, its container dead, its container removed."""
-    async with Engine(owner).watched() as engine:
+async def cancel_one_job(client: ComputeHordeClient, owner: str) -> tuple[float, float, float]:
+    """Cancel one job; returns seconds until end known here, container dead, container removed."""
+    async with ContainerEvents(owner).watching() as events:
         job = await client.create_job(spec())
-        await asyncio.wait_for(engine.started.wait(), 60)
-        # The SDK waits for news, as a program that cancels would.
+        await asyncio.wait_for(events.started.wait(), 60)
+        # Wait for the job meanwhile, as a program that cancels would.
         ending = asyncio.create_task(job.wait(timeout=60))
         await asyncio.sleep(0.5)
         began = time.perf_counter()
         await job.cancel()
         await ending
         known = time.perf_counter()
-        died = await asyncio.wait_for(engine.died, 60)
-        removed = await asyncio.wait_for(engine.removed, 60)
+        died = await asyncio.wait_for(events.died, 60)
+        removed = await asyncio.wait_for(events.removed, 60)
     if job.status != "cancelled":
         raise SystemExit(f"job {job.uuid} ended {job.status}: {job.error}")
     return known - began, died - began, removed - began
 
 
 def line(name: str, values: list[float]) -> str:
-    """Median, 95th percentile and worst, in ms."""
+    """A line with median, 95th percentile and maximum, in ms."""
     ordered = sorted(values)
     p95 = ordered[math.ceil(0.95 * len(ordered)) - 1]
     verdict = "ok" if p95 < MUST_SECONDS else "TOO SLOW"
@@ -99,11 +99,11 @@ def line(name: str, values: list[float]) -> str:
     )
 
 
-async def main(home: Home, jobs: int) -> None:
+async def main(home: NetworkDir, jobs: int) -> None:
     """Measure a running localnet."""
-    client, owner = processes.client(home), identity(home, "miner").hotkey
-    await one(client, owner)
-    taken = [await one(client, owner) for _ in range(jobs)]
+    client, owner = processes.client(home), ensure_identity(home, "miner").hotkey
+    await cancel_one_job(client, owner)
+    taken = [await cancel_one_job(client, owner) for _ in range(jobs)]
     print(f"\nFrom `await job.cancel()`, {jobs} jobs (must: p95 below {MUST_SECONDS:g} s)")
     names = ("end known at the SDK", "container dead", "container removed")
     for name, values in zip(names, zip(*taken, strict=True), strict=True):

@@ -1,6 +1,6 @@
-"""What a job costs beyond bare Docker, through the whole network, in one run.
+"""Compares latency and throughput of jobs through the whole network with bare Docker.
 
-Bare and network jobs alternate, so that a slow minute of the machine hits both alike.
+Bare and network jobs alternate, so that load on the machine affects both alike.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from compute_horde_sdk.v1 import (
     ComputeHordeJobSpec,
     ExecutorClass,
 )
-from localnet.home import Home
+from localnet.network_dir import NetworkDir
 
 IMAGE = "computehorde/noop"
 Timed = Callable[[], Awaitable[float]]
@@ -38,7 +38,7 @@ def spec() -> ComputeHordeJobSpec:
 
 
 async def bare() -> float:
-    """Milliseconds of one `docker run` of the same image."""
+    """Run the image with `docker run`; returns milliseconds."""
     began = time.perf_counter()
     command = ["docker", "run", "--rm", "--network", "none", IMAGE]
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
@@ -48,14 +48,14 @@ async def bare() -> float:
 
 
 class Network:
-    """Jobs through a running localnet; keeps the stages of each."""
+    """Runs jobs through a running localnet and records the durations of their stages in ms."""
 
     def __init__(self, client: ComputeHordeClient) -> None:
         self.client = client
         self.stages: dict[str, list[float]] = defaultdict(list)
 
     async def job(self) -> float:
-        """Milliseconds from submit to result of one job."""
+        """Run one job; returns milliseconds from submission to result."""
         began = time.perf_counter()
         job = await self.client.create_job(spec())
         await job.wait(timeout=120)
@@ -73,7 +73,7 @@ class Network:
 
 
 async def per_minute(work: Timed, parallel: int, jobs: int) -> float:
-    """Jobs per minute with `parallel` at once."""
+    """Jobs per minute with `parallel` jobs at once."""
     left = iter(range(jobs))
 
     async def worker() -> None:
@@ -86,7 +86,7 @@ async def per_minute(work: Timed, parallel: int, jobs: int) -> float:
 
 
 def spread(values: list[float]) -> str:
-    """Median and range."""
+    """Median, minimum and maximum, as text."""
     return f"{statistics.median(values):7.1f} ms  ({min(values):.0f} to {max(values):.0f})"
 
 
@@ -111,7 +111,7 @@ async def latency(network: Network, rounds: int) -> None:
 
 
 async def throughput(network: Network, jobs: int) -> None:
-    """Jobs per minute, bare and through the network, at several widths."""
+    """Print jobs per minute, bare and through the network, at several degrees of parallelism."""
     print("\nJobs per minute")
     for parallel in (1, 2, 4, 8):
         plain = await per_minute(bare, parallel, jobs)
@@ -122,7 +122,7 @@ async def throughput(network: Network, jobs: int) -> None:
         )
 
 
-async def main(home: Home, rounds: int, jobs: int) -> None:
+async def main(home: NetworkDir, rounds: int, jobs: int) -> None:
     """Measure a running localnet."""
     network = Network(processes.client(home))
     await network.job()

@@ -1,4 +1,4 @@
-"""The network under measurement: bringing it up, and what its processes cost."""
+"""Starts the local network for a benchmark and measures CPU and memory of its processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,16 +8,17 @@ from pathlib import Path
 import psutil
 
 from compute_horde_sdk.v1 import ComputeHordeClient
-from localnet import control, state
-from localnet.home import Home
-from localnet.network import ROOT
+from localnet import network_lifecycle
+from localnet.network_dir import NetworkDir
+from localnet.process_table import ROOT
+from localnet.supervisor import state_file
 
-UNPAID = frozenset({"docker"})
+NOT_MEASURED = frozenset({"docker"})
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one service's process tree has used."""
+    """CPU time and memory used by one service's process tree."""
 
     cpu_seconds: float
     memory_mib: float
@@ -25,25 +26,25 @@ class Cost:
 
 
 @contextmanager
-def network(path: Path = ROOT / ".localnet") -> Iterator[Home]:
-    """A running localnet; one that was not up before is down afterwards."""
-    home = Home.at(path)
-    was_up = state.supervisor(home) is not None
-    control.up(home, miners=1, only=[], tell=print)
+def network(path: Path = ROOT / ".localnet") -> Iterator[NetworkDir]:
+    """A running localnet, stopped afterwards unless it was running before."""
+    home = NetworkDir.at(path)
+    was_up = state_file.supervisor(home) is not None
+    network_lifecycle.up(home, miners=1, only=[], on_progress=print)
     try:
         yield home
     finally:
         if not was_up:
-            control.down(home)
+            network_lifecycle.down(home)
 
 
-def settings(home: Home) -> dict[str, str]:
-    """The `KEY=VALUE` lines of the network."""
+def settings(home: NetworkDir) -> dict[str, str]:
+    """The settings in the network's environment file."""
     return dict(line.split("=", 1) for line in home.env_file.read_text().splitlines())
 
 
-def client(home: Home) -> ComputeHordeClient:
-    """The local user's client."""
+def client(home: NetworkDir) -> ComputeHordeClient:
+    """An SDK client of the network's user."""
     from compute_horde.keyfile import load_hotkey
 
     env = settings(home)
@@ -54,12 +55,12 @@ def client(home: Home) -> ComputeHordeClient:
     )
 
 
-def costs(home: Home) -> dict[str, Cost]:
-    """Each long-lived process of the network with its children, by name."""
+def costs(home: NetworkDir) -> dict[str, Cost]:
+    """The cost of each long-lived process of the network with its children, by name."""
     return {
         entry.name: _cost(psutil.Process(entry.pid))
-        for entry in state.read(home)
-        if entry.pid and psutil.pid_exists(entry.pid) and entry.name not in UNPAID
+        for entry in state_file.read(home)
+        if entry.pid and psutil.pid_exists(entry.pid) and entry.name not in NOT_MEASURED
     }
 
 
@@ -73,8 +74,13 @@ def _cost(root: psutil.Process) -> Cost:
     return Cost(cpu, memory, count)
 
 
+def cpu_seconds(before: dict[str, Cost], after: dict[str, Cost]) -> float:
+    """CPU time that the processes of both measurements used in between."""
+    return sum(now.cpu_seconds - before[name].cpu_seconds for name, now in after.items())
+
+
 def report(before: dict[str, Cost], after: dict[str, Cost], jobs: int) -> None:
-    """CPU per job of every service and what each holds in memory."""
+    """Print the CPU time per job and the memory of each service."""
     print("\nCosts (PSS counts shared pages once; CPU includes ended children)")
     total = 0.0
     for name, now in after.items():

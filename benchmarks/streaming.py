@@ -1,7 +1,7 @@
-"""Requests per second to a trivial service in a job, through the relay and the TLS proxy.
+"""Measures requests per second to a trivial service in a job, through relay and TLS proxy.
 
-The service, the relay and the proxy are those of a real streaming job; only the network's services
-are left out. The load comes from another process, over connections that are kept open.
+Container, relay and proxy are those of a real streaming job; no facilitator, validator or miner
+runs. Another process makes the load over connections that are kept open.
 """
 
 import argparse
@@ -18,27 +18,28 @@ from typing import Any
 
 import uvloop
 
-from compute_horde.certificates import new_identity
+from compute_horde.container_names import job_container
 from compute_horde.protocol.job import StreamingDetails
+from compute_horde.streaming.certificates import new_identity
 from executor.config import Config
-from executor.containers import EXECUTOR, Engine, Order
-from executor.stages.stream import Service
-from executor.workdir import WorkDir
+from executor.sandbox.engine import EXECUTOR, ContainerSpec, Engine
+from executor.sandbox.workdir import WorkDir
+from executor.streaming.job_service import StreamingService
 from localnet import images
 
 TO_HEALTH_SECONDS = 30
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: job\r\n\r\n"
-# One thread, no framework: little beside what is measured.
+# One thread and no framework, so that the service costs little compared to what is measured.
 SERVICE = r"""
 import asyncio
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n"
 class Hello(asyncio.Protocol):
     def connection_made(self, transport):
-        self.transport, self.said = transport, b""
+        self.transport, self.received = transport, b""
     def data_received(self, data):
-        self.said += data
-        while b"\r\n\r\n" in self.said:
-            _, self.said = self.said.split(b"\r\n\r\n", 1)
+        self.received += data
+        while b"\r\n\r\n" in self.received:
+            _, self.received = self.received.split(b"\r\n\r\n", 1)
             self.transport.write(ANSWER)
 async def main():
     server = await asyncio.get_running_loop().create_server(Hello, "127.0.0.1", 8000)
@@ -47,18 +48,18 @@ asyncio.run(main())
 """
 
 
-def host() -> dict[str, Any]:
-    """The Python that runs this is all that the service needs; it is lent, not copied."""
-    lent = {"/usr", "/lib", "/lib64", sys.base_prefix}
-    binds = [f"{path}:{path}:ro" for path in sorted(lent) if Path(path).exists()]
+def host_config() -> dict[str, Any]:
+    """Container options that mount this machine's Python, all that the service needs, read-only."""
+    mounted = {"/usr", "/lib", "/lib64", sys.base_prefix}
+    binds = [f"{path}:{path}:ro" for path in sorted(mounted) if Path(path).exists()]
     return {"CapDrop": ["ALL"], "Binds": binds}
 
 
 async def load(port: int, tls: ssl.SSLContext, connections: int, seconds: float) -> list[float]:
-    """The seconds that each request took."""
+    """Send requests over `connections` for `seconds`; returns the seconds that each took."""
     took: list[float] = []
 
-    async def asks() -> None:
+    async def send_requests() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         end = time.perf_counter() + seconds
         while (began := time.perf_counter()) < end:
@@ -70,12 +71,12 @@ async def load(port: int, tls: ssl.SSLContext, connections: int, seconds: float)
             took.append(time.perf_counter() - began)
         writer.close()
 
-    await asyncio.gather(*(asks() for _ in range(connections)))
+    await asyncio.gather(*(send_requests() for _ in range(connections)))
     return took
 
 
 def report(port: int, server: str, identity: str, counts: list[int], seconds: float) -> None:
-    """Runs in a process of its own."""
+    """Make load with each number of connections and print the results; runs in its own process."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     tls.check_hostname = False
     tls.load_verify_locations(cadata=server)
@@ -91,36 +92,36 @@ def report(port: int, server: str, identity: str, counts: list[int], seconds: fl
 
 
 async def measure(work: WorkDir, config: Config, counts: list[int], seconds: float) -> None:
-    """A job that serves, asked from another process."""
+    """Run a streaming job and make load on it from another process."""
     identity, executor_id = new_identity(), work.path.name.removeprefix("ch-")
     details = StreamingDetails(public_key=identity.pem, executor_ip="127.0.0.1")
     over = asyncio.Event()
 
-    async def serves(certificate: str, port: int) -> None:
+    async def on_healthy(certificate: str, port: int) -> None:
         print(f"healthy {(time.perf_counter() - began) * 1000:.0f} ms after its start")
-        told = (port, certificate, identity.key_pem + identity.pem, counts, seconds)
-        loading = multiprocessing.get_context("spawn").Process(target=report, args=told)
+        arguments = (port, certificate, identity.key_pem + identity.pem, counts, seconds)
+        loading = multiprocessing.get_context("spawn").Process(target=report, args=arguments)
         loading.start()
         await asyncio.to_thread(loading.join)
         over.set()
 
     async with await Engine.connect(None) as engine, AsyncExitStack() as undoing:
-        service = Service(details, executor_id, engine, work, config)
+        service = StreamingService(details, executor_id, engine, work, config)
         undoing.push_async_callback(service.close)
-        order = Order(
-            name=f"ch-{executor_id}-job",
+        spec = ContainerSpec(
+            name=job_container(executor_id),
             image=images.BUSYBOX,
             command=[str(Path(sys.executable).resolve()), "-c", SERVICE],
             env=[f"PYTHONHOME={sys.base_prefix}"],
             user="65534",
             labels={EXECUTOR: executor_id},
-            host=host() | {"NetworkMode": await service.network()},
+            host=host_config() | {"NetworkMode": await service.network()},
         )
-        job = await engine.create(order)
+        job = await engine.create(spec)
         undoing.push_async_callback(job.remove)
         began = time.perf_counter()
         await job.start()
-        watching = asyncio.create_task(service.until_over(TO_HEALTH_SECONDS, serves))
+        watching = asyncio.create_task(service.watch(TO_HEALTH_SECONDS, on_healthy))
         waiting = asyncio.create_task(over.wait())
         await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
@@ -129,7 +130,7 @@ async def measure(work: WorkDir, config: Config, counts: list[int], seconds: flo
 
 
 def main() -> None:
-    """Build, serve, measure."""
+    """Build the images and run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--seconds", type=float, default=5, help="per number of connections")

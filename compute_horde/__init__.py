@@ -1,1 +1,1 @@
-"""The language every ComputeHorde party speaks."""
+"""Protocol, rules and infrastructure shared by all ComputeHorde services."""

@@ -1,4 +1,4 @@
-"""Block, epoch and cycle arithmetic (domain §1.1); one function for every use."""
+"""Block, epoch and cycle arithmetic; docs/glossary.md says what they are."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ PEAK_REFERENCE_BLOCK = 1000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cycle:
-    """Blocks `start` up to, not including, `stop`; `number` counts from the one with block 0."""
+    """Blocks from `start` up to, not including, `stop`; cycle 0 contains block 0."""
 
     start: int
     stop: int
@@ -20,7 +20,7 @@ class Cycle:
 
 
 def epoch_start(block: int, *, netuid: int, tempo: int) -> int:
-    """The first block of the epoch that holds `block`.
+    """The first block of the epoch that contains `block`.
 
     The chain starts an epoch where (block + netuid + 1) mod (tempo + 1) = tempo.
     """
@@ -29,7 +29,7 @@ def epoch_start(block: int, *, netuid: int, tempo: int) -> int:
 
 
 def cycle_at(block: int, *, netuid: int, tempo: int) -> Cycle:
-    """The cycle that holds `block`: two epochs, counted from the epoch of block 0."""
+    """The cycle that contains `block`: two epochs, counted from the epoch of block 0."""
     length = EPOCHS_PER_CYCLE * (tempo + 1)
     zero = epoch_start(0, netuid=netuid, tempo=tempo)
     number = (block - zero) // length
@@ -38,7 +38,7 @@ def cycle_at(block: int, *, netuid: int, tempo: int) -> Cycle:
 
 
 def peak_cycle(block: int, *, netuid: int, tempo: int) -> Cycle:
-    """The peak cycle of the testing day (ten cycles) that holds `block`."""
+    """The peak cycle of the testing day (ten cycles) that contains `block`."""
     reference = cycle_at(PEAK_REFERENCE_BLOCK, netuid=netuid, tempo=tempo)
     current = cycle_at(block, netuid=netuid, tempo=tempo)
     behind = (current.number - reference.number) % CYCLES_PER_DAY

@@ -1,4 +1,4 @@
-"""How long each state may last; time not used in one stage carries over to the next."""
+"""Time limits of job states; time not used in one stage carries over to the next."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ FRESH = frozenset({S.SENT, S.RECEIVED, S.ACCEPTED, S.EXECUTOR_READY})
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a job may take, from the reservation to the last byte (protocol §5.4)."""
+    """The time limits of a job in seconds, from reservation to upload."""
 
     reservation: timedelta
     spin_up: timedelta
@@ -34,7 +34,7 @@ class Budget:
     streaming: bool = False
 
     def allowed_in(self, state: S) -> timedelta:
-        """How much time entering `state` adds."""
+        """Seconds that entering `state` adds to the deadline."""
         match state:
             case S.SENT | S.RECEIVED:
                 return self.reservation
@@ -52,7 +52,7 @@ class Budget:
                 return timedelta(0)
 
     def deadline(self, state: S, *, now: datetime, previous: datetime | None) -> datetime:
-        """When `state`, entered at `now`, must be over.
+        """The deadline of `state` when it is entered at `now`.
 
         Up to `EXECUTOR_READY` a state counts from `now`; later ones from the previous deadline,
         so that unused time carries over.
@@ -61,7 +61,7 @@ class Budget:
         return start + self.allowed_in(state)
 
     def total(self) -> timedelta:
-        """The longest a job may hold its executor after it was accepted."""
+        """The longest time, in seconds, for which an accepted job may hold its executor."""
         return (
             self.spin_up
             + self.startup
@@ -74,14 +74,14 @@ class Budget:
 
 
 def timed_out(state: S, *, streaming: bool) -> HordeReason:
-    """The word for a peer that stayed silent in `state`."""
+    """The failure reason when the peer sends nothing until the deadline of `state`."""
     if state is S.VOLUMES_READY and streaming:
         return HordeReason.STREAMING_JOB_READY_TIMED_OUT
     return TIMED_OUT[state]
 
 
 def timing_of(job: JobRequested, *, leeway: timedelta) -> Timing:
-    """The limits of `job` as they travel to miner and executor."""
+    """The time limits of `job` as sent to miner and executor."""
     return Timing(
         allowed_leeway=int(leeway.total_seconds()),
         download_time_limit=job.download_time_limit,

@@ -1,14 +1,14 @@
-"""The error tree; each branch says who is to blame.
+"""The exception tree; who is at fault for a failed job is decided by `compute_horde.faults`.
 
 ComputeHordeError
-├── ConfigurationError      the operator's mistake; the process refuses to start
-├── ProtocolError           the peer's mistake; close the line
+├── ConfigurationError      a setting cannot be used; the process refuses to start
+├── ProtocolError           the peer's mistake; close the connection
 │   └── BadSignature
-├── RejectionError          we decline; not a failure
-├── Cancelled               the owner wants no more of it; nobody's fault
-├── JobError                the user's image, data or command
-├── HordeError              the network: a lost peer, a deadline, a bug
-└── OutsideError            an adapter's outside world; worth another try
+├── RejectionError          the job is declined before it runs
+├── Cancelled               the owner cancelled the job
+├── JobError                the job's own fault: its image, data or command
+├── HordeError              not the job's own fault: a lost peer, a deadline, a bug
+└── OutsideError            a service outside failed; a retry may help
     ├── ChainError
     ├── StorageError
     └── ContainerError
@@ -20,7 +20,13 @@ from compute_horde.vocabulary import FailureReason, HordeReason, RejectionReason
 
 
 class ComputeHordeError(Exception):
-    """Catch this only at the edge of a process."""
+    """Base class of all errors of ComputeHorde; catch it only at the edge of a process.
+
+    The SDK sets `job_uuid` and, where it holds one, `job` on errors about one of the user's jobs.
+    """
+
+    job_uuid: str | None = None
+    job: Any = None
 
 
 class ConfigurationError(ComputeHordeError):
@@ -28,23 +34,33 @@ class ConfigurationError(ComputeHordeError):
 
 
 class ProtocolError(ComputeHordeError):
-    """The peer said something the protocol does not allow."""
+    """The peer sent something that the protocol does not allow."""
 
 
 class BadSignature(ProtocolError):
-    """The signature does not belong to this signer and these bytes."""
+    """The signature is not by this signer over these bytes."""
 
 
 class RejectionError(ComputeHordeError):
-    """We decline the job; nobody failed."""
+    """The job is declined before it runs; `context` adds details to the reason.
 
-    def __init__(self, reason: RejectionReason, detail: str = "") -> None:
+    Who is at fault is decided by `compute_horde.faults.of_rejection`.
+    """
+
+    def __init__(
+        self,
+        reason: RejectionReason,
+        detail: str = "",
+        *,
+        context: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail or str(reason))
         self.reason = reason
+        self.context = context
 
 
 class Cancelled(ComputeHordeError):
-    """The job was ended because that was asked for; nobody failed. Keeps what it printed."""
+    """The job was cancelled on request. Contains its output so far."""
 
     def __init__(
         self,
@@ -80,7 +96,10 @@ class JobError(ComputeHordeError):
 
 
 class HordeError(ComputeHordeError):
-    """The network is to blame: a lost peer, a deadline, a bug."""
+    """The job failed, but not by its own fault: a lost peer, a deadline, a bug.
+
+    Who is at fault is decided by `compute_horde.faults.of_horde`.
+    """
 
     def __init__(
         self, reason: HordeReason, detail: str, *, context: dict[str, Any] | None = None
@@ -91,7 +110,7 @@ class HordeError(ComputeHordeError):
 
 
 class OutsideError(ComputeHordeError):
-    """Something outside answered badly or not at all; trying again may help."""
+    """An external service failed or did not answer; a retry may help."""
 
 
 class ChainError(OutsideError):

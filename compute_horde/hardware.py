@@ -1,4 +1,4 @@
-"""Executor classes and what each promises."""
+"""Executor classes and the hardware each must provide."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,7 @@ class ExecutorClass(StrEnum):
 class Promise:
     """What an executor of a class must deliver.
 
-    `code` is the letter of the class in an on-chain manifest commitment (protocol §9.2). What
+    `code` is the letter of the class in an on-chain manifest commitment. What
     comes after `ram_gb` bounds one job: an operator may give another number, but never none.
     """
 

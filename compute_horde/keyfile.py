@@ -1,5 +1,6 @@
-"""A Bittensor hotkey file, read as `bt.Wallet` does, without importing bittensor."""
+"""Reads a Bittensor hotkey file like `bt.Wallet`, without importing bittensor."""
 
+import os
 from pathlib import Path
 
 from bittensor_core import (
@@ -12,10 +13,15 @@ from bittensor_core import (
 from compute_horde.errors import ConfigurationError
 
 
-def load_hotkey(path: Path) -> Keypair:
-    """The keypair in an unencrypted hotkey file, or `ConfigurationError` with the remedy."""
+def load_hotkey(path: str | Path) -> Keypair:
+    """The keypair in an unencrypted hotkey file; raises `ConfigurationError` with the remedy."""
+    path = Path(path)
     try:
         data = path.expanduser().read_bytes()
+    except RuntimeError as exc:
+        raise ConfigurationError(
+            f"the hotkey file {path} names a user whose home is not known"
+        ) from exc
     except FileNotFoundError as exc:
         raise ConfigurationError(
             f"there is no hotkey file at {path}; check the wallet's name, the hotkey's name and "
@@ -23,8 +29,7 @@ def load_hotkey(path: Path) -> Keypair:
         ) from exc
     except OSError as exc:
         raise ConfigurationError(
-            f"the hotkey file {path} cannot be read ({exc.strerror}); make it a file that this "
-            "user may read"
+            f"the hotkey file {path} cannot be read ({exc.strerror}){_ownership_remedy(path)}"
         ) from exc
     if keyfile_data_is_encrypted(data):
         raise ConfigurationError(
@@ -34,12 +39,24 @@ def load_hotkey(path: Path) -> Keypair:
     return _signing_keypair(path, data)
 
 
+def _ownership_remedy(path: Path) -> str:
+    """The remedy when the file belongs to another user, as is common in containers."""
+    try:
+        owner = path.expanduser().stat().st_uid
+    except OSError:
+        return "; make it a file that this user may read"
+    return (
+        f": it belongs to user {owner} and this process runs as user {os.getuid()}; run it as "
+        f"user {owner} (a container with `--user {owner}`) or give the file to {os.getuid()}"
+    )
+
+
 def _signing_keypair(path: Path, data: bytes) -> Keypair:
     try:
         keypair = deserialize_keypair_from_keyfile_data(data)
         keypair.sign(b"")
     except (KeyfileError, ValueError) as exc:
-        # The cause may quote the file, and with it the secret.
+        # The cause may contain the file's content, and so the secret.
         raise ConfigurationError(
             f"the file {path} holds no hotkey that can sign; give the hotkey file itself, not "
             "the public one (…pub.txt), or create it anew from its mnemonic"

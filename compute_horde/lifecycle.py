@@ -1,9 +1,12 @@
-"""The life of a job, told once. Every service moves its job only through this module."""
+"""The state machine of a job; every service changes a job's state only through this module."""
+
+from collections.abc import Iterable
 
 from compute_horde.errors import ProtocolError
 from compute_horde.protocol import extensions, job
 from compute_horde.protocol.message import JobMessage
 from compute_horde.vocabulary import JobState as S
+from compute_horde.vocabulary import Stage
 
 BREAKS = frozenset({S.FAILED, S.HORDE_FAILED, S.CANCELLED})
 
@@ -16,7 +19,18 @@ MAY_FOLLOW: dict[S, frozenset[S]] = {
     S.STREAMING_READY: frozenset({S.EXECUTION_DONE}) | BREAKS,
     S.EXECUTION_DONE: frozenset({S.COMPLETED}) | BREAKS,
 }
+UNFINISHED = tuple(MAY_FOLLOW)
 FINAL = frozenset(S) - MAY_FOLLOW.keys() - {S.UNKNOWN}
+
+# What the executor is busy with in a state, as validator and miner see it.
+STAGE_OF_STATE: dict[S, Stage] = {
+    S.RECEIVED: Stage.EXECUTOR_STARTUP,
+    S.ACCEPTED: Stage.EXECUTOR_STARTUP,
+    S.EXECUTOR_READY: Stage.VOLUME_DOWNLOAD,
+    S.VOLUMES_READY: Stage.EXECUTION,
+    S.STREAMING_READY: Stage.EXECUTION,
+    S.EXECUTION_DONE: Stage.RESULT_UPLOAD,
+}
 
 CLAIMS: dict[type[JobMessage], S] = {
     job.JobAccepted: S.ACCEPTED,
@@ -33,7 +47,7 @@ CLAIMS: dict[type[JobMessage], S] = {
 
 
 class IllegalTransition(ProtocolError):
-    """A claim that does not fit the job's present state."""
+    """A message claims a state that may not follow the job's present one."""
 
     def __init__(self, state: S, claimed: S) -> None:
         super().__init__(f"{claimed} cannot follow {state}")
@@ -41,7 +55,7 @@ class IllegalTransition(ProtocolError):
 
 
 def _reach() -> dict[S, frozenset[S]]:
-    """Every state that some legal road leads to, from each state."""
+    """For each state all states that can be reached from it."""
     reach: dict[S, frozenset[S]] = {state: frozenset() for state in FINAL}
     for state in reversed(MAY_FOLLOW):
         reach[state] = MAY_FOLLOW[state].union(
@@ -54,19 +68,29 @@ REACH = _reach()
 
 
 def move(state: S, claimed: S) -> S:
-    """`claimed`, or `IllegalTransition` when it may not follow `state`."""
+    """`claimed`; raises `IllegalTransition` when it may not follow `state`."""
     if claimed not in MAY_FOLLOW.get(state, ()):
         raise IllegalTransition(state, claimed)
     return claimed
 
 
 def advance(state: S, message: JobMessage) -> S:
-    """The state after `message` is heard."""
+    """The state after `message` was received; raises `IllegalTransition`."""
     return move(state, CLAIMS[type(message)])
 
 
+def follow(state: S, claims: Iterable[S]) -> S:
+    """The state after all `claims` in turn; one that repeats the present state changes nothing.
+
+    Raises `IllegalTransition` at the first claim that may not follow.
+    """
+    for claimed in claims:
+        state = state if claimed == state else move(state, claimed)
+    return state
+
+
 def is_repeat(state: S, claimed: S) -> bool:
-    """Whether `claimed` was already true: a peer said it again, and nothing changes."""
+    """Whether the job was in state `claimed` before, so that the message changes nothing."""
     return claimed == state or state in REACH.get(claimed, frozenset())
 
 

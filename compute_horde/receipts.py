@@ -1,6 +1,5 @@
-"""Receipts: what validators promise to pay, what miners counter-sign (protocol §7)."""
+"""Receipts about jobs: signed by a validator and counter-signed by the miner."""
 
-import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -9,15 +8,15 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from compute_horde import signing
 from compute_horde.errors import BadSignature
 from compute_horde.hardware import ExecutorClass
+from compute_horde.job_uuid import is_job_uuid
 
 MAX_TTL_SECONDS = 30 * 24 * 3600
 MAX_DURATION_US = 365 * 24 * 3600 * 1_000_000
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SCORE = r"^[0-9]+(\.[0-9]+)?$"
 
 
 def _canonical(uuid: str) -> str:
-    if not _UUID.fullmatch(uuid):
+    if not is_job_uuid(uuid):
         raise ValueError("a job uuid is lower-case and hyphenated")
     return uuid
 
@@ -43,7 +42,7 @@ class _Payload(BaseModel):
     timestamp: Moment
 
     def blob(self) -> bytes:
-        """The bytes both parties sign."""
+        """The bytes that both parties sign."""
         return signing.spaced_json(self.model_dump(mode="json"))
 
 
@@ -80,7 +79,11 @@ class JobIntervalReceipt(_Payload):
 
 
 class JobFinishedReceipt(_Payload):
-    """What the job is worth; `score_str` is 0 when it failed."""
+    """What the job is worth: `score_str`, in executor seconds.
+
+    That is its price when it completed; otherwise what it had earned by intervals or, when it was
+    cancelled, by the time it used.
+    """
 
     receipt_type: Literal["JobFinishedReceipt"] = "JobFinishedReceipt"
     time_started: Moment
@@ -116,9 +119,17 @@ def counter_sign(
     payload: AnyPayload,
     validator_signature: str,
     miner: signing.Signer,
+    *,
+    is_trusted_miner: bool = False,
 ) -> Receipt:
-    """The miner's half: `BadSignature` unless the validator signed and this miner is named."""
-    if payload.miner_hotkey != miner.ss58_address:
+    """Add the miner's signature.
+
+    Validators know a trusted miner by its address, so its receipts may name any miner.
+
+    Raises:
+        BadSignature: the validator did not sign the payload, or it names another miner.
+    """
+    if not is_trusted_miner and payload.miner_hotkey != miner.ss58_address:
         raise BadSignature(f"the receipt names another miner, {payload.miner_hotkey}")
     blob = payload.blob()
     signing.verify_hex(payload.validator_hotkey, blob, validator_signature)
@@ -130,10 +141,10 @@ def counter_sign(
 
 
 def valid_at(payload: JobStartedReceipt | JobAcceptedReceipt, now: datetime) -> bool:
-    """Whether the receipt holds its executor at `now` (protocol §7.3)."""
+    """Whether the receipt reserves an executor at `now`, by its `ttl`."""
     return payload.timestamp <= now <= payload.timestamp + timedelta(seconds=payload.ttl)
 
 
 def as_json(receipt: Receipt) -> dict[str, Any]:
-    """The receipt as a page line's object."""
+    """The receipt as the JSON object of one line of a receipts page."""
     return receipt.model_dump(mode="json")

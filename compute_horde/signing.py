@@ -1,4 +1,4 @@
-"""Every canonical byte form, sign and verify (protocol §2)."""
+"""Canonical byte forms, signing and verifying."""
 
 import base64
 import binascii
@@ -15,7 +15,10 @@ from compute_horde.errors import BadSignature, ProtocolError
 from compute_horde.vocabulary import SignatureScope
 
 SIGNATURE_BYTES = 64
-# Reading base 58 takes time quadratic in its length.
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+# Of 32 bytes in format 42.
+ADDRESS_CHARACTERS = 48
+# Decoding base 58 takes time quadratic in its length.
 MAX_SS58_CHARACTERS = 64
 _HEX = re.compile(r"0x[0-9a-fA-F]{128}")
 
@@ -68,12 +71,12 @@ def request_digest(payload: Any, timestamp_ns: int) -> bytes:
 
 
 def validator_signed_text(message: dict[str, Any]) -> bytes:
-    """What `validator_signature` covers: C3 of the whole message but that key."""
+    """The text that `validator_signature` covers: C3 of the message without that key."""
     return compact_json({k: v for k, v in message.items() if k != "validator_signature"})
 
 
 def signed_hex(signer: Signer, blob: bytes) -> str:
-    """`0x` and 128 hex digits."""
+    """The signature as `0x` and 128 hexadecimal digits."""
     return "0x" + bytes(signer.sign(blob)).hex()
 
 
@@ -87,7 +90,8 @@ def verify_hex(ss58: str, blob: bytes, signature: str) -> None:
 def verify(ss58: str, blob: bytes, signature: bytes) -> None:
     """Raise `BadSignature` unless `signature` (64 bytes) is by `ss58` over `blob`.
 
-    One over the blob between `<Bytes>` and `</Bytes>`, as browsers' wallets sign, counts too.
+    A signature over the blob between `<Bytes>` and `</Bytes>`, as browser wallets make it, is
+    accepted too.
     """
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature("a signature has 64 bytes")
@@ -96,8 +100,23 @@ def verify(ss58: str, blob: bytes, signature: bytes) -> None:
 
 
 def public_key(ss58: str) -> bytes:
-    """The 32 raw bytes behind an SS58 address; `BadSignature` when it is none."""
+    """The 32 raw bytes of an SS58 address; raises `BadSignature` when it is invalid."""
     return bytes(_key(ss58).public_key)
+
+
+def address_problem(ss58: str) -> str | None:
+    """Why `ss58` is not the address of a Bittensor key, or None when it is."""
+    if bad := next((letter for letter in ss58 if letter not in BASE58), None):
+        return f"holds {bad!r}, which addresses do not have"
+    if len(ss58) != ADDRESS_CHARACTERS:
+        return f"has {len(ss58)} characters, and an address has {ADDRESS_CHARACTERS}"
+    if not ss58.startswith("5"):
+        return "is of another network: addresses of Bittensor begin with 5"
+    try:
+        public_key(ss58)
+    except BadSignature:
+        return "has a wrong checksum: a character is mistyped"
+    return None
 
 
 def address(key: bytes) -> str:
@@ -115,11 +134,11 @@ def _key(ss58: str) -> Keypair:
 
 
 def verify_validator_frame(raw: str | bytes, hotkey: str) -> bool:
-    """Whether a frame is signed by the validator `hotkey` (protocol §2.5).
+    """Whether a frame is signed by the validator `hotkey`, in `validator_signature`.
 
-    False when it carries no signature, `BadSignature` when it carries a wrong one,
-    `ProtocolError` when it is no JSON object. The frame itself is read, since the signature
-    also covers keys that our messages do not know.
+    False without a signature; raises `BadSignature` for a wrong one and `ProtocolError` when the
+    frame is not a JSON object. The raw frame is parsed, since the signature also covers keys that
+    our messages do not know.
     """
     message = frames.parsed(raw)
     if not isinstance(message, dict):
@@ -140,7 +159,7 @@ def verify_validator_frame(raw: str | bytes, hotkey: str) -> bool:
 def sign_request(
     signer: Signer, payload: Any, *, timestamp_ns: int, scope: SignatureScope
 ) -> RequestSignature:
-    """Sign `payload` (see `request_digest`) as an SDK user does."""
+    """Sign `payload` (see `request_digest`) like an SDK user."""
     raw = bytes(signer.sign(request_digest(payload, timestamp_ns)))
     return RequestSignature(
         signature_type="bittensor",
@@ -151,8 +170,10 @@ def sign_request(
     )
 
 
-def verify_request(signature: RequestSignature, payload: Any) -> None:
+def verify_request(signature: RequestSignature, payload: Any, scope: SignatureScope) -> None:
     """Raise `BadSignature` unless the signatory signed `payload` (see `request_digest`)."""
+    if signature.signature_scope is not scope:
+        raise BadSignature(f"the signature's scope must be {scope}")
     if signature.signature_type != "bittensor":
         raise BadSignature(f"unknown signature type {signature.signature_type!r}")
     try:
@@ -163,5 +184,5 @@ def verify_request(signature: RequestSignature, payload: Any) -> None:
 
 
 def cheat_report_payloads(report: dict[str, Any]) -> tuple[Any, Any]:
-    """The two forms a cheat report may be signed in: the SDK's text, the library's object."""
+    """The two payloads of which either may be signed: the SDK's text, the library's object."""
     return spaced_json(report).decode(), report

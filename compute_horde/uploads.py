@@ -1,10 +1,10 @@
-"""Outputs a job may ask to have uploaded (protocol §8.4); field order is what signatures cover."""
+"""Uploads of a job's output; signatures cover the order of the fields."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from compute_horde.volumes import taint
+from compute_horde.volumes import path_problem
 
 MAX_UPLOADS = 1000
 
@@ -12,7 +12,7 @@ MAX_UPLOADS = 1000
 def _checked(path: str) -> str:
     if not path or path.endswith("/"):
         raise ValueError("an upload path names a file")
-    if bad := taint(path):
+    if bad := path_problem(path):
         raise ValueError(f"{bad.path!r} {bad.reason}")
     return path
 
@@ -74,6 +74,28 @@ Upload = Annotated[
     ZipPost | ZipPut | FilePost | FilePut | MultiUpload,
     Field(discriminator="output_upload_type"),
 ]
+
+
+_ANY: TypeAdapter[Any] = TypeAdapter(Upload)
+
+
+def of(members: list[Any]) -> Upload | None:
+    """The upload with the members in a job's signed text, in its canonical form."""
+    match members:
+        case []:
+            return None
+        case [one]:
+            return cast("Upload", _ANY.validate_python(one))
+        case _:
+            return MultiUpload(uploads=members)
+
+
+def canonical(upload: Upload | None) -> Upload | None:
+    """The same upload in its canonical form: equal signed texts give equal objects."""
+    if isinstance(upload, MultiUpload) and len(upload.uploads) < 2:
+        plain = MultiUpload(uploads=upload.uploads)
+        return next(iter(upload.uploads), None) if upload == plain else upload
+    return upload
 
 
 def each(upload: Upload | None) -> list[FilePost | FilePut | ZipPost | ZipPut]:

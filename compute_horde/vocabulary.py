@@ -1,18 +1,18 @@
-"""Closed lists of words; each value is what goes over the wire and into databases."""
+"""Enumerations; each value is what is sent over the wire and stored in databases."""
 
 from enum import StrEnum
 from typing import Self
 
 
-class Word(StrEnum):
-    """A word list whose unknown members read as `unknown`, since peers upgrade separately."""
+class TolerantEnum(StrEnum):
+    """An enumeration that reads unknown values as `unknown`, since peers upgrade separately."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         return cls.__members__.get("UNKNOWN") if isinstance(value, str) else None
 
 
-class JobState(Word):
+class JobState(TolerantEnum):
     """Where a job stands. The one status list of every service, database and log."""
 
     UNKNOWN = "unknown"
@@ -30,7 +30,7 @@ class JobState(Word):
     CANCELLED = "cancelled"
 
 
-class Stage(Word):
+class Stage(TolerantEnum):
     """What an executor is busy with."""
 
     UNKNOWN = "unknown"
@@ -41,8 +41,8 @@ class Stage(Word):
     RESULT_UPLOAD = "result_upload"
 
 
-class Party(Word):
-    """Who speaks."""
+class Party(TolerantEnum):
+    """A party of the protocol."""
 
     UNKNOWN = "unknown"
     SDK = "sdk"
@@ -52,7 +52,7 @@ class Party(Word):
     EXECUTOR = "executor"
 
 
-class FailureReason(Word):
+class FailureReason(TolerantEnum):
     """Why a job failed by its own fault."""
 
     UNKNOWN = "unknown"
@@ -63,7 +63,7 @@ class FailureReason(Word):
     CANCELLED = "cancelled"
 
 
-class HordeReason(Word):
+class HordeReason(TolerantEnum):
     """Why a job failed by the network's fault."""
 
     UNKNOWN = "unknown"
@@ -83,7 +83,7 @@ class HordeReason(Word):
     SECURITY_CHECK_FAILED = "security_check_failed"
 
 
-class RejectionReason(Word):
+class RejectionReason(TolerantEnum):
     """Why a job was declined before anything ran."""
 
     UNKNOWN = "unknown"
@@ -95,7 +95,7 @@ class RejectionReason(Word):
 
 
 class ReceiptType(StrEnum):
-    """The promises of payment."""
+    """The kinds of receipts."""
 
     STARTED = "JobStartedReceipt"
     ACCEPTED = "JobAcceptedReceipt"
@@ -130,3 +130,4 @@ class Extension(StrEnum):
     CANCEL = "cancel"
     OUTPUT = "output"
     INTERVALS = "intervals"
+    BINDING = "binding"

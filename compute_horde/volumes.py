@@ -1,7 +1,7 @@
-"""Inputs a job may ask for (protocol §8.3); field order is what signatures cover."""
+"""Input volumes of a job; signatures cover the order of the fields."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,30 +67,30 @@ Volume = Annotated[
 ]
 
 
-class Tainted(NamedTuple):
-    """A path a peer asked for and why it may not be used."""
+class UnsafePath(NamedTuple):
+    """A requested path, and why it may not be used."""
 
     path: str
     reason: str
 
 
-def taint(relative_path: str | None) -> Tainted | None:
+def path_problem(relative_path: str | None) -> UnsafePath | None:
     """Why `relative_path` may not be used below a job directory, or None when it may."""
     if not relative_path:
         return None
     parts = relative_path.removesuffix("/").split("/")
     if "\0" in relative_path or "\\" in relative_path:
-        return Tainted(relative_path, "holds a NUL or a backslash")
+        return UnsafePath(relative_path, "holds a NUL or a backslash")
     if PurePosixPath(relative_path).is_absolute():
-        return Tainted(relative_path, "is absolute")
+        return UnsafePath(relative_path, "is absolute")
     if any(part in {"", ".", ".."} for part in parts):
-        return Tainted(relative_path, "has an empty, `.` or `..` component")
+        return UnsafePath(relative_path, "has an empty, `.` or `..` component")
     if any(len(part.encode("utf-8", "surrogatepass")) > 255 for part in parts):
-        return Tainted(relative_path, "has a component over 255 bytes")
+        return UnsafePath(relative_path, "has a component over 255 bytes")
     return None
 
 
-def each(volume: Volume | None) -> list[SimpleVolume]:
+def simple_volumes(volume: Volume | None) -> list[SimpleVolume]:
     """The simple volumes in `volume`, in order."""
     match volume:
         case None:
@@ -101,6 +101,20 @@ def each(volume: Volume | None) -> list[SimpleVolume]:
             return [volume]
 
 
-def tainted_path(volume: Volume | None) -> Tainted | None:
+def from_members(members: list[Any]) -> Volume | None:
+    """The volume with the members in a job's signed text, in its canonical form."""
+    return MultiVolume(volumes=members) if members else None
+
+
+def canonical(volume: Volume | None) -> Volume | None:
+    """The same volume in its canonical form: equal signed texts give equal objects."""
+    if isinstance(volume, MultiVolume):
+        return None if volume == MultiVolume(volumes=[]) else volume
+    return volume and MultiVolume(volumes=[volume])
+
+
+def first_unsafe_path(volume: Volume | None) -> UnsafePath | None:
     """The first path in `volume` that would leave the job's directory, or None."""
-    return next((bad for one in each(volume) if (bad := taint(one.relative_path))), None)
+    return next(
+        (bad for one in simple_volumes(volume) if (bad := path_problem(one.relative_path))), None
+    )

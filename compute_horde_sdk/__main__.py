@@ -1,5 +1,5 @@
 """`python -m compute_horde_sdk` is the command `compute-horde`."""
 
-from compute_horde_sdk.cli import main
+from compute_horde_sdk.cli.commands import main
 
 main()

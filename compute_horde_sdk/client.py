@@ -1,4 +1,4 @@
-"""The user's way in: make jobs, find them again, report those who cheat."""
+"""The API client: creates, lists, fetches and cancels jobs, and reports cheating miners."""
 
 import asyncio
 import inspect
@@ -8,30 +8,39 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
+from compute_horde.concurrency.backoff import Backoff
+from compute_horde.job_uuid import is_job_uuid
 from compute_horde_sdk.config import DEFAULT_FACILITATOR_URL
-from compute_horde_sdk.errors import ComputeHordeError, ComputeHordeNotFoundError
-from compute_horde_sdk.jobs import ComputeHordeJob, is_uuid
-from compute_horde_sdk.spec import ComputeHordeJobSpec
-from compute_horde_sdk.statuses import ComputeHordeJobStatus
+from compute_horde_sdk.errors import (
+    ComputeHordeError,
+    ComputeHordeNotFoundError,
+    InvalidRequestError,
+    attach_job_to_errors,
+)
+from compute_horde_sdk.job_spec import ComputeHordeJobSpec
+from compute_horde_sdk.job_status import ComputeHordeJobStatus
+from compute_horde_sdk.jobs import ComputeHordeJob
 
 if TYPE_CHECKING:
     from compute_horde.signing import Signer
-    from compute_horde_sdk.http import Facilitator
-    from compute_horde_sdk.streaming import Identity
-    from compute_horde_sdk.watch import Watch
+    from compute_horde_sdk.facilitator.http import Facilitator
+    from compute_horde_sdk.facilitator.job_updates import JobWatcher
+    from compute_horde_sdk.facilitator.signed_requests import SignedRequest
+    from compute_horde_sdk.streaming_client import Identity
 
 PAGE_SIZE = 10
+EXAMPLE_UUID = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 
-_WANTED_ENDS = (ComputeHordeJobStatus.COMPLETED, ComputeHordeJobStatus.CANCELLED)
+_FINAL_STATUSES = (ComputeHordeJobStatus.COMPLETED, ComputeHordeJobStatus.CANCELLED)
 AttemptCallback = Callable[[ComputeHordeJob], Awaitable[None] | None]
 
 
 class ComputeHordeClient:
-    """Speaks to one facilitator as one hotkey, for jobs at one validator.
+    """Client of one facilitator, for the jobs of one hotkey at one validator.
 
-    `hotkey` is anything with `ss58_address` and `sign(bytes) -> 64 bytes`.
+    `hotkey` is any object with `ss58_address` and `sign(bytes) -> 64 bytes`.
     """
 
     def __init__(
@@ -55,26 +64,26 @@ class ComputeHordeClient:
 
     @property
     def facilitator(self) -> "Facilitator":
-        """The line to the facilitator. Loaded late, to keep `import compute_horde_sdk.v1` fast."""
+        """HTTP client of the facilitator, imported on first use to keep imports fast."""
         if self._facilitator is None:
-            from compute_horde_sdk.http import Facilitator
+            from compute_horde_sdk.facilitator.http import Facilitator
 
             self._facilitator = Facilitator(self.facilitator_url, self.hotkey)
         return self._facilitator
 
-    def watch(self, job_uuid: str) -> "Watch":
-        """Whence a job's news comes."""
-        from compute_horde_sdk.watch import Watch
+    def watch(self, job_uuid: str) -> "JobWatcher":
+        """A watcher that yields the job's status updates."""
+        from compute_horde_sdk.facilitator.job_updates import JobWatcher
 
-        return Watch(self.facilitator, job_uuid)
+        return JobWatcher(self.facilitator, job_uuid)
 
     async def aclose(self) -> None:
-        """Hang up. Not needed for a script that ends anyway."""
+        """Close the HTTP connections. Optional in a script that ends anyway."""
         if self._facilitator is not None:
             await self._facilitator.aclose()
 
     async def authenticate(self) -> None:
-        """Log in. Done by itself whenever it is needed."""
+        """Log in at the facilitator. Every request does this automatically when needed."""
         await self.facilitator.authenticate()
 
     async def create_job(
@@ -82,11 +91,11 @@ class ComputeHordeClient:
         job_spec: ComputeHordeJobSpec,
         on_trusted_miner: bool = False,  # noqa: FBT001, FBT002
     ) -> ComputeHordeJob:
-        """Sign the spec and hand it in. Tried again safely: one call makes at most one job."""
-        from compute_horde_sdk import requests
+        """Sign the spec and submit it. Retries are idempotent: one call creates at most one job."""
+        from compute_horde_sdk.facilitator import signed_requests
 
         identity = _new_identity() if job_spec.streaming else None
-        request = requests.job_request(
+        request = signed_requests.job_request(
             job_spec,
             self.hotkey,
             validator=self.compute_horde_validator_hotkey,
@@ -109,43 +118,48 @@ class ComputeHordeClient:
         timeout: float | None = None,
         max_attempts: int = 3,
     ) -> ComputeHordeJob:
-        """Create the job and wait for it; again with a new job as long as it does not succeed.
+        """Create the job and wait for it; retry with a new job while it does not succeed.
 
-        A job that was cancelled is not tried again.
-        `timeout` is for all attempts together; `max_attempts` of 0 or less knows no end. Returns
-        the job of the last attempt, whatever became of it.
+        A cancelled job is not retried. `timeout` is in seconds, for all attempts together;
+        `max_attempts` of 0 or less means no limit. `job_attempt_callback`, sync or async, gets the
+        job of each attempt. Returns the job of the last attempt, whatever its status.
         """
         began = time.monotonic()
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         attempt = 0
         while True:
             attempt += 1
             job = await self.create_job(job_spec, on_trusted_miner)
             if job_attempt_callback is not None:
-                told = job_attempt_callback(job)
-                if inspect.isawaitable(told):
-                    await told
-            await job.wait(_left(timeout, began))
-            if job.status in _WANTED_ENDS or 0 < max_attempts <= attempt:
+                found = job_attempt_callback(job)
+                if inspect.isawaitable(found):
+                    await found
+            await job.wait(_remaining_seconds(timeout, began))
+            if job.status in _FINAL_STATUSES or 0 < max_attempts <= attempt:
                 return job
-            pause = min(FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 8), LONGEST_PAUSE_SECONDS)
-            await asyncio.sleep(pause * random.uniform(1.0, 1.1))
+            await asyncio.sleep(backoff.take() * random.uniform(1.0, 1.1))
 
     async def cancel_job(self, job_uuid: str) -> ComputeHordeJob:
-        """Have one of this hotkey's jobs ended, and get it as it stands; harmless to repeat.
+        """Ask for the cancellation of one of this hotkey's jobs; safe to repeat.
 
-        It ends a moment later, as its `wait` tells. One that has ended already stays as it is.
+        Returns the job with its present status. The job ends a moment later; use its `wait` to
+        see that. A job that has already ended is unchanged.
         """
-        from compute_horde_sdk import requests
+        from compute_horde_sdk.facilitator import signed_requests
 
-        uuid = _plain(job_uuid)
-        request = requests.cancel(uuid, self.hotkey)
-        # Nothing more happens however often it arrives, so it may be sent again.
+        uuid = _checked_uuid(job_uuid)
+        request = signed_requests.cancel(uuid, self.hotkey)
+        with attach_job_to_errors(uuid):
+            return await self._send_cancel(uuid, request)
+
+    async def _send_cancel(self, uuid: str, request: "SignedRequest") -> ComputeHordeJob:
+        # Cancelling is idempotent, so the request may be retried.
         headers = request.headers | {"Idempotency-Key": str(uuid4())}
         path = f"api/v1/jobs/{uuid}/cancel/"
         try:
             answer = await self.facilitator.post(path, request.body, headers)
         except ComputeHordeNotFoundError as exc:
-            if self.facilitator.knows("cancel"):
+            if self.facilitator.supports("cancel"):
                 raise
             raise ComputeHordeError(
                 f"this facilitator cannot cancel jobs; {uuid} ends within its time limits"
@@ -153,20 +167,22 @@ class ComputeHordeClient:
         return ComputeHordeJob.from_answer(self, answer.json())
 
     async def get_job(self, job_uuid: str) -> ComputeHordeJob:
-        """One of this hotkey's jobs, or `ComputeHordeNotFoundError`."""
-        answer = await self.facilitator.get(f"api/v1/jobs/{_plain(job_uuid)}/")
-        return ComputeHordeJob.from_answer(self, answer)
+        """Fetch one of this hotkey's jobs; raises `ComputeHordeNotFoundError` if there is none."""
+        uuid = _checked_uuid(job_uuid)
+        with attach_job_to_errors(uuid):
+            answer = await self.facilitator.get(f"api/v1/jobs/{uuid}/")
+            return ComputeHordeJob.from_answer(self, answer)
 
     def job(self, job_uuid: str) -> ComputeHordeJob:
-        """One of this hotkey's jobs, of which nothing is asked yet: to read its logs."""
-        return ComputeHordeJob(self, _plain(job_uuid), [])
+        """A handle on one of this hotkey's jobs, made without a request; use it to read logs."""
+        return ComputeHordeJob(self, _checked_uuid(job_uuid), [])
 
     async def get_jobs(self, page: int = 1, page_size: int = PAGE_SIZE) -> list[ComputeHordeJob]:
-        """One page of this hotkey's jobs; `ComputeHordeNotFoundError` beyond the last one."""
+        """One page of this hotkey's jobs; `ComputeHordeNotFoundError` after the last page."""
         return (await self._page(page, page_size))[0]
 
     async def iter_jobs(self) -> AsyncIterator[ComputeHordeJob]:
-        """All of this hotkey's jobs, page by page."""
+        """Yield all of this hotkey's jobs, fetched page by page."""
         page, more = 1, True
         while more:
             jobs, more = await self._page(page, PAGE_SIZE)
@@ -177,10 +193,15 @@ class ComputeHordeClient:
     async def report_cheated_job(
         self, job_uuid: str, trusted_job_uuid: str, *, details: Any = None
     ) -> str:
-        """Tell the validator that a job's miner cheated, as a trusted job of yours shows."""
-        from compute_horde_sdk import requests
+        """Report to the validator that the miner of a job cheated.
 
-        request = requests.cheat_report(str(job_uuid), str(trusted_job_uuid), details, self.hotkey)
+        `trusted_job_uuid` is your job on a trusted miner that shows it. Returns the answer's text.
+        """
+        from compute_horde_sdk.facilitator import signed_requests
+
+        request = signed_requests.cheat_report(
+            str(job_uuid), str(trusted_job_uuid), details, self.hotkey
+        )
         answer = await self.facilitator.post("api/v1/cheated-job/", request.body, request.headers)
         return answer.body.decode("utf-8", "replace")
 
@@ -188,28 +209,45 @@ class ComputeHordeClient:
         answer = await self.facilitator.get(
             "api/v1/jobs/", params={"page": page, "page_size": page_size}
         )
-        told = answer.get("results") if isinstance(answer, dict) else None
-        if not isinstance(told, list):
+        found = answer.get("results") if isinstance(answer, dict) else None
+        if not isinstance(found, list):
             raise ComputeHordeError("the facilitator's answer is malformed: not a page of jobs")
-        jobs = [ComputeHordeJob.from_answer(self, job) for job in told]
+        jobs = [job for one in found if (job := self._job_from_list(one)) is not None]
         return jobs, answer.get("next") is not None
+
+    def _job_from_list(self, answer: Any) -> ComputeHordeJob | None:
+        """One job of a list, or None, with a notice, when it cannot be parsed."""
+        try:
+            job = ComputeHordeJob.from_answer(self, answer)
+        except ComputeHordeError as exc:
+            uuid = answer.get("uuid") if isinstance(answer, dict) else None
+            self.facilitator.on_notice(f"job {uuid} is left out of the list: {exc}")
+            return None
+        if not job.status_history:
+            self.facilitator.on_notice(f"job {job.uuid} is left out of the list: no status")
+            return None
+        return job
 
 
 def _new_identity() -> "Identity":
-    # Loaded for streaming jobs only: few need it, and it takes long.
-    from compute_horde_sdk import streaming
+    # Imported for streaming jobs only, because the import is slow.
+    from compute_horde_sdk import streaming_client
 
-    return streaming.new_identity()
-
-
-def _plain(job_uuid: str) -> str:
-    """The uuid as one part of a path; what has a slash in it would ask for something else."""
-    if not is_uuid(str(job_uuid)):
-        raise ValueError(f"{job_uuid!r} is not the uuid of a job")
-    return str(job_uuid)
+    return streaming_client.new_identity()
 
 
-def _left(timeout: float | None, began: float) -> float | None:
+def _checked_uuid(job_uuid: str) -> str:
+    """The uuid in lower case, as it is signed; raises `InvalidRequestError` if it is none."""
+    uuid = str(job_uuid).lower()
+    if not is_job_uuid(uuid):
+        raise InvalidRequestError(
+            f"{job_uuid!r} is not the uuid of a job; that looks like {EXAMPLE_UUID}, and "
+            "`compute-horde jobs` lists yours"
+        )
+    return uuid
+
+
+def _remaining_seconds(timeout: float | None, began: float) -> float | None:
     if timeout is None:
         return None
     return max(0.0, timeout - (time.monotonic() - began))

@@ -1,18 +1,16 @@
-"""What the SDK raises; every message names the cause and the next step."""
+"""The SDK's exceptions; every message names the cause and the next step."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from compute_horde.errors import ComputeHordeError
-
-if TYPE_CHECKING:
-    from compute_horde_sdk.jobs import ComputeHordeJob
 
 __all__ = [
     "ComputeHordeError",
     "ComputeHordeJobTimeoutError",
     "ComputeHordeNotFoundError",
     "FacilitatorUnreachable",
-    "JobUnsuccessful",
+    "InvalidRequestError",
     "LogsUnavailable",
     "RequestRefused",
 ]
@@ -23,30 +21,41 @@ class ComputeHordeNotFoundError(ComputeHordeError):
 
 
 class ComputeHordeJobTimeoutError(ComputeHordeError, TimeoutError):
-    """The job did not get there in the time given; it may still go on."""
+    """The job did not reach the awaited state within the timeout; it may still be running."""
+
+
+class InvalidRequestError(ComputeHordeError, ValueError):
+    """The request is invalid; nothing was sent."""
 
 
 class RequestRefused(ComputeHordeError):
-    """The facilitator answered, and the answer is no."""
+    """The facilitator answered with an HTTP error status; `details` is the reason that it gave."""
 
-    def __init__(self, message: str, *, status_code: int) -> None:
+    def __init__(self, message: str, *, status_code: int, details: str = "") -> None:
         super().__init__(message)
         self.status_code = status_code
+        self.details = details
 
 
 class FacilitatorUnreachable(ComputeHordeError):
-    """No answer, or none that can be used, after several attempts."""
+    """No usable answer from the facilitator after several attempts."""
 
 
 class LogsUnavailable(ComputeHordeError):
-    """The facilitator is one that tells a job's output only with its result."""
+    """The facilitator has no logs of running jobs; output comes with the result only."""
 
 
-class JobUnsuccessful(ComputeHordeError):
-    """The job ended, but not well; `job` has its result and its error."""
+def attach(error: ComputeHordeError, job_uuid: str, job: object = None) -> None:
+    """Set the job that `error` is about, unless it is set already."""
+    error.job_uuid = error.job_uuid or job_uuid
+    error.job = error.job or job
 
-    def __init__(self, job: "ComputeHordeJob") -> None:
-        error = job.error
-        cause = f"{error.reason}: {error.message}" if error else "no reason given"
-        super().__init__(f"job {job.uuid} ended {job.status.value}: {cause}")
-        self.job = job
+
+@contextmanager
+def attach_job_to_errors(job_uuid: str, job: object = None) -> Iterator[None]:
+    """Context manager that sets the job on every SDK error raised inside."""
+    try:
+        yield
+    except ComputeHordeError as exc:
+        attach(exc, job_uuid, job)
+        raise

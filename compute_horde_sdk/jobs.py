@@ -1,16 +1,17 @@
-"""A job as its user holds it: where it stands, and how to wait for it."""
+"""A job of the user: its status, waiting for it, its logs, and its streaming server."""
 
-import asyncio
 import inspect
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from compute_horde_sdk import results
-from compute_horde_sdk.errors import ComputeHordeError, ComputeHordeJobTimeoutError
-from compute_horde_sdk.results import ComputeHordeJobResult
-from compute_horde_sdk.statuses import (
+from compute_horde.job_uuid import is_job_uuid
+from compute_horde_sdk import job_result
+from compute_horde_sdk.deadline import Deadline
+from compute_horde_sdk.errors import ComputeHordeError, attach_job_to_errors
+from compute_horde_sdk.job_result import ComputeHordeJobResult
+from compute_horde_sdk.job_status import (
     ComputeHordeJobStatus,
     ComputeHordeJobStatusEntry,
     JobError,
@@ -24,20 +25,35 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.x509 import Certificate
 
-    from compute_horde_sdk.client import ComputeHordeClient
-    from compute_horde_sdk.logs import LogPiece
-    from compute_horde_sdk.streaming import Server, StreamingClient
+    from compute_horde.faults import Fault
+    from compute_horde_sdk.facilitator.http import Facilitator
+    from compute_horde_sdk.facilitator.job_logs import LogPiece
+    from compute_horde_sdk.facilitator.job_updates import JobWatcher
+    from compute_horde_sdk.streaming_client import JobServer, StreamingClient
 
 StatusCallback = Callable[["ComputeHordeJob", ComputeHordeJobStatusEntry], Awaitable[None] | None]
 ProgressCallback = Callable[["ComputeHordeJob", JobProgress], None]
 
 
+class JobClient(Protocol):
+    """What a job needs of the client that made it."""
+
+    compute_horde_validator_hotkey: str
+
+    @property
+    def facilitator(self) -> "Facilitator": ...
+
+    def watch(self, job_uuid: str) -> "JobWatcher": ...
+
+    async def cancel_job(self, job_uuid: str) -> "ComputeHordeJob": ...
+
+
 class ComputeHordeJob:
-    """A job at the facilitator. Made by `ComputeHordeClient`, not by hand."""
+    """A job at the facilitator. Instances are made by `ComputeHordeClient`."""
 
     def __init__(
         self,
-        client: "ComputeHordeClient",
+        client: JobClient,
         uuid: str,
         status_history: list[ComputeHordeJobStatusEntry],
         result: ComputeHordeJobResult | None = None,
@@ -48,7 +64,7 @@ class ComputeHordeJob:
         streaming_server_port: int | None = None,
     ) -> None:
         self._client = client
-        self._told = 0
+        self._reported_count = 0
         self.uuid = uuid
         self.status_history = status_history
         self.result = result
@@ -59,150 +75,184 @@ class ComputeHordeJob:
         self.streaming_server_port = streaming_server_port
         self.on_progress: ProgressCallback | None = None
         self.streaming_proof: dict[str, Any] | None = None
+        self.on_trusted_miner = False
         self.docker_image = ""
         self.executor_class = ""
 
     @classmethod
-    def from_answer(cls, client: "ComputeHordeClient", answer: Any) -> Self:
-        """The job in a facilitator's JSON; `ComputeHordeError` when it is none."""
+    def from_answer(cls, client: JobClient, answer: Any) -> Self:
+        """Parse the facilitator's JSON of a job; raises `ComputeHordeError` when malformed."""
         uuid = answer.get("uuid") if isinstance(answer, dict) else None
-        if not isinstance(uuid, str) or not is_uuid(uuid):
+        if not isinstance(uuid, str) or not is_job_uuid(uuid):
             raise ComputeHordeError("the facilitator's answer is malformed: it is not a job")
         job = cls(client, uuid, [])
-        job.learn(answer)
+        job.update_from(answer)
         return job
 
     @property
     def status(self) -> ComputeHordeJobStatus:
-        """Where the job stands."""
+        """The present status, or the final one once the job has ended."""
         return self._entry.status
 
     @property
     def error(self) -> JobError | None:
-        """What went wrong: a rejection, a failure of the job or of the network; else None."""
+        """The rejection, job failure or network failure of the present status, or None."""
         metadata = self._entry.metadata
         return metadata.error if metadata else None
+
+    @property
+    def fault(self) -> "Fault | None":
+        """Who is blamed for the error, and what to do now; None without an error."""
+        from compute_horde_sdk import fault_attribution
+
+        error = self.error
+        trusted = self.on_trusted_miner
+        return fault_attribution.fault_of_error(error, on_trusted_miner=trusted) if error else None
 
     @property
     def _entry(self) -> ComputeHordeJobStatusEntry:
         entry = current(self.status_history)
         if entry is None:
-            raise ComputeHordeError(f"the facilitator told no status of job {self.uuid}")
+            raise ComputeHordeError(f"the facilitator sent no status of job {self.uuid}")
         return entry
 
     async def wait(
         self, timeout: float | None = None, status_callback: StatusCallback | None = None
     ) -> None:
-        """Wait until the job has ended, well or badly.
+        """Wait until the job has ended, successfully or not.
 
-        `status_callback`, which may be async, gets this job and each status once, in order;
-        `on_progress`, if that is set, how much of its image or inputs is there. After `timeout`
-        seconds raises `ComputeHordeJobTimeoutError`; the job itself goes on.
+        `status_callback`, sync or async, gets this job and each status once, in order.
+        `on_progress`, if set, gets the progress of image and input downloads. After `timeout`
+        seconds raises `ComputeHordeJobTimeoutError`; the job itself keeps running.
         """
-        async with self._deadline(timeout, "complete"):
-            await self._tell(status_callback)
-            async with aclosing(self._news()) as news:
-                async for made in news:
+        async with Deadline(self, timeout, "complete"):
+            await self._report_statuses(status_callback)
+            async with aclosing(self._updates()) as updates:
+                async for made in updates:
                     if made is not None and self.on_progress is not None:
                         self.on_progress(self, made)
-                    await self._tell(status_callback)
+                    await self._report_statuses(status_callback)
             await self._fetch_result()
 
     async def cancel(self) -> None:
-        """Have the job ended. It ends a moment later, as `wait` tells, with its output so far."""
-        told = await self._client.cancel_job(self.uuid)
-        self._append_unknown(told.status_history)
-        self.result = self.result or told.result
+        """Ask for cancellation. The job ends a moment later, with its output so far; see `wait`."""
+        with attach_job_to_errors(self.uuid, self):
+            cancelled = await self._client.cancel_job(self.uuid)
+        self._append_new(cancelled.status_history)
+        self.result = self.result or cancelled.result
 
-    async def wait_for_streaming(self, timeout: float | None = None) -> None:
-        """Wait until the job serves; its address and certificate are known then.
+    async def wait_for_streaming(
+        self, timeout: float | None = None, *, require_proof: bool | None = None
+    ) -> None:
+        """Wait until the job's streaming server is ready and its address and certificate known.
 
-        Raises `ComputeHordeError` when the job ends without ever having served, or when the server
-        is not the one that the job's miner and validator signed.
+        Raises `ComputeHordeError` when the job ends without ever having been ready, or when the
+        server is not the one that the job's miner and validator signed (`require_proof` as in
+        `streaming_client`), and `ComputeHordeJobTimeoutError` after `timeout` seconds.
         """
-        async with self._deadline(timeout, "start streaming"):
-            if not self._has_streamed():
-                async with aclosing(self._news()) as news:
-                    async for _ in news:
-                        if self._has_streamed():
+        async with Deadline(self, timeout, "start streaming"):
+            if not self._was_streaming_ready():
+                async with aclosing(self._updates()) as updates:
+                    async for _ in updates:
+                        if self._was_streaming_ready():
                             break
-            if self._has_streamed() and self.streaming_server_address is None:
+            if self._was_streaming_ready() and self.streaming_server_address is None:
                 await self.refresh_from_facilitator()
-        if not self._has_streamed():
-            error = self.error
-            cause = f": {error.reason}: {error.message}" if error else ""
-            raise ComputeHordeError(
-                f"job {self.uuid} ended {self.status.value} without streaming{cause}"
-            )
-        if self.streaming_proof:
-            self._server(require_proof=True)
+        with attach_job_to_errors(self.uuid, self):
+            if not self._was_streaming_ready():
+                error = self.error
+                cause = f": {error.reason}: {error.message}" if error else ""
+                raise ComputeHordeError(
+                    f"job {self.uuid} ended {self.status.value} without streaming{cause}"
+                )
+            if self.streaming_server_address is not None:
+                self._server(require_proof=require_proof)
 
     def streaming_client(
-        self, *, require_proof: bool = False, clock_skew_seconds: float = 30.0
+        self, *, require_proof: bool | None = None, clock_skew_seconds: float = 30.0
     ) -> "StreamingClient":
-        """An `httpx.AsyncClient` for the service of this job, once that serves.
+        """An `httpx.AsyncClient` for this job's streaming server, once that is ready.
 
-        It speaks to no other server and shows the job's certificate. A proof that comes with the
-        address is checked; `require_proof` refuses an address without one. Signed answers may be
-        `clock_skew_seconds` off our clock.
+        It trusts only that server and authenticates with the job's certificate. If the address
+        comes with a signed proof, the proof is verified. An address without a proof is rejected if
+        this validator has ever given this user a proof, or if `require_proof=True`;
+        `require_proof=False` accepts it. Timestamps of signed answers may differ from the local
+        clock by `clock_skew_seconds`.
         """
-        from compute_horde_sdk import streaming
+        from compute_horde_sdk.streaming_client import client_of
 
-        return streaming.client_of(
-            self._server(require_proof=require_proof),
-            self.streaming_public_cert,
-            self.streaming_private_key,
-            clock_skew_seconds=clock_skew_seconds,
-        )
+        with attach_job_to_errors(self.uuid, self):
+            return client_of(
+                self._server(require_proof=require_proof),
+                self.streaming_public_cert,
+                self.streaming_private_key,
+                clock_skew_seconds=clock_skew_seconds,
+            )
 
-    def _server(self, *, require_proof: bool) -> "Server":
-        """Where it serves; `ComputeHordeError` when that is unknown or not genuine."""
-        from compute_horde_sdk import streaming
+    def _server(self, *, require_proof: bool | None) -> "JobServer":
+        """The job's streaming server; raises `ComputeHordeError` when unknown or not genuine."""
+        from compute_horde_sdk import peers_requiring_proof
+        from compute_horde_sdk.streaming_client import JobServer, proof_from
 
         address, port = self.streaming_server_address, self.streaming_server_port
         if address is None or port is None or self.streaming_server_cert is None:
             raise ComputeHordeError(
-                f"where job {self.uuid} serves is not known: await wait_for_streaming() first"
+                f"the streaming server of job {self.uuid} is not known yet: "
+                "await wait_for_streaming() first"
             )
-        server = streaming.Server(self.uuid, address, port, self.streaming_server_cert)
-        proof = streaming.proof_from(self.streaming_proof)
+        server = JobServer(self.uuid, address, port, self.streaming_server_cert)
+        proof = proof_from(self.streaming_proof)
+        validator = self._client.compute_horde_validator_hotkey
         if proof:
-            server.check(proof, self._client.compute_horde_validator_hotkey)
+            server.check(proof, validator)
+            peers_requiring_proof.validators.add(validator)
+        elif require_proof is None and validator in peers_requiring_proof.validators:
+            raise ComputeHordeError(
+                f"the streaming address of job {self.uuid} is not signed, but validator "
+                f"{validator} has signed such addresses before: the facilitator may have replaced "
+                "the server. Create a new job and inform the validator; require_proof=False "
+                "connects anyway"
+            )
         elif require_proof:
             raise ComputeHordeError(
-                f"nobody signed where job {self.uuid} serves: its validator or the facilitator is "
-                "too old for that"
+                f"the streaming address of job {self.uuid} is not signed: the software of its "
+                "validator or of the facilitator is too old for that"
             )
         return server
 
     async def refresh_from_facilitator(self) -> None:
-        """Ask the facilitator once where the job stands."""
-        self.learn(await self._client.facilitator.get(f"api/v1/jobs/{self.uuid}/"))
+        """Fetch the job's present state from the facilitator once."""
+        with attach_job_to_errors(self.uuid, self):
+            self.update_from(await self._client.facilitator.get(f"api/v1/jobs/{self.uuid}/"))
 
-    def learn(self, answer: Any) -> None:
-        """Take in a facilitator's JSON of this job; what is known already stays as it is."""
+    def update_from(self, answer: Any) -> None:
+        """Update this job from the facilitator's JSON; statuses already known are kept."""
         history = answer.get("status_history") if isinstance(answer, dict) else None
         if not isinstance(history, list):
             raise ComputeHordeError("the facilitator's answer is malformed: no status history")
         try:
-            entries = [entry for told in history if (entry := entry_from(told))]
+            entries = [entry for item in history if (entry := entry_from(item))]
         except ValueError as exc:
             raise ComputeHordeError(f"the facilitator's answer is malformed: {exc}") from exc
-        self._append_unknown(entries)
+        self._append_new(entries)
+        self.on_trusted_miner = answer.get("on_trusted_miner") is True
         self.docker_image = str(answer.get("docker_image") or self.docker_image)
         self.executor_class = str(answer.get("executor_class") or self.executor_class)
         self._note_server(_server(answer), answer.get("streaming_proof"))
         if self.status_history and not self.status.is_in_progress():
-            result = results.result_from(
+            result = job_result.result_from(
                 answer.get("stdout"),
                 answer.get("stderr"),
                 answer.get("artifacts"),
                 answer.get("upload_results"),
+                answer.get("left_out"),
+                answer.get("truncated"),
+                answer.get("raw_output"),
             )
-            self.result = results.with_failure_output(result, self._entry)
+            self.result = job_result.with_failure_output(result, self._entry)
 
-    def _append_unknown(self, entries: list[ComputeHordeJobStatusEntry]) -> None:
-        """Add what is new of a whole history; a status may stand in it more than once."""
+    def _append_new(self, entries: list[ComputeHordeJobStatusEntry]) -> None:
+        """Add the new entries of a full history; the same status may occur in it repeatedly."""
         known = Counter(entry.status for entry in self.status_history)
         for entry in entries:
             if known[entry.status] > 0:
@@ -224,84 +274,65 @@ class ComputeHordeJob:
         self.streaming_server_port = server.streaming_server_port or self.streaming_server_port
 
     def logs(self, follow: bool = True, from_: int = 0) -> "AsyncIterator[LogPiece]":  # noqa: FBT001, FBT002
-        """What the job prints, while it prints it, from byte `from_` of its log on.
+        """Yield the job's output while it is printed, from byte `from_` of its log.
 
-        With `follow` until the job has ended. Connects again by itself; to go on later, give the
-        `cursor` of the last piece as `from_`. Raises `LogsUnavailable` where there are no logs.
+        With `follow`, ends when the job has ended. Reconnects automatically; to resume later, pass
+        the `cursor` of the last piece as `from_`. Raises `LogsUnavailable` when the facilitator
+        has no logs of running jobs.
         """
-        from compute_horde_sdk.logs import Reading
+        from compute_horde_sdk.facilitator.job_logs import JobLogReader
 
-        return Reading(self._client.facilitator, self.uuid, follow=follow, from_=from_).pieces()
+        reading = JobLogReader(self._client.facilitator, self.uuid, follow=follow, from_=from_)
+        return reading.pieces(self)
 
-    async def _news(self) -> AsyncGenerator[JobProgress | None, None]:
-        """One turn for each piece of news, until the job has ended; progress as it is."""
+    async def _updates(self) -> AsyncGenerator[JobProgress | None, None]:
+        """Yield once per update, until the job has ended: the progress, or None for a status."""
         if not self.status.is_in_progress():
             return
-        async with aclosing(self._client.watch(self.uuid).news()) as stream:
-            async for news in stream:
-                if isinstance(news, JobProgress):
-                    yield news
+        async with aclosing(self._client.watch(self.uuid).updates()) as stream:
+            async for update in stream:
+                if isinstance(update, JobProgress):
+                    yield update
                     continue
-                if isinstance(news, ComputeHordeJobStatusEntry):
-                    # After a lost connection the stream may start over; a pushed status never
-                    # comes twice otherwise.
-                    if all(news.status != known.status for known in self.status_history):
-                        self._append(news)
+                if isinstance(update, ComputeHordeJobStatusEntry):
+                    # A reconnected stream may start over; otherwise no status is pushed twice.
+                    if all(update.status != known.status for known in self.status_history):
+                        self._append(update)
                 else:
-                    self.learn(news)
+                    self.update_from(update)
                 yield None
                 if not self.status.is_in_progress():
                     return
 
-    async def _tell(self, callback: StatusCallback | None) -> None:
-        while callback is not None and self._told < len(self.status_history):
-            self._told += 1
-            told = callback(self, self.status_history[self._told - 1])
-            if inspect.isawaitable(told):
-                await told
+    async def _report_statuses(self, callback: StatusCallback | None) -> None:
+        while callback is not None and self._reported_count < len(self.status_history):
+            self._reported_count += 1
+            pending = callback(self, self.status_history[self._reported_count - 1])
+            if inspect.isawaitable(pending):
+                await pending
 
     async def _fetch_result(self) -> None:
         if self.result is None:
-            self.result = results.pushed_result(self._entry)
+            self.result = job_result.pushed_result(self._entry)
         if self.result is None:
             await self.refresh_from_facilitator()
+        await self.complete_output()
 
-    def _has_streamed(self) -> bool:
+    async def complete_output(self) -> None:
+        """Replace truncated output in the result by the full output from the job's log.
+
+        `result.truncated` keeps the streams for which that was not possible.
+        """
+        if self.result is not None and self.result.truncated:
+            from compute_horde_sdk.full_output import complete
+
+            await complete(self.result, self.logs(follow=False))
+
+    def _was_streaming_ready(self) -> bool:
         return any(entry.status.is_streaming_ready() for entry in self.status_history)
-
-    def _deadline(self, timeout: float | None, goal: str) -> "_Deadline":
-        return _Deadline(self, timeout, goal)
 
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__}: {self.uuid!r}>"
-
-
-class _Deadline:
-    """`asyncio.timeout` that raises the SDK's own error, and only for its own expiry."""
-
-    def __init__(self, job: ComputeHordeJob, timeout: float | None, goal: str) -> None:
-        self._job, self._timeout, self._goal = job, timeout, goal
-        self._scope = asyncio.timeout(timeout)
-
-    async def __aenter__(self) -> None:
-        await self._scope.__aenter__()
-
-    async def __aexit__(self, *raised: Any) -> None:
-        try:
-            await self._scope.__aexit__(*raised)
-        except TimeoutError as exc:
-            if not self._scope.expired():
-                raise
-            job = self._job
-            raise ComputeHordeJobTimeoutError(
-                f"job {job.uuid} did not {self._goal} within {self._timeout} seconds, last status: "
-                f"{job.status.value}; it goes on: wait again, or see compute-horde job {job.uuid}"
-            ) from exc
-
-
-def is_uuid(word: str) -> bool:
-    """Whether `word` may name a job: it goes into paths and onto terminals."""
-    return bool(word) and word.isascii() and word.replace("-", "").isalnum()
 
 
 def _server(answer: dict[str, Any]) -> StreamingServer:

@@ -1,4 +1,4 @@
-"""Inputs and outputs as a user names them."""
+"""The input and output volumes of a job, as a user specifies them."""
 
 import base64
 import io
@@ -13,13 +13,13 @@ OUTPUT_MOUNT = "/output/"
 
 
 class InlineInputVolume(BaseModel):
-    """A base64 zip that travels with the request and is unpacked at the mount path."""
+    """A base64-encoded zip that is sent with the request and unpacked at the mount path."""
 
     contents: str
 
     @classmethod
     def from_file_contents(cls, filename: str, contents: bytes, compress: bool = False) -> Self:  # noqa: FBT001, FBT002
-        """One file of that name under the mount path."""
+        """A volume with one file of that name."""
         packing = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", packing) as archive:
@@ -28,13 +28,13 @@ class InlineInputVolume(BaseModel):
 
 
 class HTTPInputVolume(BaseModel):
-    """One file from a URL, saved at the mount path."""
+    """A file downloaded from a URL to the mount path."""
 
     url: str
 
 
 class HuggingfaceInputVolume(BaseModel):
-    """A snapshot of a Hugging Face repository under the mount path."""
+    """A snapshot of a Hugging Face repository, downloaded into the mount path."""
 
     repo_id: str
     repo_type: str | None = None
@@ -46,7 +46,7 @@ InputVolume = InlineInputVolume | HuggingfaceInputVolume | HTTPInputVolume
 
 
 class HTTPOutputVolume(BaseModel):
-    """Sends the file at the mount path to a URL when the job is done."""
+    """Uploads the file at the mount path to a URL when the job is done."""
 
     http_method: Literal["POST", "PUT"]
     url: str

@@ -21,7 +21,7 @@ from compute_horde.hardware import PROMISES, Promise
 from compute_horde.lifecycle import CLAIMS, FINAL, MAY_FOLLOW
 from compute_horde.protocol import links
 from compute_horde.vocabulary import JobState
-from docs import whose_fault
+from docs import limits, security, whose_fault
 from docs.tables import NOTE, table
 from executor.config import Config as ExecutorConfig
 from miner.config import Config as MinerConfig
@@ -71,17 +71,19 @@ def pages() -> dict[str, str]:
     """Each generated page and what it should hold."""
     return {
         "protocol.md": "\n".join(_protocol()),
+        "limits.md": "\n".join(limits.page()),
         "lifecycle.md": "\n".join(_lifecycle()),
         "miner-settings.md": "\n".join(_settings()),
         "whose-fault.md": "\n".join(whose_fault.page()),
+        "security.md": "\n".join(security.page()),
     }
 
 
 def _protocol() -> Iterator[str]:
-    messages = {c for _, union in links.SPOKEN for c in get_args(union)}
+    messages = {c for _, union in links.LINKS for c in get_args(union)}
     yield PROTOCOL
     yield "## Who says what\n"
-    for link, union in links.SPOKEN:
+    for link, union in links.LINKS:
         yield f"**{link.name}**, frames of up to {link.max_bytes // 2**20} MiB:"
         yield ",\n".join(map(_name, get_args(union))) + "\n"
     yield "## Messages\n"

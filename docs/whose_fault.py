@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from compute_horde import faults
-from compute_horde.faults import Culprit, Fault
+from compute_horde.faults import Cause, Culprit, Fault
 from compute_horde.vocabulary import JobState
 from docs.tables import NOTE, table
 
@@ -34,13 +34,21 @@ def page() -> Iterator[str]:
             f"`{reason}` during `{stage}`": fault
             for (reason, stage), fault in faults.FAILURES.items()
         }
+        | {f"cause `{cause}` in the context": fault for cause, fault in faults.JOB_CAUSES.items()}
         | {f"`{reason}` at any other time": fault for reason, fault in faults.BY_REASON.items()},
     )
     yield "## The network failed the job (`horde_failed`)\n"
-    own = {f"`{word}` by the validator": faults.VALIDATORS for word in sorted(faults.OWN)}
+    declined = {Cause.SIGNER_NOT_ALLOWED, Cause.QUOTA}
+    own = {
+        f"`{word}` by the validator": faults.VALIDATORS for word in sorted(faults.VALIDATOR_REASONS)
+    }
     yield from _fault_table(
         JobState.HORDE_FAILED,
-        {f"cause `{cause}` in the context": fault for cause, fault in faults.CAUSES.items()}
+        {
+            f"cause `{cause}` in the context": fault
+            for cause, fault in faults.CAUSES.items()
+            if cause not in declined
+        }
         | {f"`{reason}`": fault for reason, fault in faults.HORDE.items()}
         | own
         | {
@@ -51,11 +59,15 @@ def page() -> Iterator[str]:
     yield "## The job was declined (`rejected`)\n"
     yield from _fault_table(
         JobState.REJECTED,
-        {f"`{reason}`": fault for reason, fault in faults.REJECTIONS.items()}
-        | {f"`{reason}` by the validator": fault for reason, fault in faults.REFUSED.items()},
+        {f"`{reason}`": fault for reason, fault in faults.REJECTED_BY_MINER.items()}
+        | {
+            f"`{reason}` by the validator": fault
+            for reason, fault in faults.REJECTED_BY_VALIDATOR.items()
+        }
+        | {f"cause `{cause}` in the context": faults.CAUSES[cause] for cause in sorted(declined)},
     )
     yield "## The job was cancelled (`cancelled`)\n"
-    yield from _fault_table(JobState.CANCELLED, {"on its owner's wish": faults.CANCELLED})
+    yield from _fault_table(JobState.CANCELLED, {"when its owner asked for it": faults.CANCELLED})
 
 
 def _fault_table(state: JobState, told: dict[str, Fault]) -> Iterator[str]:

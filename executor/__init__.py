@@ -1,1 +1,1 @@
-"""Runs one job in a container and is gone; talks to its miner only."""
+"""The executor: a process that runs one job in a container, connected to its miner only."""

@@ -1,36 +1,38 @@
-"""`python -m executor` lives for one job; `… nursery` forks executors; `… sweep` tidies up."""
+"""`python -m executor` runs one job; `… prefork` forks executors; `… sweep` removes leftovers."""
 
+import logging
 import sys
 
-from pydantic import ValidationError
-
+from compute_horde import configuration, startup
 from compute_horde.errors import ConfigurationError
-from executor import nursery, process, sweep
+from executor import cleanup, prefork, process
 from executor.config import Config
-from executor.logs import set_up
+from executor.logging_setup import set_up
 
 WRONG_USE = 2
 
+log = logging.getLogger(__name__)
+
 
 def main(arguments: list[str]) -> int:
-    """The exit code of the process."""
-    try:
+    """Run the command of `arguments` and return the exit code of the process."""
+    with startup.reported(" ".join(["executor", *arguments[:1]]), failed=WRONG_USE):
         return _run(arguments)
-    except (ConfigurationError, ValidationError) as exc:
-        sys.stderr.write(f"{exc}\n")
-        return WRONG_USE
 
 
 def _run(arguments: list[str]) -> int:
-    config = Config()
+    config = configuration.load(Config)
     set_up(debug=config.debug)
+    for one in configuration.unknown(Config):
+        fields = {"setting": one.name, "did_you_mean": one.nearest}
+        log.warning("not a setting, ignored", extra=fields)
     match arguments:
-        case ["nursery"]:
-            return nursery.run(config)
+        case ["prefork"]:
+            return prefork.run(config)
         case ["sweep"]:
-            return sweep.directories(config)
-        case [] if config.token:
-            return process.run(config, config.token)
+            return cleanup.all_with_directory(config)
+        case [] if token := config.token.get_secret_value():
+            return process.run(config, token)
         case []:
             raise ConfigurationError("EXECUTOR_TOKEN is not set")
         case _:

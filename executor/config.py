@@ -1,4 +1,4 @@
-"""Everything the environment may say to an executor or a nursery."""
+"""The settings of an executor and of the server that forks executors."""
 
 import os
 import shutil
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from compute_horde.addresses import Reach
+from compute_horde.configuration import Settings
 from compute_horde.hardware import ExecutorClass
-from executor.addresses import Reach
+from executor.images import registries
 
 MIB = 2**20
 GIB = 2**30
@@ -23,16 +25,21 @@ class PullPolicy(StrEnum):
     ALWAYS = "always"
     NEVER = "never"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "PullPolicy | None":
+        return cls.MISSING if value == "if-missing" else None
 
-class Config(BaseSettings):
+
+class Config(Settings):
     """Settings of one process; every name is read from EXECUTOR_<NAME>."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="EXECUTOR_", extra="ignore", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="EXECUTOR_", populate_by_name=True)
 
     miner_address: str = Field("ws://127.0.0.1:8000", description="the miner's ws:// address")
-    token: str = Field("", description="one-time token; a nursery's children get theirs from stdin")
+    token: SecretStr = Field(
+        SecretStr(""),
+        description="one-time token; a prefork server reads those of its children from stdin",
+    )
     # `class` is no name for a field.
     executor_class: ExecutorClass | None = Field(
         None, validation_alias="EXECUTOR_CLASS", description="known ahead of the first job"
@@ -47,7 +54,33 @@ class Config(BaseSettings):
 
     startup_seconds: float = Field(5, gt=0, description="checks before a job, besides spin-up")
     pull_policy: PullPolicy = Field(
-        PullPolicy.MISSING, description="when images are fetched: `missing`, `always` or `never`"
+        PullPolicy.MISSING,
+        description="when images are fetched: `if-missing` (or `missing`), `always` or `never`",
+    )
+    pull_policies: dict[ExecutorClass, PullPolicy] = Field(
+        {}, description='by class, above the policy for all: `{"always_on.test": "always"}`'
+    )
+    registries: Annotated[tuple[str, ...], NoDecode] = Field(
+        registries.DEFAULT,
+        description="where the images of jobs may come from, each `host[:port]` with `*`, or "
+        "`http://…` for one without TLS; those you add by name may have private addresses",
+    )
+    local_images: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("computehorde/hash:v1",),
+        description="images of this machine that jobs may use though no registry has them, as "
+        "`repository[:tag|@digest]` with `*`",
+    )
+    image_max_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="one image of a job, unpacked; default half of what its class may keep on disk",
+    )
+    images_disk_percent: int = Field(
+        80,
+        gt=0,
+        le=100,
+        description="use of the engine's disk above which fetched images that no job uses are "
+        "removed, least recently used first",
     )
     allow_private_urls: bool = Field(
         False, description="let jobs download from and upload to private addresses (localnet)"
@@ -62,6 +95,13 @@ class Config(BaseSettings):
         None, description="sent to the hub for jobs without a token: they read what it may read"
     )
     allow_unconfined: bool = Field(False, description="work without seccomp; for development only")
+    advisories_file: Path | None = Field(
+        None, description="more known faults of engines than this release knows, signed"
+    )
+    advisories_signer: str = Field("", description="ss58 hotkey that signs `advisories_file`")
+    accepted_advisories: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="CVEs that the operator knows to be fixed here, such as `CVE-2025-31133`"
+    )
     nvidia_toolkit_version: str | None = Field(
         None, description="stated by the operator where the program itself is out of reach"
     )
@@ -70,8 +110,9 @@ class Config(BaseSettings):
     writable_root: bool = Field(False, description="let jobs write to their root file system")
     job_runtime: str = Field(
         "",
-        description="engine runtime of jobs without GPU: empty for the engine's default, a name "
-        "such as `runsc`, or `auto` for `runsc` where the engine has it",
+        description="engine runtime of jobs without GPU: empty for the engine's default, or `runc` "
+        "where that is NVIDIA's; a name such as `runsc`; or `auto` for `runsc` where the engine "
+        "has it",
     )
     gpu_runtime: str = Field("nvidia", description="engine runtime of GPU jobs; empty for its own")
     memory_bytes: int | None = Field(None, gt=0, description="memory of a job; default by class")
@@ -120,10 +161,12 @@ class Config(BaseSettings):
     )
     log_max_bytes: int = Field(64 * MIB, gt=0, description="kept of stdout, and of stderr")
 
-    @field_validator("allowed_networks", mode="before")
+    @field_validator(
+        "allowed_networks", "registries", "local_images", "accepted_advisories", mode="before"
+    )
     @classmethod
     def _listed(cls, value: object) -> object:
-        """Networks separated by commas."""
+        """Split a comma-separated text."""
         if not isinstance(value, str):
             return value
         return tuple(name.strip() for name in value.split(",") if name.strip())
@@ -136,15 +179,21 @@ class Config(BaseSettings):
         return value.rstrip("/")
 
     def reach(self) -> Reach:
-        """Where the URLs of jobs may lead."""
+        """Which addresses the URLs of jobs may lead to."""
         return Reach(self.allow_private_urls, self.allowed_networks)
+
+    def effective_pull_policy(self) -> PullPolicy:
+        """The pull policy of the class that this executor serves."""
+        if self.executor_class is None:
+            return self.pull_policy
+        return self.pull_policies.get(self.executor_class, self.pull_policy)
 
     def total_memory(self) -> int:
         """The machine's memory in bytes."""
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
     def total_disk(self) -> int:
-        """Bytes of the file system that jobs are kept on."""
+        """Size in bytes of the file system that holds the work directory."""
         there = next(path for path in (self.work_dir, *self.work_dir.parents) if path.exists())
         return shutil.disk_usage(there).total
 

@@ -1,20 +1,27 @@
-"""The life of one executor process: connect, do one job, leave nothing behind."""
+"""One executor process: connects to the miner, runs one job, removes everything it made."""
 
 import asyncio
 import hashlib
 import logging
 import signal
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
-from compute_horde.adapters.websocket import Line, LineLost, line_to
+from compute_horde import startup
+from compute_horde.adapters.websocket import ConnectionLostError, MessageSocket, open_socket
+from compute_horde.concurrency.task_set import run_until_first
 from compute_horde.errors import ConfigurationError, ContainerError
 from compute_horde.protocol.links import MINER_TO_EXECUTOR, ToExecutor
 from executor.config import Config
-from executor.containers import Engine, removed
-from executor.hearing import Hearing
-from executor.session import Place, Session
+from executor.inbox import MinerInbox
+from executor.job_context import JobContext
+from executor.sandbox import engine_description
+from executor.sandbox.container import remove_created
+from executor.sandbox.engine import Engine
+from executor.sandbox.workdir import WorkDir
+from executor.session import Session, job_stages
 from executor.stages import check
-from executor.workdir import WorkDir
 
 log = logging.getLogger(__name__)
 
@@ -27,21 +34,24 @@ BROKEN = 1
 MISCONFIGURED = 2
 LOST = 3
 STOPPED = 4
-# Something of the job is still there; its directory stays, so that others clean up after us.
+# Containers of the job remain; the directory stays too, so that a later cleanup finds them.
 UNCLEAN = 5
 
 
 class LeftBehindError(ContainerError):
-    """The engine did not remove all of a job."""
+    """The container engine did not remove all containers of a job."""
 
 
 def id_of(token: str) -> str:
-    """The name of an executor that may be shown, unlike its token."""
+    """The public id of an executor, derived from its secret token."""
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
 def run(config: Config, token: str) -> int:
-    """The exit code: 0 after an answered job."""
+    """Run one executor; returns the exit code, 0 after an answered job.
+
+    Raises `ConfigurationError` when the work directory cannot be used.
+    """
     executor_id = id_of(token)
     try:
         work = WorkDir.make(config.work_dir, executor_id, config.owner)
@@ -49,31 +59,31 @@ def run(config: Config, token: str) -> int:
         raise ConfigurationError(f"EXECUTOR_WORK_DIR cannot be used: {exc}") from exc
     code = BROKEN
     try:
-        code = asyncio.run(_stoppable(config, token, executor_id, work))
+        code = asyncio.run(_run_until_stopped(config, token, executor_id, work))
     finally:
-        # A job that may still run must not see us at work in its folders, and could mislead us.
+        # A job that may still run could redirect the removal of its folders.
         if code != UNCLEAN:
             work.remove()
     return code
 
 
-async def _stoppable(config: Config, token: str, executor_id: str, work: WorkDir) -> int:
+async def _run_until_stopped(config: Config, token: str, executor_id: str, work: WorkDir) -> int:
     loop = asyncio.get_running_loop()
-    living = asyncio.create_task(live(config, token, executor_id, work))
+    running = asyncio.create_task(run_executor(config, token, executor_id, work))
 
     def stop() -> None:
-        # A second signal must not interrupt the cleaning.
-        if not living.cancelling():
-            living.cancel()
+        # A second signal must not interrupt the cleanup.
+        if not running.cancelling():
+            running.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     try:
-        await living
+        await running
     except asyncio.CancelledError:
         log.info("executor stopped")
         return STOPPED
-    except LineLost as exc:
+    except ConnectionLostError as exc:
         log.warning("miner lost", extra={"problem": str(exc)})
         return LOST
     except ConfigurationError as exc:
@@ -85,53 +95,70 @@ async def _stoppable(config: Config, token: str, executor_id: str, work: WorkDir
     return DONE
 
 
-async def live(config: Config, token: str, executor_id: str, work: WorkDir) -> None:
-    """Connect, converse, clean up; `LineLost` when the miner goes away before the answer."""
+async def run_executor(config: Config, token: str, executor_id: str, work: WorkDir) -> None:
+    """Connect, run the session, clean up.
+
+    Raises `ConnectionLostError` when the miner disconnects early.
+    """
     url = f"{config.miner_address.rstrip('/')}/v0.1/executor_interface/{token}"
-    async with await Engine.connect(config.docker_url) as engine:
-        place = Place(executor_id, engine, work, await check.settled(config, engine))
+    described = config.work_dir / engine_description.FILE
+    async with await Engine.connect(config.docker_url, described) as engine:
+        context = JobContext(
+            executor_id, engine, work, await check.with_job_runtime(config, engine)
+        )
         try:
             async with AsyncExitStack() as stack:
-                await _converse(await _line(url, stack), place)
+                socket = await _connect(url, stack)
+                startup.ready(executor=executor_id, miner=config.miner_address)
+                await _run_session(socket, context)
         finally:
-            await _cleaned(place)
+            await _uninterrupted(_clean_up(context))
 
 
-async def _line(url: str, stack: AsyncExitStack) -> Line[ToExecutor]:
-    """The line to the miner, which may be just starting."""
+async def _connect(url: str, stack: AsyncExitStack) -> MessageSocket[ToExecutor]:
+    """Connect to the miner, with retries, as it may be just starting.
+
+    Raises `ConnectionLostError` when the last attempt fails.
+    """
     for number in range(ATTEMPTS - 1):
         try:
-            return await stack.enter_async_context(line_to(url, MINER_TO_EXECUTOR))
-        except LineLost as exc:
+            return await stack.enter_async_context(open_socket(url, MINER_TO_EXECUTOR))
+        except ConnectionLostError as exc:
             log.info("miner not reached yet", extra={"problem": str(exc)})
         await asyncio.sleep(FIRST_WAIT_SECONDS * 2**number)
-    return await stack.enter_async_context(line_to(url, MINER_TO_EXECUTOR))
+    return await stack.enter_async_context(open_socket(url, MINER_TO_EXECUTOR))
 
 
-async def _converse(line: Line[ToExecutor], place: Place) -> None:
-    """Until the job is answered; `LineLost` when the miner goes away before."""
-    hearing = Hearing(line)
-    working = asyncio.create_task(Session(line, hearing, place).run())
-    listening = asyncio.create_task(hearing.listen())
-    try:
-        await asyncio.wait({working, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-        else:
-            listening.result()
-    finally:
-        for task in (working, listening):
-            task.cancel()
-        await asyncio.gather(working, listening, return_exceptions=True)
+async def _run_session(socket: MessageSocket[ToExecutor], context: JobContext) -> None:
+    """Run the session until the job is answered.
 
-
-async def _cleaned(place: Place) -> None:
-    """Kill and delete the job's container, if one was ever asked for, and what served it.
-
-    One that fails does not keep the other from its end; `LeftBehindError` once both are over.
+    Raises `ConnectionLostError` when the miner disconnects early.
     """
-    making = [removed(place.creating)] if place.creating else []
-    closing = [place.service.close()] if place.service else []
+    inbox = MinerInbox(socket)
+    await run_until_first(Session(socket, inbox, context, job_stages()).run(), inbox.listen())
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Finish `work` even when cancelled, and only then raise the cancellation."""
+    working = asyncio.create_task(work)
+    stopped = False
+    while not working.done():
+        try:
+            await asyncio.shield(working)
+        except asyncio.CancelledError:
+            stopped = True
+    working.result()
+    if stopped:
+        raise asyncio.CancelledError
+
+
+async def _clean_up(context: JobContext) -> None:
+    """Remove the job's containers and its streaming service, all at the same time.
+
+    Raises `LeftBehindError`, after all have ended, when the engine failed to remove one.
+    """
+    making = [remove_created(one) for one in context.creating]
+    closing = [context.service.close()] if context.service else []
     cleaning = [asyncio.create_task(one) for one in (*making, *closing)]
     if not cleaning:
         return

@@ -1,285 +1,133 @@
-"""One job from offer to answer: five stages, one fact said after each."""
+"""One job from offer to answer: the conversation with the miner around the list of stages."""
 
 import asyncio
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
 
-from compute_horde import blame
-from compute_horde.adapters.websocket import Line, LineLost
-from compute_horde.blame import Ending
-from compute_horde.cancelling import unless_cancelled
+from compute_horde import failure_messages
+from compute_horde.adapters.websocket import ConnectionLostError, MessageSocket
+from compute_horde.concurrency.cancellation import unless_cancelled
 from compute_horde.errors import Cancelled, ComputeHordeError, ContainerError, HordeError
-from compute_horde.faults import Cause
-from compute_horde.hardware import PROMISES
-from compute_horde.protocol.capacity import MachineSpecs
-from compute_horde.protocol.job import (
-    ExecutionDone,
-    ExecutorReady,
-    JobFinished,
-    JobOffered,
-    JobPayload,
-    StreamingReady,
-    VolumesReady,
-)
+from compute_horde.failure_messages import Ending
+from compute_horde.protocol.job import HordeFailed, JobFinished, JobOffered
 from compute_horde.protocol.links import ToExecutor
-from compute_horde.vocabulary import HordeReason, Party, Stage
-from executor import artifacts, confinement, limits, specs
-from executor.clock import Clock
-from executor.config import Config
-from executor.containers import Container, Engine, Image
-from executor.hearing import Hearing
-from executor.live import Live
-from executor.stages import check, download, execute, stream, upload
-from executor.workdir import FULL, WorkDir
+from compute_horde.vocabulary import HordeReason, Party
+from executor.inbox import MinerInbox
+from executor.job_context import JobContext
+from executor.output.captured_output import raw_output, truncated
+from executor.output.live_output import LiveOutputSender
+from executor.sandbox.workdir import FULL
+from executor.stages.download_stage import DownloadStage
+from executor.stages.execution_stage import ContainerStage, ExecutionStage
+from executor.stages.stage_list import JobStage, StageList
+from executor.stages.startup_stage import StartupStage
+from executor.stages.upload_stage import ResultStage, UploadStage
 
 log = logging.getLogger(__name__)
 
-# Ready is said this much before it would be too late.
-READY_MARGIN_SECONDS = 1.0
-FAREWELL_SECONDS = 1.0
+LAST_MESSAGE_SECONDS = 1.0
 
 Answer = JobFinished | Ending
 
 
-@dataclass(slots=True)
-class Place:
-    """Where a job runs; `creating` is how its container can be found whatever happens."""
-
-    executor_id: str
-    engine: Engine
-    work: WorkDir
-    config: Config
-    creating: asyncio.Task[Container] | None = None
-    service: stream.Service | None = None
+def job_stages() -> list[JobStage]:
+    """The stages of one job, in order."""
+    return [
+        StartupStage(),
+        DownloadStage(),
+        ContainerStage(),
+        ExecutionStage(),
+        UploadStage(),
+        ResultStage(),
+    ]
 
 
 class Session:
     """The executor's side of the conversation about one job."""
 
-    def __init__(self, line: Line[ToExecutor], hearing: Hearing, place: Place) -> None:
-        self._line = line
-        self._hearing = hearing
-        self._place = place
-        self._config = place.config
-        self._stage = Stage.EXECUTOR_STARTUP
-        # What goes on beside the conversation; ended with it.
-        self._beside: list[asyncio.Task[Any]] = []
-        self._safe = self._start(check.machine(place.engine, place.config))
-        self._specs: asyncio.Task[dict[str, Any]] | None = None
-        self._closing = ExitStack()
-        self._run: execute.Run | None = None
-        self._live: Live | None = None
-
-    def _start(self, coroutine: Any) -> asyncio.Task[Any]:
-        task = asyncio.create_task(coroutine)
-        self._beside.append(task)
-        return task
+    def __init__(
+        self,
+        socket: MessageSocket[ToExecutor],
+        inbox: MinerInbox,
+        context: JobContext,
+        stages: Sequence[JobStage],
+    ) -> None:
+        self._socket = socket
+        self._inbox = inbox
+        self._context = context
+        self._stages = StageList(stages)
+        context.inbox, context.send = inbox, socket.send
+        self._stages.prestart(context)
 
     async def run(self) -> None:
-        """Wait for a job, do it, say how it ended."""
+        """Wait for the job offer, run the job, send its result; raises `ConnectionLostError`."""
         try:
-            offered = await self._hearing.offered
+            offered = await self._inbox.offered
             log.info("job offered", extra={"job": offered.job_uuid})
             answer = await self._answer(offered)
-            await self._line.say(answer)
+            await self._socket.send(answer)
             log.info("job answered", extra={"job": offered.job_uuid, "as": answer.message_type})
         finally:
-            for task in self._beside:
-                task.cancel()
-            await asyncio.gather(*self._beside, return_exceptions=True)
-            self._closing.close()
+            await self._context.end_tasks()
+            self._stages.clean_up()
 
     async def _answer(self, offered: JobOffered) -> Answer:
         try:
-            return await unless_cancelled(self._hearing.cancelled, self._work(offered))
-        except LineLost:
+            return await unless_cancelled(self._inbox.cancelled, self._run_stages(offered))
+        except ConnectionLostError:
             raise
         except Cancelled as error:
-            return self._blamed(await self._ended(error), offered)
+            return self._failure_message(await self._stages.stop(error), offered)
         except asyncio.CancelledError:
-            await self._say_stopped(offered)
+            await self._send_stopped(offered)
             raise
-        except Exception as error:  # noqa: BLE001 - the edge of a job: whatever happens is told
-            return self._blamed(_our_fault(error), offered)
+        except Exception as error:  # noqa: BLE001 - every failure of a job is reported
+            return self._failure_message(_as_horde_error(error), offered)
 
-    async def _ended(self, error: Cancelled) -> Cancelled:
-        """The job's container killed, if it has one; with what it printed."""
-        if self._run is None:
-            return error
-        try:
-            return await self._run.cancelled()
-        except (ContainerError, HordeError) as exc:
-            log.warning("cancelled container not ended yet", extra={"problem": str(exc)})
-            return error
+    async def _run_stages(self, offered: JobOffered) -> JobFinished:
+        context, stages = self._context, self._stages
+        sized = {"executor_class": context.config.executor_class or offered.executor_class}
+        context.offered = offered
+        context.job_config = context.config.model_copy(update=sized)
+        context.live_output = LiveOutputSender(
+            context.send, offered.job_uuid, lambda: stages.current_name
+        )
+        context.background.append(context.live_output.start())
+        await stages.run(context)
+        return context.finished
 
-    def _blamed(self, error: Exception, offered: JobOffered) -> Ending:
+    def _failure_message(self, error: Exception, offered: JobOffered) -> Ending:
+        during = self._stages.current_name
         foreseen = isinstance(error, ComputeHordeError | TimeoutError)
         log.log(
             logging.INFO if foreseen else logging.ERROR,
             "job failed",
             exc_info=None if foreseen else error,
-            extra={"job": offered.job_uuid, "stage": str(self._stage), "error": str(error)},
+            extra={"job": offered.job_uuid, "stage": str(during), "error": str(error)},
         )
-        return blame.failure(
-            error, job_uuid=offered.job_uuid, seen_by=Party.EXECUTOR, during=self._stage
+        ending = failure_messages.failure(
+            error, job_uuid=offered.job_uuid, seen_by=Party.EXECUTOR, during=during
         )
+        if isinstance(ending, HordeFailed) or ending.docker_process_stdout is None:
+            return ending
+        # Output that is not of the job's container is complete as it is.
+        if not hasattr(self._context, "run"):
+            return ending
+        both = self._context.run.stdout, self._context.run.stderr
+        printed = {"truncated": truncated(*both), "raw_output": raw_output(*both)}
+        return ending.model_copy(update=printed)
 
-    async def _say_stopped(self, offered: JobOffered) -> None:
+    async def _send_stopped(self, offered: JobOffered) -> None:
         stopped = HordeError(HordeReason.GENERIC_ERROR, "the executor was told to stop")
-        last = self._blamed(stopped, offered)
-        with suppress(LineLost, TimeoutError):
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                await self._line.say(last)
-
-    async def _work(self, offered: JobOffered) -> JobFinished:
-        # What a job may fill depends on its class.
-        sized = {"executor_class": self._config.executor_class or offered.executor_class}
-        self._config = self._config.model_copy(update=sized)
-        live = self._live = Live(self._line.say, offered.job_uuid, lambda: self._stage)
-        self._beside.append(live.start())
-        fetching = await self._checked(offered)
-        clock = Clock.started(offered)
-        await self._line.say(ExecutorReady(job_uuid=offered.job_uuid))
-        self._stage = Stage.VOLUME_DOWNLOAD
-        payload, image = await self._inputs(offered, fetching, clock)
-        await self._line.say(VolumesReady(job_uuid=offered.job_uuid))
-        self._stage = Stage.EXECUTION
-        run = await self._executed(payload, image, clock, live)
-        await self._line.say(ExecutionDone(job_uuid=offered.job_uuid))
-        self._stage = Stage.RESULT_UPLOAD
-        return await self._result(payload, run, clock)
-
-    async def _checked(self, offered: JobOffered) -> asyncio.Task[Image] | None:
-        """The image on its way: it may go on coming while the inputs are downloaded."""
-        if offered.streaming_details is not None:
-            place = self._place
-            place.service = stream.Service(
-                offered.streaming_details, place.executor_id, place.engine, place.work, place.config
-            )
-        promise = PROMISES[offered.executor_class]
-        if promise.gpu:
-            self._specs = self._start(specs.collect(self._config.work_dir))
-        async with asyncio.timeout(
-            promise.spin_up.total_seconds() + self._config.startup_seconds
-        ) as limit:
-            await self._safe
-            await check.gpu_toolkit(offered.executor_class, self._config)
-            if offered.docker_image is None:
-                return None
-            fetching = self._start(self._image(offered.docker_image))
-            left = (limit.when() or 0) - asyncio.get_running_loop().time()
-            await asyncio.wait({fetching}, timeout=left - READY_MARGIN_SECONDS)
-        if fetching.done():
-            fetching.result()
-        return fetching
-
-    async def _image(self, name: str) -> Image:
-        policy = self._config.pull_policy
-        return await check.image(name, self._place.engine, policy, tell=self._tell)
-
-    def _tell(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
-        if self._live:
-            self._live.tell(what, done_bytes, total_bytes)
-
-    async def _inputs(
-        self, offered: JobOffered, fetching: asyncio.Task[Image] | None, clock: Clock
-    ) -> tuple[JobPayload, Image]:
-        """The volumes that came with the offer are fetched before the full job is here."""
-        volumes = self._start(self._fetched(offered))
-        payload: JobPayload | None = None
-        try:
-            async with clock.download():
-                payload = await self._hearing.payload
-                if payload.volume is not None and offered.volume is not None:
-                    text = "volumes came with the offer and with the job"
-                    raise HordeError(HordeReason.GENERIC_ERROR, text)
-                await volumes
-                await self._fetched(payload)
-                if fetching is None or payload.docker_image != offered.docker_image:
-                    fetching = self._start(self._image(payload.docker_image))
-                return payload, await fetching
-        except TimeoutError as exc:
-            if payload is not None:
-                raise
-            text = "the full job did not come in time"
-            context = Cause.NO_PAYLOAD.context
-            raise HordeError(HordeReason.UNHANDLED_TIMEOUT, text, context=context) from exc
-
-    async def _fetched(self, source: JobOffered | JobPayload) -> None:
-        await download.fetch(source.volume, self._place.work, self._config, self._tell)
-
-    async def _executed(
-        self, payload: JobPayload, image: Image, clock: Clock, live: Live
-    ) -> execute.Run:
-        place = self._place
-        if payload.raw_script is not None:
-            (place.work.path / "script.py").write_text(payload.raw_script)
-        try:
-            async with clock.execution():
-                order = confinement.order(
-                    payload,
-                    image,
-                    place.work,
-                    self._config,
-                    executor_id=place.executor_id,
-                    uid=os.getuid(),
-                    network=await place.service.network() if place.service else "none",
-                )
-                place.creating = asyncio.create_task(place.engine.create(order))
-                run = self._run = execute.Run(
-                    await asyncio.shield(place.creating),
-                    place.work,
-                    self._config,
-                    limits=limits.of(payload.executor_class, self._config),
-                    watch_root=confinement.has_writable_root(image, self._config),
-                    printed=live.printed,
-                )
-                self._closing.callback(run.close)
-                await run.start()
-        except TimeoutError as exc:
-            text = "the container engine did not start the job in time"
-            raise HordeError(HordeReason.EXECUTION_TIMED_OUT, text) from exc
-        try:
-            await run.finish(clock.run_seconds(), *self._watchers(payload.job_uuid, clock))
-        finally:
-            await live.flush()
-        return run
-
-    def _watchers(self, job_uuid: str, clock: Clock) -> Iterator[execute.Watcher]:
-        async def serves(certificate: str, port: int) -> None:
-            ready = StreamingReady(job_uuid=job_uuid, public_key=certificate, port=port)
-            await self._line.say(ready)
-            self._stage = Stage.EXECUTION
-
-        if self._place.service:
-            self._stage = Stage.STREAMING_STARTUP
-            yield self._place.service.until_over(clock.start_seconds(), serves)
-
-    async def _result(self, payload: JobPayload, run: execute.Run, clock: Clock) -> JobFinished:
-        work = self._place.work
-        async with clock.upload():
-            if payload.output_upload is not None:
-                upload.keep_printed(run.stdout, run.stderr, work)
-            results = await upload.send(payload.output_upload, work, self._config)
-        found = artifacts.collect(work.artifacts, payload.artifacts_dir)
-        if self._specs is not None:
-            told = {"specs": await self._specs}
-            await self._line.say(MachineSpecs(job_uuid=payload.job_uuid, specs=told))
-        return JobFinished(
-            job_uuid=payload.job_uuid,
-            docker_process_stdout=run.stdout.shown(),
-            docker_process_stderr=run.stderr.shown() + found.note(),
-            artifacts=found.files,
-            upload_results=results,
-        )
+        last = self._failure_message(stopped, offered)
+        with suppress(ConnectionLostError, TimeoutError):
+            async with asyncio.timeout(LAST_MESSAGE_SECONDS):
+                await self._socket.send(last)
 
 
-def _our_fault(error: Exception) -> Exception:
-    """A full disk or an engine in trouble is no fault of the job, and no secret.
+def _as_horde_error(error: Exception) -> Exception:
+    """Turn a full disk or a failure of the engine, not the job's fault, into a `HordeError`.
 
     The job's own limits raise `JobError`.
     """

@@ -1,25 +1,24 @@
-"""What an operator sees and may change."""
+"""The operator's admin pages."""
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from facilitator.models import AllowedHotkey, CheatReport, Job, JobEvent, Validator
+from compute_horde.django.admin_columns import hotkey
+from compute_horde.django.large_lists import LargeListAdmin
+from compute_horde.django.read_only_admin import ReadOnly
+from compute_horde.failure_messages import fault_of_status
+from compute_horde.faults import Fault
+from compute_horde.lifecycle import FINAL
+from compute_horde.protocol.status import StatusReported
+from compute_horde.vocabulary import JobState
+from facilitator.models import AllowedHotkey, BindingSigner, CheatReport, Job, JobEvent, Validator
+
+UNSUCCESSFUL = FINAL - {JobState.COMPLETED}
 
 admin.site.site_header = admin.site.site_title = "ComputeHorde facilitator"
-
-
-class ReadOnly:
-    """For records of what happened."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+# The sidebar takes the width that the tables need.
+admin.site.enable_nav_sidebar = False
 
 
 @admin.register(AllowedHotkey)
@@ -28,12 +27,43 @@ class AllowedHotkeyAdmin(admin.ModelAdmin):
     search_fields = ("hotkey", "note")
 
 
+@admin.register(BindingSigner)
+class BindingSignerAdmin(admin.ModelAdmin):
+    """Delete a row to allow unbound requests of its user, say after a return to older software."""
+
+    list_display = ("hotkey", "since")
+    search_fields = ("hotkey",)
+
+
 @admin.register(Validator)
 class ValidatorAdmin(admin.ModelAdmin):
-    list_display = ("hotkey", "is_active", "version", "last_login")
+    list_display = ("hotkey", "is_active", "alarm", "version", "last_login", "challenged_since")
     list_filter = ("is_active",)
     search_fields = ("hotkey",)
-    readonly_fields = ("version", "last_login")
+    readonly_fields = (
+        "alarm",
+        "conflicts",
+        "last_conflict",
+        "last_conflict_at",
+        "version",
+        "last_login",
+        "challenged_since",
+    )
+    actions = ("acknowledge_conflicts", "allow_published_login")
+
+    def alarm(self, validator: Validator) -> str:
+        """A warning when somebody else uses the validator's login, else a dash."""
+        if not validator.conflicts:
+            return "-"
+        return f"ALARM: two parties log in as this validator ({validator.conflicts} times)"
+
+    @admin.action(description="Acknowledge the alarms of the selected validators")
+    def acknowledge_conflicts(self, request: HttpRequest, selected: QuerySet[Validator]) -> None:
+        selected.update(conflicts=0)
+
+    @admin.action(description="Allow the published login again (it can be replayed)")
+    def allow_published_login(self, request: HttpRequest, selected: QuerySet[Validator]) -> None:
+        selected.update(challenged_since=None)
 
 
 class JobEventInline(ReadOnly, admin.TabularInline):
@@ -43,15 +73,42 @@ class JobEventInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("uuid", "state", "state_since", "created_at", "hotkey", "validator", "tag")
+class JobAdmin(LargeListAdmin):
+    list_display = (
+        "uuid",
+        "state",
+        "state_since",
+        "created_at",
+        hotkey("hotkey"),
+        hotkey("validator_id"),
+        "tag",
+    )
     list_filter = ("state", "on_trusted_miner", "validator")
     search_fields = ("uuid", "hotkey", "tag")
-    ordering = ("-created_at",)
+    exact_fields = ("uuid", "hotkey")
+    indexed_filters = ("state", "created_at")
+    unlisted_fields = ("request", "cancel_request")
+    readonly_fields = ("fault", "next_step")
     inlines = (JobEventInline,)
+
+    def fault(self, job: Job) -> str:
+        """The party responsible for a job that did not complete."""
+        return str(fault.blamed) if (fault := _fault(job)) else "-"
+
+    def next_step(self, job: Job) -> str:
+        """What the user should do next."""
+        return fault.advice if (fault := _fault(job)) else "-"
+
+
+def _fault(job: Job) -> Fault | None:
+    end = job.events.filter(state__in=UNSUCCESSFUL).last()
+    return fault_of_status(StatusReported.model_validate_json(end.body).metadata) if end else None
 
 
 @admin.register(CheatReport)
-class CheatReportAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("job", "trusted_job", "is_told", "created_at")
+class CheatReportAdmin(LargeListAdmin):
+    list_display = ("job_id", "trusted_job_id", "is_told", "created_at")
     search_fields = ("job__uuid", "trusted_job__uuid")
+    exact_fields = ("job", "trusted_job")
+    newest_by = "id"
+    unlisted_fields = ("message",)

@@ -1,36 +1,34 @@
-"""What the web server calls: users over HTTP, validators over a websocket."""
+"""The ASGI application: HTTP for users and the admin, a websocket for validators."""
 
-import asyncio
-from contextlib import suppress
 from typing import Any
 
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
 _django = get_asgi_application()
 
-# These need Django's apps to be loaded.
+# These imports need Django's apps to be loaded.
+from compute_horde.concurrency.task_set import TaskSet  # noqa: E402
 from compute_horde.django.database import close_threads  # noqa: E402
-from facilitator import login, logs, reports  # noqa: E402
-from facilitator.config import config  # noqa: E402
-from facilitator.consumer import ValidatorConsumer  # noqa: E402
-from facilitator.lean import LeanHandler  # noqa: E402
-from facilitator.limits import BodyLimit  # noqa: E402
-from facilitator.watch import watch  # noqa: E402
+from compute_horde.django.static_files import StaticFilesHandler  # noqa: E402
+from facilitator import watchdog  # noqa: E402
+from facilitator.jobs import status_reports  # noqa: E402
+from facilitator.logs import ingest  # noqa: E402
+from facilitator.validator_consumer import ValidatorConsumer  # noqa: E402
+from facilitator.web.asgi_handler import RequestHandler  # noqa: E402
 
 VALIDATORS = "/ws/v0/"
 ADMIN = ("/admin/", "/static/")
 
-_admin = BodyLimit(ASGIStaticFilesHandler(_django), config.max_body_bytes)
-_users = BodyLimit(LeanHandler(), config.max_body_bytes, login.is_known)
+_admin = StaticFilesHandler(_django)
+_users = RequestHandler()
 _validators = ValidatorConsumer.as_asgi()
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Lead each connection to its end."""
+    """Dispatch each connection to its handler, by type and path."""
     match scope["type"]:
         case "lifespan":
-            await _live(receive, send)
+            await _lifespan(receive, send)
         case "websocket" if scope["path"] == VALIDATORS:
             await _validators(scope, receive, send)
         case "websocket":
@@ -42,16 +40,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
             await _users(scope, receive, send)
 
 
-async def _live(receive: Any, send: Any) -> None:
-    """Look around while the server runs; when it stops, finish what was heard."""
+async def _lifespan(receive: Any, send: Any) -> None:
+    """Run the periodic checks until the server stops, then store all pending reports."""
     await receive()
-    watching = asyncio.create_task(watch())
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
-    await logs.scribe.close()
-    await reports.scribe.close()
+    async with TaskSet() as tasks:
+        tasks.spawn(watchdog.run())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    await ingest.writer.close()
+    await status_reports.writer.close()
     close_threads()
     await send({"type": "lifespan.shutdown.complete"})

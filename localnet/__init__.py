@@ -1,1 +1,1 @@
-"""The whole network on one machine, from wheels and our own supervisor."""
+"""Runs the whole network on one machine: servers from wheels, under a supervisor of its own."""

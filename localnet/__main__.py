@@ -1,4 +1,4 @@
-"""`python -m localnet`: the whole network on this machine."""
+"""`python -m localnet` runs the whole network on this machine."""
 
 from localnet.cli import app
 

@@ -1,4 +1,4 @@
-"""Packages of Debian and Ubuntu, where something is missing that we may add."""
+"""Installs or unpacks packages of Debian and Ubuntu that the local network needs."""
 
 import os
 import shutil
@@ -7,11 +7,14 @@ from pathlib import Path
 
 
 class AptError(Exception):
-    """The package could not be had."""
+    """A package could not be installed or downloaded; the message contains apt's error."""
 
 
 def install(*packages: str) -> None:
-    """Install as root. Services stay down where no init system would stop them again."""
+    """Install packages; needs root. Raises `AptError`.
+
+    Without systemd the packages' services are not started, because nothing would stop them.
+    """
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     if not Path("/run/systemd/system").exists():
         env["RUNLEVEL"] = "1"
@@ -20,7 +23,7 @@ def install(*packages: str) -> None:
 
 
 def unpack(package: str, folder: Path) -> None:
-    """Lay a package's files below `folder`/tree without installing it."""
+    """Unpack a package's files into `folder`/tree without installing it. Raises `AptError`."""
     if os.geteuid() == 0:
         _run(["apt-get", "-q", "update"])
     _run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], folder=folder)
@@ -30,7 +33,7 @@ def unpack(package: str, folder: Path) -> None:
 
 def _run(command: list[str], env: dict[str, str] | None = None, folder: Path | None = None) -> None:
     if not shutil.which(command[0]):
-        raise AptError(f"{command[0]} is not here: this is neither Debian nor Ubuntu")
+        raise AptError(f"{command[0]} is not installed: this is neither Debian nor Ubuntu")
     done = subprocess.run(
         command,
         env=os.environ | (env or {}),

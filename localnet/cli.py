@@ -1,9 +1,8 @@
-"""The commands of `python -m localnet`."""
+"""Runs the whole ComputeHorde network on this machine."""
 
 import asyncio
 import logging
 import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -11,113 +10,135 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from compute_horde.django.logs import FieldFormatter
-from localnet import control, daemon, demo, state
+from compute_horde.log_lines import FieldFormatter
+from compute_horde.platform.parent_death import die_with_parent
+from localnet import demo, network_lifecycle, postgres, shell
 from localnet.apt import AptError
 from localnet.docker_engine import NoDockerError
-from localnet.home import Home
 from localnet.images import NoImageError
-from localnet.keeper import die_with_parent
-from localnet.network import ROOT, Network, processes
+from localnet.network_dir import NetworkDir
+from localnet.process_table import Network, UnknownProcessError, processes
+from localnet.supervisor import daemon, state_file
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console(highlight=False, soft_wrap=True)
 
-HomeOption = Annotated[
-    Path, typer.Option("--home", envvar="LOCALNET_HOME", help="Where this network is kept.")
+NetworkDirOption = Annotated[
+    Path, typer.Option("--home", envvar="LOCALNET_HOME", help="The directory of the network.")
 ]
-MinersOption = Annotated[int, typer.Option(min=1, help="How many miners.")]
-OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this process and its needs.")]
+MinersOption = Annotated[int, typer.Option(min=1, help="The number of miners.")]
+OnlyOption = Annotated[
+    list[str] | None, typer.Option(help="Start only this process and its dependencies; repeatable.")
+]
 
-_HOME = ROOT / ".localnet"
 _COLUMNS = ("process", "pid", "state", "restarts", "uptime", "log")
-_REFUSALS = (control.NotUpError, NoDockerError, NoImageError, AptError, KeyError)
+_START_ERRORS = (
+    network_lifecycle.NotUpError,
+    UnknownProcessError,
+    NoDockerError,
+    NoImageError,
+    AptError,
+)
 
 
 @app.command()
-def up(home: HomeOption = _HOME, miners: MinersOption = 1, only: OnlyOption = None) -> None:
-    """Start the network; return when all of it is ready."""
-    place = Home.at(home)
+def up(
+    path: NetworkDirOption = shell.DEFAULT_PATH, miners: MinersOption = 1, only: OnlyOption = None
+) -> None:
+    """Start the network and return when it is ready."""
+    network_dir = NetworkDir.at(path)
     try:
-        control.up(place, miners=miners, only=only or [], tell=console.print)
-    except _REFUSALS as error:
-        console.print(f"[red]not up:[/] {escape(str(error))}")
+        network_lifecycle.up(network_dir, miners=miners, only=only or [], on_progress=console.print)
+    except _START_ERRORS as error:
+        console.print(f"[red]the network did not start:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
     console.print(
-        f"\nup. Addresses and keys: {place.env_file}\n"
-        f"logs: {place.logs}\nlook: python -m localnet status; stop: python -m localnet down"
+        f"\nThe network is up.\n"
+        f"  addresses and keys  {shell.shown(network_dir.env_file)}\n"
+        f"  logs                {shell.shown(network_dir.logs)}\n"
+        f"  show its processes  {shell.command(network_dir, 'status')}\n"
+        f"  stop it             {shell.command(network_dir, 'down')}",
+        markup=False,
     )
 
 
 @app.command()
-def down(home: HomeOption = _HOME) -> None:
-    """Stop the network."""
-    console.print("down" if control.down(Home.at(home)) else "nothing was up")
+def down(path: NetworkDirOption = shell.DEFAULT_PATH) -> None:
+    """Stop the network; its data, keys and logs stay."""
+    network_dir = NetworkDir.at(path)
+    was_running = network_lifecycle.down(network_dir)
+    console.print("The network is stopped." if was_running else "The network was not running.")
+    if network_dir.env_file.exists():
+        paths = [network_dir.path, *filter(None, [postgres.external_data_dir(network_dir)])]
+        places = " and ".join(map(shell.shown, paths))
+        console.print(f"Its data, keys and logs are kept in {places}.", markup=False)
 
 
 @app.command()
-def status(home: HomeOption = _HOME) -> None:
-    """Show every process. Exit code 1 when the network is not up."""
-    place = Home.at(home)
-    is_up = state.supervisor(place) is not None
-    rows = [_COLUMNS, *(_row(entry, is_up=is_up) for entry in state.read(place))]
+def status(path: NetworkDirOption = shell.DEFAULT_PATH) -> None:
+    """Show every process; the exit code is 1 when the network is not up."""
+    network_dir = NetworkDir.at(path)
+    is_up = state_file.supervisor(network_dir) is not None
+    rows = [_COLUMNS, *(_row(entry, is_up=is_up) for entry in state_file.read(network_dir))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         console.print("  ".join(padded).rstrip(), markup=False)
     if not is_up:
-        console.print("not up")
+        console.print("The network is not up.")
         raise typer.Exit(1)
 
 
-def _row(entry: state.Entry, *, is_up: bool) -> tuple[str, ...]:
+def _row(entry: state_file.ProcessEntry, *, is_up: bool) -> tuple[str, ...]:
     if not is_up:
         return (entry.name, "", "stopped", str(entry.restarts), "", entry.log)
     uptime = "" if entry.uptime_seconds is None else f"{entry.uptime_seconds:.0f} s"
-    told = f"{entry.state} ({entry.detail})" if entry.detail else entry.state
-    return (entry.name, str(entry.pid or ""), told, str(entry.restarts), uptime, entry.log)
+    state = f"{entry.state} ({entry.detail})" if entry.detail else entry.state
+    return (entry.name, str(entry.pid or ""), state, str(entry.restarts), uptime, entry.log)
 
 
 @app.command()
-def env(home: HomeOption = _HOME) -> None:
+def env(path: NetworkDirOption = shell.DEFAULT_PATH) -> None:
     """Print the addresses and keys of the network as KEY=VALUE lines."""
-    place = Home.at(home)
-    if not place.env_file.exists():
-        console.print("nothing was ever up here")
+    network_dir = NetworkDir.at(path)
+    if not network_dir.env_file.exists():
+        console.print(
+            f"There has been no network in {shell.shown(network_dir.path)}.", markup=False
+        )
         raise typer.Exit(1)
-    typer.echo(place.env_file.read_text(), nl=False)
+    typer.echo(network_dir.env_file.read_text(), nl=False)
 
 
 @app.command(name="demo")
-def show(home: HomeOption = _HOME) -> None:
-    """Bring the network up, run one job through it, show what happened, stop."""
+def show_demo(path: NetworkDirOption = shell.DEFAULT_PATH) -> None:
+    """Start the network, run one job on it, show the result, stop the network."""
     try:
-        code = demo.run(Home.at(home), console)
-    except _REFUSALS as error:
-        console.print(f"[red]no demo:[/] {escape(str(error))}")
+        code = demo.run(NetworkDir.at(path), console)
+    except _START_ERRORS as error:
+        console.print(f"[red]the demo did not start:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
     raise typer.Exit(code)
 
 
 @app.command(hidden=True)
 def supervise(
-    home: HomeOption,
+    path: NetworkDirOption,
     report: Annotated[int, typer.Option()],
     miners: MinersOption = 1,
     only: OnlyOption = None,
     *,
-    own_docker: Annotated[bool, typer.Option("--own-docker")] = False,
+    has_own_docker: Annotated[bool, typer.Option("--own-docker")] = False,
     attached: Annotated[bool, typer.Option("--attached")] = False,
 ) -> None:
-    """What `up` leaves running."""
+    """Supervise the processes of the network; `up` starts this command."""
     output = logging.StreamHandler()
     output.setFormatter(FieldFormatter())
     logging.basicConfig(handlers=[output], level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    place = Home.at(home)
-    daemon.claim(place)
+    network_dir = NetworkDir.at(path)
+    daemon.claim(network_dir)
     if attached:
-        die_with_parent(signal.SIGTERM, os.getppid())
-    table = processes(Network(place, miners, own_docker), only or [])
+        die_with_parent(os.getppid())
+    table = processes(Network(network_dir, miners, has_own_docker), only or [])
     with os.fdopen(report, "w") as pipe:
-        asyncio.run(daemon.supervise(place, table, pipe))
+        asyncio.run(daemon.supervise(network_dir, table, pipe))

@@ -1,77 +1,82 @@
-"""One job through the whole network, told while it happens."""
+"""Runs one job through the whole network and prints what happens."""
 
 import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from localnet import control, state
-from localnet.home import Home
+from localnet import network_lifecycle
 from localnet.images import BUSYBOX
+from localnet.network_dir import NetworkDir
+from localnet.shell import command, program, shown
+from localnet.supervisor import state_file
 
 _SCRIPT = "echo hello from a container; tr a-z A-Z </volume/in/question.txt >/artifacts/answer.txt"
 
 
-def run(home: Home, console: Console) -> int:
-    """The exit code of the job. Whatever was not up before is down afterwards."""
-    was_up = state.supervisor(home) is not None
+def run(network_dir: NetworkDir, console: Console) -> int:
+    """Run the demo; the exit code of the job. A network that was not up before is stopped again."""
+    was_up = state_file.supervisor(network_dir) is not None
     signal.signal(signal.SIGTERM, _as_interrupt)
-    began = time.monotonic()
+    started_at = time.monotonic()
     try:
-        control.up(home, tell=console.print, attached=True)
-        console.print(f"\nthe network is up after {time.monotonic() - began:.1f} s\n")
-        code = _job(home, console)
-        console.print(_LOOK_FURTHER.format(logs=shown(home.logs), env=shown(home.env_file)))
+        network_lifecycle.up(network_dir, on_progress=console.print, attached=True)
+        console.print(f"\nthe network is up after {time.monotonic() - started_at:.1f} s\n")
+        code = _job(network_dir, console)
+        console.print(
+            _NEXT_STEPS.format(
+                up=command(network_dir, "up"),
+                status=command(network_dir, "status"),
+                env=shown(network_dir.env_file),
+                logs=shown(network_dir.logs),
+            )
+        )
     except KeyboardInterrupt:
         console.print("interrupted")
         return 130
     finally:
         if not was_up:
-            console.print("stopping")
-            control.down(home)
+            console.print("stopping the network")
+            network_lifecycle.down(network_dir)
     return code
 
 
-def _job(home: Home, console: Console) -> int:
-    inputs, outputs = home.path / "demo" / "input", home.path / "demo" / "output"
+def _job(network_dir: NetworkDir, console: Console) -> int:
+    inputs, outputs = network_dir.path / "demo" / "input", network_dir.path / "demo" / "output"
     shutil.rmtree(inputs.parent, ignore_errors=True)
     inputs.mkdir(parents=True)
     outputs.mkdir()
     (inputs / "question.txt").write_text("what came in\n")
-    command = [
-        *("compute-horde", "run", "--env-file", shown(home.env_file)),
+    words = [
+        *(program("compute-horde"), "run", "--env-file", shown(network_dir.env_file)),
         *("-i", f"{shown(inputs)}:in/", "-o", f"answer.txt:{shown(outputs)}/"),
         *(BUSYBOX, "sh", "-c", _SCRIPT),
     ]
-    console.print(f"$ {shlex.join(command)}", markup=False)
-    program = Path(sys.executable).with_name(command[0])
-    done = subprocess.run([program, *command[1:]], check=False)
+    console.print(f"$ {shlex.join(words)}", markup=False)
+    done = subprocess.run(words, check=False)
     for artifact in sorted(path for path in outputs.rglob("*") if path.is_file()):
-        text = artifact.read_text(errors="replace").rstrip()
-        console.print(f"\n{shown(artifact)}:\n{text}", markup=False)
+        content = artifact.read_text(errors="replace").rstrip()
+        console.print(f"\n{shown(artifact)}:\n{content}", markup=False)
     return done.returncode
-
-
-def shown(path: Path) -> str:
-    """The path as one would type it here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-_LOOK_FURTHER = """
-how to look further
-  python -m localnet up        leave the network running
-  python -m localnet status    what runs, since when, and each log
-  {env}    addresses, keys, databases and the admin pages with their passwords
-  {logs}   what each process said
+_NEXT_STEPS = """
+commands
+  {up}
+      start the network and leave it running
+  {status}
+      show its processes and their logs
+files
+  {env}
+      addresses, keys, databases, and the admin pages with their passwords
+  {logs}
+      the log of each process
 """

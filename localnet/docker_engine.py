@@ -1,4 +1,9 @@
-"""The machine's Docker engine; ours, when there is none and we may start one."""
+"""The Docker engine of this machine, or one started with the network where there is none.
+
+Talks to the engine by httpx, not by aiodocker as the executor does: its callers are synchronous,
+and the import of an image's root file system (`POST /images/create?fromSrc=-`) is no public method
+of aiodocker.
+"""
 
 import asyncio
 import os
@@ -11,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from localnet import apt
-from localnet.keeper import Process
+from localnet.supervisor.supervised_process import ProcessSpec
 
 _DEFAULT = "unix:///var/run/docker.sock"
 _TIMEOUT_SECONDS = 120
@@ -20,11 +25,11 @@ _PACKAGES = ("docker.io", "iptables", "ca-certificates")
 
 
 class NoDockerError(Exception):
-    """There is no engine, and we cannot help it."""
+    """There is no engine and none can be started; the message names the remedy."""
 
 
 def client() -> httpx.Client:
-    """An HTTP client that talks to the engine."""
+    """An HTTP client of the engine at DOCKER_HOST, or at the default socket."""
     address = os.environ.get("DOCKER_HOST", _DEFAULT)
     if not address.startswith("unix://"):
         url = address.replace("tcp://", "http://", 1)
@@ -36,20 +41,21 @@ def client() -> httpx.Client:
 
 
 def answers() -> bool:
+    """Whether an engine answers at DOCKER_HOST, or at the default socket."""
     try:
-        _knock()
+        _connect_once()
         with client() as engine:
             return engine.get("/_ping", timeout=5).is_success
     except (httpx.HTTPError, OSError):
         return False
 
 
-def _knock() -> None:
-    """Whoever finds nobody behind the socket's path need not write a letter."""
+def _connect_once() -> None:
+    """Raise `OSError` where nothing listens, without the cost of an HTTP client."""
     address = os.environ.get("DOCKER_HOST", _DEFAULT)
     if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(address.removeprefix("unix://"))
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address.removeprefix("unix://"))
 
 
 async def _answers() -> bool:
@@ -57,7 +63,14 @@ async def _answers() -> bool:
 
 
 def prepare() -> bool:
-    """Make sure that there is an engine or can be one. True if we must run it ourselves."""
+    """Ensure that an engine runs or can be started; True if the network has to run its own.
+
+    Where none answers, this installs Docker with apt and mounts the cgroup controllers, which
+    needs root.
+
+    Raises:
+        NoDockerError: there is no engine and none can be started.
+    """
     if answers():
         return False
     if "DOCKER_HOST" in os.environ:
@@ -72,10 +85,15 @@ def prepare() -> bool:
     return True
 
 
-def process(env: dict[str, str], furnish: Callable[[], None]) -> Process:
-    """An engine of our own, which ends with the network."""
-    return Process(
-        "docker", ["dockerd"], env=env, ready=_answers, furnish=furnish, stop_within_seconds=20
+def process(env: dict[str, str], on_first_ready: Callable[[], None]) -> ProcessSpec:
+    """An engine that runs as a process of the network and ends with it."""
+    return ProcessSpec(
+        "docker",
+        ["dockerd"],
+        env=env,
+        probe=_answers,
+        on_first_ready=on_first_ready,
+        stop_within_seconds=20,
     )
 
 
@@ -96,7 +114,7 @@ def _install() -> None:
 
 
 def _mount_cgroups() -> None:
-    """What an init system would have done: the engine needs the kernel's resource controllers."""
+    """Mount the cgroup controllers, which the engine needs, where no init system has done so."""
     if any(_CGROUPS.iterdir()):
         return
     _mount("tmpfs", "cgroup", _CGROUPS, "mode=755")

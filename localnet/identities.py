@@ -1,4 +1,4 @@
-"""The wallets of a local network: plain Bittensor files, made once."""
+"""Creates the wallets of a local network, as unencrypted Bittensor key files."""
 
 import json
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from bittensor_core import Keypair, serialized_keypair_to_keyfile_data
 
-from localnet.home import Home
+from localnet.network_dir import NetworkDir
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """One participant: the coldkey owns, the hotkey works."""
+class LocalIdentity:
+    """The keys of one participant: SS58 addresses and the file of the hotkey."""
 
     name: str
     hotkey: str
@@ -20,21 +20,22 @@ class Identity:
     hotkey_file: Path
 
 
-def identity(home: Home, name: str) -> Identity:
-    """The participant of this name, with a new wallet when it has none yet."""
-    wallet = home.path / "wallets" / name
+def ensure_identity(network_dir: NetworkDir, name: str) -> LocalIdentity:
+    """The participant of this name; creates its wallet if there is none."""
+    wallet = network_dir.path / "wallets" / name
     hotkey_file = wallet / "hotkeys" / "default"
-    coldkey = _address(wallet / "coldkey")
+    coldkey = _ensure_key(wallet / "coldkey")
     (wallet / "coldkeypub.txt").write_text(json.dumps({"ss58Address": coldkey}))
-    return Identity(name, _address(hotkey_file), coldkey, hotkey_file)
+    return LocalIdentity(name, _ensure_key(hotkey_file), coldkey, hotkey_file)
 
 
-def _address(key_file: Path) -> str:
+def _ensure_key(key_file: Path) -> str:
+    """The SS58 address of the key in this file; creates both if there is none."""
     if not key_file.exists():
         key_file.parent.mkdir(parents=True, exist_ok=True)
         pair = Keypair.create_from_mnemonic(Keypair.generate_mnemonic())
-        draft = key_file.with_suffix(".draft")
-        draft.touch(mode=0o600)
-        draft.write_bytes(serialized_keypair_to_keyfile_data(pair))
-        os.replace(draft, key_file)
+        temporary = key_file.with_suffix(".draft")
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(serialized_keypair_to_keyfile_data(pair))
+        os.replace(temporary, key_file)
     return str(json.loads(key_file.read_text())["ss58Address"])

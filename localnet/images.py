@@ -1,4 +1,4 @@
-"""Tiny container images made on the spot: no registry is needed."""
+"""Builds the small container images of the local network, without a registry."""
 
 import io
 import logging
@@ -23,58 +23,73 @@ SOURCE = "compute_horde.source"
 _SOLVER = Path(__file__).parent.parent / "validator" / "synthetic" / "image" / "solve.sh"
 
 _INSTALLED = Path("/bin/busybox")
-_KEPT = Path.home() / ".cache" / "compute-horde" / "busybox"
+_CACHED = Path.home() / ".cache" / "compute-horde" / "busybox"
 
 
 log = logging.getLogger(__name__)
 
 
 class NoImageError(Exception):
-    """An image could not be made."""
+    """An image could not be built; the message names the reason or the remedy."""
 
 
 def static_busybox() -> Path:
-    """The path of a static busybox. It may fetch one: call it before supervising."""
-    if found := next((path for path in (_INSTALLED, _KEPT) if _is_static(path)), None):
+    """The path of a statically linked busybox; downloads one where there is none.
+
+    It may start apt, so call it before the supervisor starts. Raises `NoImageError`.
+    """
+    if found := next((path for path in (_INSTALLED, _CACHED) if _is_static(path)), None):
         return found
-    return _downloaded()
+    return _download_busybox()
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How an image is made: busybox, further programs at the root, and what Docker is told."""
+class ImageSpec:
+    """An image: busybox, other programs at its root, and Dockerfile instructions (`changes`)."""
 
     changes: tuple[str, ...]
     programs: Mapping[str, Path] = field(default_factory=dict)
 
 
-RECIPES = {
-    BUSYBOX: Recipe(('CMD ["sh"]', "ENV PATH=/bin")),
-    NOOP: Recipe(('ENTRYPOINT ["/bin/true"]',)),
-    HASH: Recipe(('ENTRYPOINT ["/bin/sh", "/solve.sh"]', "ENV PATH=/bin"), {"solve.sh": _SOLVER}),
+IMAGE_SPECS = {
+    BUSYBOX: ImageSpec(('CMD ["sh"]', "ENV PATH=/bin")),
+    NOOP: ImageSpec(('ENTRYPOINT ["/bin/true"]',)),
+    HASH: ImageSpec(
+        ('ENTRYPOINT ["/bin/sh", "/solve.sh"]', "ENV PATH=/bin"), {"solve.sh": _SOLVER}
+    ),
 }
 
 
 def build() -> None:
-    """Make the images that are not there yet, or not as their recipes say."""
+    """Build the images that are missing or differ from their specification.
+
+    Raises `NoImageError`. Without socat only the relay image is missing, and a warning logged.
+    """
     busybox = static_busybox()
-    for name, recipe in RECIPES.items():
-        _make(name, recipe, busybox)
+    for name, spec in IMAGE_SPECS.items():
+        _build_image(name, spec, busybox)
     try:
-        _put(RELAY, _alone(_socat()), Recipe(('ENTRYPOINT ["/usr/bin/socat"]',)))
+        _import_image(
+            RELAY, _root_with_libraries(_socat()), ImageSpec(('ENTRYPOINT ["/usr/bin/socat"]',))
+        )
     except NoImageError as error:
-        log.warning("no streaming jobs", extra={"problem": str(error)})
+        log.warning(
+            "relay image not built: streaming jobs will fail", extra={"problem": str(error)}
+        )
 
 
-def _make(name: str, recipe: Recipe, busybox: Path) -> None:
-    _put(name, _root(busybox, recipe.programs), recipe)
+def _build_image(name: str, spec: ImageSpec, busybox: Path) -> None:
+    _import_image(name, _busybox_root(busybox, spec.programs), spec)
 
 
-def _put(name: str, root: bytes, recipe: Recipe) -> None:
-    source = sha256(root + repr(recipe.changes).encode()).hexdigest()
+def _import_image(name: str, root: bytes, spec: ImageSpec) -> None:
+    source = sha256(root + repr(spec.changes).encode()).hexdigest()
     with docker_engine.client() as engine:
-        there = engine.get(f"/images/{name}/json")
-        if there.is_success and (there.json()["Config"]["Labels"] or {}).get(SOURCE) == source:
+        existing = engine.get(f"/images/{name}/json")
+        if (
+            existing.is_success
+            and (existing.json()["Config"]["Labels"] or {}).get(SOURCE) == source
+        ):
             return
         repository, _, tag = name.partition(":")
         answer = engine.post(
@@ -83,17 +98,17 @@ def _put(name: str, root: bytes, recipe: Recipe) -> None:
                 "fromSrc": "-",
                 "repo": repository,
                 "tag": tag or "latest",
-                "changes": [*recipe.changes, f"LABEL {SOURCE}={source}"],
+                "changes": [*spec.changes, f"LABEL {SOURCE}={source}"],
             },
             content=root,
             headers={"Content-Type": "application/x-tar"},
         )
     if not answer.is_success or '"error"' in answer.text:
-        raise NoImageError(f"the engine did not take {name}: {answer.text.strip()}")
+        raise NoImageError(f"the engine refused the image {name}: {answer.text.strip()}")
 
 
-def _root(busybox: Path, programs: Mapping[str, Path]) -> bytes:
-    """A root file system of one program under its many names, and some scripts."""
+def _busybox_root(busybox: Path, programs: Mapping[str, Path]) -> bytes:
+    """A tar archive of a root file system: busybox, a link for each applet, and `programs`."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as root:
         for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
@@ -122,8 +137,8 @@ def _socat() -> Path:
     return Path("/usr/bin/socat")
 
 
-def _alone(program: Path) -> bytes:
-    """A root file system of one program and the libraries it is linked with."""
+def _root_with_libraries(program: Path) -> bytes:
+    """A tar archive of a root file system: one program and its shared libraries."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", dereference=True) as root:
         for path in (str(program), *_libraries(program)):
@@ -132,7 +147,7 @@ def _alone(program: Path) -> bytes:
 
 
 def _libraries(program: Path) -> list[str]:
-    """What the loader needs to run it."""
+    """The paths of the program's shared libraries and of its loader, by `ldd`."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     return re.findall(r"(/\S+) \(", listed)
 
@@ -143,12 +158,12 @@ def _applets(busybox: Path) -> list[str]:
 
 
 def _is_static(program: Path) -> bool:
-    """A dynamic program names its loader; a container from scratch has none."""
+    """Whether it needs no loader: a dynamic program names one near the start of its file."""
     return program.is_file() and b"/ld-" not in program.read_bytes()[:4096]
 
 
-def _downloaded() -> Path:
-    """Taken out of Debian's package, which also works without being root."""
+def _download_busybox() -> Path:
+    """Download Debian's package and copy busybox out of it; this needs no root."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             apt.unpack("busybox-static", Path(folder))
@@ -157,6 +172,6 @@ def _downloaded() -> Path:
                 f"a static busybox is needed: `apt-get install busybox-static` ({error})"
             ) from error
         found = next(Path(folder, "tree").glob("**/bin/busybox"))
-        _KEPT.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(found, _KEPT)
-    return _KEPT
+        _CACHED.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(found, _CACHED)
+    return _CACHED

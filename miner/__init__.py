@@ -1,1 +1,1 @@
-"""The miner: offers executors to validators and relays what they say of their jobs."""
+"""The miner: offers executors to validators and relays the messages about their jobs."""

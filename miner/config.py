@@ -1,4 +1,4 @@
-"""Everything the environment may say to the miner."""
+"""The settings of the miner, read from the environment."""
 
 import os
 from ipaddress import IPv4Address
@@ -6,58 +6,88 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from compute_horde.configuration import DatabaseUrl, Port, ServiceSettings, load
+from compute_horde.django.forwarded import checked_proxies
+from compute_horde.django.settings import SecretKey
 from compute_horde.hardware import ExecutorClass
 
 
-class Config(BaseSettings):
-    """Every setting, as `MINER_<NAME>`; all have a default that is safe to run with."""
+class Config(ServiceSettings):
+    """The miner's settings, each an environment variable with the prefix `MINER_`.
 
-    model_config = SettingsConfigDict(
-        env_prefix="MINER_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
-    )
+    Every setting has a default that is safe to run with.
+    """
 
-    secret_key: SecretStr = Field(
+    model_config = SettingsConfigDict(env_prefix="MINER_", populate_by_name=True)
+
+    secret_key: SecretKey = Field(
         default_factory=lambda: SecretStr(token_urlsafe(40)),
-        description="signs admin sessions; unset, they end when the process does",
+        description="signs sessions of the admin site; unset, they end with the process",
     )
-    database_url: SecretStr = Field(
+    database_url: DatabaseUrl = Field(
         SecretStr("postgresql://postgres@127.0.0.1:5432/miner"),
         validation_alias=AliasChoices("MINER_DATABASE_URL", "DATABASE_URL"),
-        description="PostgreSQL, and who we are there",
+        description="postgresql://user:password@host:port/name",
     )
     hotkey_file: Path = Field(
         Path("~/.bittensor/wallets/default/hotkeys/default"),
         description="unencrypted Bittensor hotkey file",
     )
     host: str = Field("0.0.0.0", description="the address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="the one port, announced on the chain")
+    port: Port = Field(8000, description="the public port, announced on the chain")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, AfterValidator(checked_proxies)] = Field(
+        (), description="addresses or networks whose X-Forwarded-For and -Proto are believed"
+    )
+    max_connections: int = Field(4096, gt=0, description="open at once, in all")
+    max_connections_per_address: int = Field(
+        256, gt=0, description="open at once and not logged in, of one address or IPv6 /64"
+    )
+    max_connections_per_validator: int = Field(
+        512, gt=0, description="open at once of one validator; at most an eighth of all"
+    )
+    https: bool = Field(
+        False, description="browsers reach the admin by https only, through a trusted proxy"
+    )
+    admin_host: str = Field("127.0.0.1", description="the address that the admin listens on")
+    admin_port: Port = Field(
+        8002, description="the port of the admin and of /metrics, not announced"
+    )
     debug: bool = Field(False, description="log more; Django's error pages")
-    admin_user: str = Field("admin", description="made by `seed`")
-    admin_password: SecretStr | None = Field(None, description="`seed` makes no admin without it")
+    admin_user: str = Field("admin", description="the admin account that `seed` makes")
+    admin_password: SecretStr | None = Field(
+        None, description="unset, `seed` makes no admin account"
+    )
 
-    chain_url: str | None = Field(None, description="node of the chain; unset, keep stays off it")
+    chain_url: str | None = Field(
+        None, description="address of a node of the chain; unset, `keep` does not use the chain"
+    )
     netuid: int = Field(12, ge=0, description="the subnet")
-    serving: bool = Field(True, description="whether to announce our address on the chain")
-    external_ip: IPv4Address | None = Field(None, description="announced address; unset: detected")
-    external_port: int | None = Field(None, description="announced port when not `port`")
-    minimum_stake: float = Field(1000, description="TAO a validator needs to be heard")
-    validator_count: int = Field(24, description="how many validators, by stake, are heard")
+    serving: bool = Field(True, description="whether the address is announced on the chain")
+    external_ip: IPv4Address | None = Field(
+        None, description="the announced address; unset: detected"
+    )
+    external_port: Port | None = Field(None, description="the announced port, if it is not `port`")
+    minimum_stake: float = Field(1000, description="TAO that a validator must have staked")
+    validator_count: int = Field(
+        24, description="at most so many validators are accepted, by stake"
+    )
     validators: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="hotkeys heard whatever the chain says; JSON or comma separated"
+        (), description="hotkeys accepted whatever their stake; JSON or comma separated"
     )
-    refresh_seconds: float = Field(60, gt=0, description="how often the chain is looked at")
-    announce_seconds: float = Field(1800, gt=0, description="how often our address is announced")
+    refresh_seconds: float = Field(60, gt=0, description="between reads of the metagraph")
+    announce_seconds: float = Field(1800, gt=0, description="between announcements of the address")
     trusted: bool = Field(
-        False, description="serve one validator as its trusted miner: no hotkey of our own checked"
+        False,
+        description="serve one validator as its trusted miner: the miner's hotkey is not checked",
     )
-    main_hotkey: str | None = Field(None, description="the answer to a main hotkey query")
+    main_hotkey: str | None = Field(None, description="the answer to a query for the main hotkey")
 
-    check_receipts: bool = Field(True, description="refuse jobs whose receipt is not right")
+    check_receipts: bool = Field(True, description="decline jobs whose started receipt is invalid")
     require_validator_signature: bool = Field(
-        False, description="refuse job requests that the validator did not sign itself"
+        False, description="refuse job requests without a signature of the validator"
     )
     publish_receipts: bool = Field(True, description="serve /receipts/<page>.jsonl")
 
@@ -66,7 +96,7 @@ class Config(BaseSettings):
         default={ExecutorClass.always_on__test: 1}, description="how many executors per class"
     )
     executor_image: str = Field(
-        "computehorde/executor:latest", description="what the docker manager runs"
+        "computehorde/executor:latest", description="the image that the `docker` manager runs"
     )
     docker_servers: Path | None = Field(None, description="YAML file of executor hosts")
     docker_host: str = Field(
@@ -76,7 +106,7 @@ class Config(BaseSettings):
         description="the local container engine",
     )
     executor_miner_address: str | None = Field(
-        None, description="ws:// address of this miner as executors see it"
+        None, description="ws:// address at which executors reach this miner"
     )
     executor_address: str | None = Field(
         None, description="public address of the executors, for streaming jobs"
@@ -84,26 +114,34 @@ class Config(BaseSettings):
     streaming_images: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="images that may serve users, as `repository[:tag|@digest]` with `*`"
     )
-    owner: str | None = Field(None, description="label of our containers; unset: the hotkey")
+    owner: str | None = Field(
+        None, description="label of this miner's containers; unset: the hotkey"
+    )
     work_dir: Path = Field(
         Path("/var/tmp/compute_horde"),  # noqa: S108
         description="where executors keep the files of their jobs",
     )
-    startup_seconds: int = Field(5, description="executor checks before it is ready")
+    startup_seconds: int = Field(5, description="time for an executor's checks before it is ready")
     start_seconds: float = Field(30, description="how long an always-on executor may take to start")
-    grace_seconds: float = Field(30, description="beyond its budget before a job is ended")
+    grace_seconds: float = Field(
+        30, description="added to the time budget of a job before it is ended"
+    )
 
-    shutdown_seconds: float = Field(2.5, description="how long jobs may go on after SIGTERM")
+    shutdown_seconds: float = Field(2.5, description="how long jobs may continue after SIGTERM")
 
     retention_days: int = Field(2, ge=1, description="how long jobs and receipts are kept")
-    resend_seconds: int = Field(3600, description="how long after its end a job is told again")
-    reject_seconds: float = Field(5, description="how long a refused socket is held open")
-    strangers_per_address: int = Field(32, description="sockets of one address not logged in")
+    resend_seconds: int = Field(
+        3600, description="for how long after its end a job is reported again"
+    )
+    reject_seconds: float = Field(5, description="how long a refused connection is held open")
+    strangers_per_address: int = Field(
+        32, description="connections of one address that are not logged in"
+    )
 
-    @field_validator("validators", "streaming_images", mode="before")
+    @field_validator("validators", "streaming_images", "trusted_proxies", mode="before")
     @classmethod
-    def _listed(cls, value: object) -> object:
-        """A JSON list or names separated by commas."""
+    def _split(cls, value: object) -> object:
+        """Parse a JSON list, or names separated by commas."""
         if not isinstance(value, str):
             return value
         bare = value.strip("[] ").replace(chr(34), "")
@@ -111,29 +149,27 @@ class Config(BaseSettings):
 
     @property
     def docker_socket(self) -> Path:
-        """Where the local container engine listens."""
+        """The unix socket of the local container engine."""
         return Path(self.docker_host.removeprefix("unix://"))
 
     @property
-    def executors_see_us_at(self) -> str:
-        """The address executors connect to."""
+    def address_for_executors(self) -> str:
+        """The address that executors connect to."""
         return self.executor_miner_address or f"ws://127.0.0.1:{self.port}"
 
 
-def name_settings() -> None:
-    """Tell Django which settings are ours, unless it was told before."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "miner.settings")  # noqa: TID251
-
-
 def child_environment(**extra: str) -> dict[str, str]:
-    """Our environment without our own secrets, and `extra`: what a child process is given."""
+    """The environment of a child process: without the miner's settings and secrets.
+
+    `extra` is added to it.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MINER_")}  # noqa: TID251
     return {k: v for k, v in kept.items() if k != "DATABASE_URL"} | extra
 
 
 def executor_environment() -> dict[str, str]:
-    """Settings of executors among our own, for those that are no children of ours."""
+    """The settings of executors, for those that are not child processes of the miner."""
     return {k: v for k, v in os.environ.items() if k.startswith("EXECUTOR_")}  # noqa: TID251
 
 
-config = Config()
+config = load(Config)

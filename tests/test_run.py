@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.run import SUITES, TESTS, Outcome, Suite, outcome, run
+from tests.run import MAY_BE_SKIPPED, SUITES, TESTS, Outcome, Suite, outcome, run
 
 REPORT = """<testsuites><testsuite>
 <testcase name="one"/><testcase name="two"/>
@@ -19,8 +19,17 @@ def report(tmp_path):
     return path
 
 
-def test_skipped_tests_are_neither_passed_nor_failed(report):
-    assert outcome(report, code=1) == Outcome(passed=2, failed=2)
+def test_skipped_tests_are_neither_passed_nor_failed(report, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    assert outcome(report, code=1) == Outcome(passed=2, failed=2, skipped=1)
+
+
+def test_in_ci_a_skipped_test_has_failed_unless_it_may_be_skipped(report, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    assert outcome(report, code=1) == Outcome(passed=2, failed=3)
+    known = next(iter(MAY_BE_SKIPPED))
+    report.write_text(REPORT.replace('name="four"', f'classname="{known}" name="four"'))
+    assert outcome(report, code=1) == Outcome(passed=2, failed=2, skipped=1)
 
 
 def test_a_suite_that_breaks_without_a_failed_test_has_failed(report, tmp_path):
@@ -30,7 +39,7 @@ def test_a_suite_that_breaks_without_a_failed_test_has_failed(report, tmp_path):
 
 
 def test_outcomes_add_up():
-    assert Outcome(1, 2) + Outcome(3, 4) == Outcome(4, 6)
+    assert Outcome(1, 2, 3) + Outcome(3, 4, 5) == Outcome(4, 6, 8)
 
 
 def test_a_suite_without_tests_is_left_out():
@@ -45,3 +54,12 @@ def test_every_folder_of_tests_is_in_a_suite():
         if "__pycache__" not in path.parts
     }
     assert there <= listed
+
+
+def test_every_folder_with_settings_is_a_suite_with_these_settings():
+    with_settings = {suite.paths[0]: suite.settings for suite in SUITES if suite.settings}
+    found = {str(path.parent.relative_to(TESTS)) for path in TESTS.rglob("settings.py")}
+    assert found
+    assert {place: with_settings.get(place) for place in found} == {
+        place: f"tests.{place.replace('/', '.')}.settings" for place in found
+    }

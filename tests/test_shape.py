@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,16 +39,19 @@ WIRING = {
     "urls",
 }
 
-# By path: modules proved where they are used.
+# By path: modules proved by the tests of another one, which import or name them.
 PROVED_BY = {
-    "localnet/daemon.py": TESTS / "localnet/test_control.py",
-    "localnet/demo.py": TESTS / "network/test_demo.py",
-    "miner/assembly.py": TESTS / "miner/test_views.py",
-    "miner/metrics.py": TESTS / "miner/test_views.py",
-    "miner/web.py": TESTS / "network/test_one_job.py",
-    "validator/chain.py": TESTS / "network/test_weights.py",
-    "validator/seed.py": TESTS / "network/test_one_job.py",
-    "validator/web.py": TESTS / "network/test_one_job.py",
+    "compute_horde/django/login_throttle.py": "tests/facilitator/test_login_throttle.py",
+    "compute_horde_sdk/fallback/errors.py": "tests/compute_horde_sdk/test_errors.py",
+    "compute_horde_sdk/job_spec.py": "tests/compute_horde_sdk/facilitator/test_signed_requests.py",
+    "compute_horde_sdk/job_unsuccessful.py": "tests/compute_horde_sdk/test_errors.py",
+    "compute_horde_sdk/peers_requiring_proof.py": (
+        "tests/compute_horde_sdk/facilitator/test_auth.py"
+    ),
+    "compute_horde_sdk/v1/fallback.py": "tests/compute_horde_sdk/fallback/test_client.py",
+    "executor/stages/execution_stage.py": "tests/executor/test_session.py",
+    "executor/stages/startup_stage.py": "tests/executor/test_session.py",
+    "facilitator/web/errors.py": "tests/facilitator/web/test_response_deadline.py",
 }
 
 # One machine's own folders: neither users nor CI have them.
@@ -135,31 +137,45 @@ def test_a_task_only_says_when(path):
 
 @pytest.mark.parametrize("path", sources(), ids=name)
 def test_a_module_is_tested(path):
-    inside = path.relative_to(ROOT)
-    if path.stem in WIRING or ".".join(inside.with_suffix("").parts) in imported_by_tests():
-        return
-    proofs = [proof for part, proof in PROVED_BY.items() if name(path).startswith(part)]
-    mirror = TESTS / inside.with_name(f"test_{inside.name}")
-    assert mirror.exists() or _feature_is_tested(inside) or any(map(Path.exists, proofs))
+    """`validator/jobs/store.py` by `tests/validator/jobs/test_store.py` or `test_store_*.py`."""
+    is_excepted = path.stem in WIRING or name(path) in PROVED_BY
+    assert mirrors(path) or is_excepted
 
 
-def _feature_is_tested(inside: Path) -> bool:
-    """The modules of one feature folder are tested together, by the feature's tests."""
-    return len(inside.parts) > 2 and any((TESTS / inside.parent).glob("test_*.py"))
+def mirrors(path: Path) -> list[Path]:
+    """The test files of a module, without those of a neighbour whose name begins the same."""
+    folder = TESTS / path.relative_to(ROOT).parent
+    others = {f"test_{one.name}" for one in path.parent.glob("*.py")}
+    more = [one for one in folder.glob(f"test_{path.stem}_*.py") if one.name not in others]
+    return [one for one in (folder / f"test_{path.name}", *more) if one.exists()]
 
 
-@cache
-def imported_by_tests() -> frozenset[str]:
-    """Each module of ours that some test file imports, with the names it takes from it."""
+@pytest.mark.parametrize("excepted", PROVED_BY)
+def test_an_exception_is_for_a_module_without_a_test_of_its_own(excepted):
+    path = ROOT / excepted
+    assert path.exists()
+    assert path.stem not in WIRING
+    assert not mirrors(path), "an exception that is not needed any more"
+
+
+@pytest.mark.parametrize(("proved", "proof"), PROVED_BY.items())
+def test_a_proof_elsewhere_names_the_module(proved, proof):
+    module = proved.removesuffix(".py").replace("/", ".")
+    assert any(f"{one}.".startswith(f"{module}.") for one in named_by(ROOT / proof))
+
+
+def named_by(path: Path) -> set[str]:
+    """The modules that a file imports, with the names it takes from them, and all its texts."""
     found = set()
-    for path in modules():
-        if path.relative_to(ROOT).parts[0] == "tests" and path.stem.startswith("test_"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Import):
-                    found |= {alias.name for alias in node.names}
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
-    return frozenset(found)
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import():
+                found |= {alias.name for alias in node.names}
+            case ast.ImportFrom(module=str(module)):
+                found |= {module, *(f"{module}.{one.name}" for one in node.names)}
+            case ast.Constant(value=str(text)):
+                found.add(text)
+    return found
 
 
 @pytest.mark.parametrize("path", tracked(), ids=name)

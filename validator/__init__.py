@@ -1,1 +1,1 @@
-"""Buys compute from miners for users, tests miners, and pays them by weights on the chain."""
+"""Gives users' jobs to miners, tests miners with puzzles, and pays them by weights on the chain."""

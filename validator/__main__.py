@@ -1,44 +1,19 @@
-"""`python -m validator web|listen|migrate|seed|manage …`."""
+"""`python -m validator`: see `validator.processes`."""
 
-import os
 import sys
 
-import django
+from compute_horde.startup import reported
 
 
-def main(arguments: list[str]) -> int:
-    """Run one of the validator's processes or chores."""
-    settings = "validator.headless" if arguments == ["listen"] else "validator.settings"
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)  # noqa: TID251
-    django.setup()
-    match arguments:
-        case ["web"]:
-            from validator import web
+def main(arguments: list[str]) -> None:
+    """Run the command line; a startup problem ends the process with one line."""
+    with reported("validator"):
+        # Validates the settings before the slow imports.
+        import validator.config  # noqa: F401
+        from validator.processes import SERVICE
 
-            web.main()
-        case ["listen"]:
-            from validator import listen
-
-            listen.main()
-        case ["migrate", *rest]:
-            _manage("migrate", *rest)
-        case ["seed"]:
-            from validator import seed
-
-            seed.main()
-        case ["manage", *rest]:
-            _manage(*rest)
-        case _:
-            sys.stderr.write(f"{__doc__}\n")
-            return 2
-    return 0
-
-
-def _manage(*arguments: str) -> None:
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(["python -m validator", *arguments])
+        SERVICE.main(arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

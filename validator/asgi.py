@@ -2,9 +2,10 @@
 
 import os
 
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
+
+from compute_horde.django.static_files import StaticFilesHandler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.settings")  # noqa: TID251
 
-application = ASGIStaticFilesHandler(get_asgi_application())
+application = StaticFilesHandler(get_asgi_application())

@@ -1,18 +1,24 @@
-"""What runs by the clock, and on which queue."""
+"""The Celery application: periodic tasks, their intervals and their queues."""
 
+import logging
 import os
 from datetime import timedelta
+from typing import Any
 
-from celery import Celery
-from celery.signals import setup_logging, worker_shutting_down
+from celery import Celery, Task
+from celery.signals import setup_logging, task_failure, worker_shutting_down
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.headless")  # noqa: TID251
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "validator.settings_headless")  # noqa: TID251
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
+from compute_horde.errors import OutsideError
 from validator.config import config
 
-# How often, and on which queue: what waits for the chain must not keep a batch waiting.
+log = logging.getLogger(__name__)
+
+# Interval in seconds and queue. Tasks that wait for the chain must not delay a batch.
 TASKS = {
     "validator.network.tasks.refresh_metagraph": (config.refresh_seconds, "chain"),
     "validator.network.tasks.poll_manifests": (config.manifest_seconds, "default"),
@@ -23,7 +29,16 @@ TASKS = {
 ROUTES = {name: {"queue": queue} for name, (_, queue) in TASKS.items()}
 ROUTES["validator.synthetic.tasks.run_extra_batch"] = {"queue": "jobs"}
 
-app = Celery("validator", broker=config.redis_url.get_secret_value())
+
+class OutsideTask(Task[..., Any]):
+    """A task whose failures are logged in one line when an outside service caused them."""
+
+    throws = (OutsideError, OperationalError, InterfaceError)
+
+
+app: Celery[Task[..., Any]] = Celery(
+    "validator", broker=config.redis_url.get_secret_value(), task_cls=OutsideTask
+)
 app.conf.update(
     imports=[
         "validator.network.tasks",
@@ -40,7 +55,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     timezone="UTC",
-    # A turn that was not taken in time is not made up for: the next one comes soon.
+    # A run that no worker takes within its interval expires: the next one comes soon.
     beat_schedule={
         name: {
             "task": name,
@@ -53,16 +68,24 @@ app.conf.update(
 
 
 @setup_logging.connect
-def _log_as_django_does(**_: object) -> None:
-    """Celery leaves logging to Django's settings."""
+def _use_django_logging(**_: object) -> None:
+    """Configure logging from Django's settings instead of Celery's."""
     from logging.config import dictConfig
 
     dictConfig(settings.LOGGING)
 
 
+@task_failure.connect
+def _log_failure(sender: Task[..., Any], exception: BaseException, **_: object) -> None:
+    """Log errors that a task lists in `throws`; Celery itself does not."""
+    if isinstance(exception, sender.throws):
+        problem = " ".join(str(exception).split())
+        log.warning("task failed", extra={"task": sender.name, "problem": problem})
+
+
 @worker_shutting_down.connect
 def _stop_batches(**_: object) -> None:
-    """A batch may last minutes, and a worker that is told to stop has seconds."""
+    """Cancel running batches: they may last minutes, and a stopping worker has seconds."""
     from validator.synthetic import actions
 
     actions.interrupt()

@@ -1,6 +1,5 @@
-"""Everything the environment may say to the validator."""
+"""The settings of the validator, read from the environment."""
 
-import json
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -8,24 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 from bittensor_core import Keypair
-from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, SecretStr
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from compute_horde.adapters.wallet import load_hotkey
+from compute_horde.addresses import Reach
+from compute_horde.configuration import DatabaseUrl, Port, ServiceSettings, Words, load, split_words
+from compute_horde.django.forwarded import checked_proxies
+from compute_horde.django.settings import SecretKey
 from compute_horde.hardware import ExecutorClass
-from validator.jobs.rules import Patience
-
-
-def _words(value: object) -> object:
-    """Accept `a,b` as well as `["a", "b"]`."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        return json.loads(value)
-    return [word.strip() for word in value.split(",") if word.strip()]
-
-
-Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+from validator.jobs.rules import ValidatorTiming
 
 CLASS_WEIGHTS = {
     ExecutorClass.spin_up_4min__gpu_24gb: Decimal(98),
@@ -36,37 +27,59 @@ CLASS_WEIGHTS = {
 }
 
 
-class Config(BaseSettings):
-    """The validator's settings; `VALIDATOR_` goes before each name."""
+class Config(ServiceSettings):
+    """The validator's settings, each an environment variable with the prefix `VALIDATOR_`."""
 
-    model_config = SettingsConfigDict(env_prefix="VALIDATOR_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="VALIDATOR_")
 
-    secret_key: SecretStr = Field(description="Django's secret")
-    database_url: SecretStr = Field(description="postgresql://user:password@host:port/name")
+    secret_key: SecretKey = Field(description="signs sessions of the admin site")
+    database_url: DatabaseUrl = Field(description="postgresql://user:password@host:port/name")
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="for Celery")
     hotkey_file: Path = Field(description="the validator's unencrypted hotkey file")
     host: str = Field("127.0.0.1", description="where the admin site listens")
-    port: int = 8001
+    port: Port = 8001
     admin_user: str = Field("", description="the admin account that `seed` makes")
     admin_password: SecretStr = SecretStr("")
     allowed_hosts: Words = Field(["*"], description="names the admin site answers to")
     trusted_origins: Words = Field([], description="https origins of the admin behind a proxy")
+    trusted_proxies: Annotated[Words, AfterValidator(checked_proxies)] = Field(
+        [], description="addresses or networks whose X-Forwarded-For and -Proto are believed"
+    )
+    max_connections: int = Field(256, gt=0, description="open at once, in all")
+    max_connections_per_address: int = Field(
+        64, gt=0, description="open at once, of one address or IPv6 /64"
+    )
+    https: bool = Field(
+        False, description="browsers reach the admin by https only, through a trusted proxy"
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="opens /metrics as a bearer token; unset, there are no metrics"
+    )
     debug: bool = False
 
     facilitator_url: str = Field(
-        "wss://facilitator.computehorde.io/ws/v0/", description="whose jobs we take"
+        "wss://facilitator.computehorde.io/ws/v0/", description="websocket of the facilitator"
     )
     chain_url: str = Field("finney", description="node address or network name")
     netuid: int = Field(12, ge=0, description="the subnet")
-    allowed_signers: Words = Field([], description="hotkeys whose jobs we take, beside our own")
+    allowed_signers: Words = Field(
+        [], description="hotkeys whose jobs are accepted, beside the validator's own"
+    )
+    max_jobs_in_flight: int = Field(500, gt=0, description="unfinished jobs of one signer")
+    max_jobs_per_minute: int = Field(1200, gt=0, description="new jobs of one signer")
     max_request_age_seconds: int = Field(300, ge=1, description="older signatures are refused")
 
     streaming_images: Words = Field(
         [], description="images that may serve users, as `repository[:tag|@digest]` with `*`"
     )
 
-    trusted_miner_address: str = Field("", description="our own private miner, if any")
-    trusted_miner_port: int = 0
+    allowed_networks: Annotated[
+        tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(split_words)
+    ] = Field((), description="private networks in which miners may be, such as `10.1.0.0/16`")
+    trusted_miner_address: str = Field(
+        "", description="host of the validator's private miner, if any"
+    )
+    trusted_miner_port: Port = 0
 
     queue_seconds: float = Field(60, ge=0, description="how long a job waits for an executor")
     miner_absence_seconds: float = Field(
@@ -79,10 +92,10 @@ class Config(BaseSettings):
     startup_seconds: int = Field(5, ge=0, description="added to the spin-up time of the class")
     leeway_seconds: int = Field(5, ge=0, description="spare time once per job")
 
-    refresh_seconds: float = Field(60, gt=0, description="between looks at the metagraph")
+    refresh_seconds: float = Field(60, gt=0, description="between reads of the metagraph")
     manifest_seconds: float = Field(300, gt=0, description="between polls of manifests")
-    tick_seconds: float = Field(12, gt=0, description="between looks for a due batch or weights")
-    keep_days: int = Field(7, ge=1, description="how long jobs and receipts stay")
+    tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
+    keep_days: int = Field(7, ge=1, description="how long jobs and receipts are kept")
 
     hash_image: str = "computehorde/hash:v1"
     hash_candidates: int = Field(300, ge=1, description="cost of one synthetic puzzle")
@@ -95,24 +108,29 @@ class Config(BaseSettings):
     )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
 
+    @property
+    def reach(self) -> Reach:
+        """The networks in which miners may be."""
+        return Reach(networks=self.allowed_networks)
+
     @cached_property
     def hotkey(self) -> Keypair:
         """The validator's key."""
         return load_hotkey(self.hotkey_file)
 
     @property
-    def look_lasts(self) -> timedelta:
-        """How long a look at the chain tells which cycle it is."""
+    def snapshot_lifetime(self) -> timedelta:
+        """For how long a chain snapshot is recent enough to tell the present cycle."""
         return timedelta(seconds=10 * self.refresh_seconds)
 
     @property
-    def patience(self) -> Patience:
-        """Our own part of every job's time."""
-        return Patience(
+    def timing(self) -> ValidatorTiming:
+        """The parts of a job's time budget that the validator sets itself."""
+        return ValidatorTiming(
             timedelta(seconds=self.reservation_seconds),
             timedelta(seconds=self.startup_seconds),
             timedelta(seconds=self.leeway_seconds),
         )
 
 
-config = Config()  # type: ignore[call-arg]  # the environment gives what is required
+config = load(Config)

@@ -1,18 +1,11 @@
-"""The first rows of a fresh database; harmless to repeat."""
+"""Creates the first rows of a new database; may be run again."""
 
-from django.contrib.auth import get_user_model
-
+from compute_horde.django.admin_account import ensure_admin
 from validator.config import config
 from validator.jobs import actions
 
 
-def main() -> None:
-    """The admin's account and the signers the environment names."""
-    if config.admin_user:
-        user, _ = get_user_model().objects.get_or_create(
-            username=config.admin_user, defaults={"is_staff": True, "is_superuser": True}
-        )
-        user.is_staff = user.is_superuser = True
-        user.set_password(config.admin_password.get_secret_value())
-        user.save()
-    actions.allow(config.allowed_signers, "from the environment")
+def seed() -> None:
+    """Create the admin account and the allowed signers from the settings."""
+    ensure_admin(config.admin_user, config.admin_password.get_secret_value())
+    actions.allow_signers(config.allowed_signers, "from the environment")

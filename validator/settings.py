@@ -5,7 +5,8 @@ from validator.config import config
 
 SECRET_KEY = config.secret_key.get_secret_value()
 DEBUG = config.debug
-ALLOWED_HOSTS = config.allowed_hosts
+# The health check of a container asks by this name.
+ALLOWED_HOSTS = [*config.allowed_hosts, "127.0.0.1"]
 CSRF_TRUSTED_ORIGINS = config.trusted_origins
 ROOT_URLCONF = "validator.urls"
 FEATURES = [
@@ -17,6 +18,16 @@ FEATURES = [
 ]
 INSTALLED_APPS = [*shared.ADMIN_APPS, *FEATURES]
 MIDDLEWARE = shared.MIDDLEWARE
+# Browsers send a host's cookies to all its ports: services on one machine need names of their own.
+SESSION_COOKIE_NAME = "validator_session"
+CSRF_COOKIE_NAME = "validator_csrf"
+DEVICE_COOKIE_NAME = "validator_device"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+# Only the admin has cookies; it is all that browsers are led to https for.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = config.https
+SECURE_HSTS_SECONDS = shared.HSTS_SECONDS if config.https else 0
+SECURE_REDIRECT_EXEMPT = [r"^(?!admin/)"]
+SILENCED_SYSTEM_CHECKS = shared.silenced_checks(https=config.https, host=config.host)
 TEMPLATES = shared.templates()
 DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -24,6 +35,7 @@ LOGGING = shared.logging_config(debug=config.debug)
 # Beat and worker would log every tick three times over.
 LOGGING["loggers"] |= {
     "celery.app.trace": {"level": "WARNING"},
+    "celery.apps.worker": {"level": "WARNING"},
     "celery.beat": {"level": "WARNING"},
     "celery.worker.strategy": {"level": "WARNING"},
 }

@@ -4,13 +4,16 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from validator import health
+from compute_horde.django import health
+from validator import metrics
 
 admin.site.site_header = admin.site.site_title = "ComputeHorde validator"
+# It takes the room that columns need.
+admin.site.enable_nav_sidebar = False
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
-    path("health", health.health),
-    path("metrics", health.metrics),
+    path("health", health.page),
+    path("metrics", metrics.page),
 ]

@@ -1,1 +1,1 @@
-"""Doors to the outside world: chain, storage, websocket, wallet."""
+"""Adapters of external services: chain, websocket, wallet."""

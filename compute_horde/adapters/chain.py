@@ -1,4 +1,4 @@
-"""The adapter of the chain's port on the Bittensor SDK; the only door to `bittensor`.
+"""Implements the chain port with the Bittensor SDK; the only module that imports `bittensor`.
 
 Importing this module costs a second and 60 MB, so only processes that talk to the chain do.
 """
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import bittensor
 from bittensor_core import Keypair
 
-from compute_horde.adapters.blocking import BlockingLoop, Forked
 from compute_horde.adapters.chain_port import (
+    AcceptedWeights,
     Chain,
     ChainRefused,
     ChainUnreachable,
@@ -24,11 +24,12 @@ from compute_horde.adapters.chain_port import (
     NotPermitted,
     NotRegistered,
     RateLimited,
-    WeightsSet,
 )
+from compute_horde.concurrency.loop_thread import BlockingLoop, Forked
 from compute_horde.errors import ChainError, ConfigurationError
 
 __all__ = [
+    "AcceptedWeights",
     "BittensorChain",
     "Chain",
     "ChainRefused",
@@ -39,7 +40,6 @@ __all__ = [
     "NotPermitted",
     "NotRegistered",
     "RateLimited",
-    "WeightsSet",
     "connect",
 ]
 
@@ -50,56 +50,56 @@ COMMITMENT_BYTES = 128
 RESUBMISSIONS = 2
 NO_ADDRESS = "0.0.0.0"
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class BittensorChain:
-    """A chain reached through the Bittensor SDK. Open it with `connect`."""
+    """A chain reached through the Bittensor SDK; opened by `connect`."""
 
     def __init__(
-        self, line: "_Line", client: bittensor.Client, netuid: int, hotkey: Keypair | None
+        self, sdk_loop: "_SdkClient", client: bittensor.Client, netuid: int, hotkey: Keypair | None
     ) -> None:
-        self._line = line
+        self._sdk_loop = sdk_loop
         self._client = client
         self._netuid = netuid
         self._hotkey = hotkey
 
     def head(self) -> int:
         """See `Chain`."""
-        return int(self._line.read(self._client.block()))
+        return int(self._sdk_loop.read(self._client.block()))
 
     def finalized_head(self) -> int:
         """See `Chain`."""
-        return int(self._line.read(self._client.finalized_block()))
+        return int(self._sdk_loop.read(self._client.finalized_block()))
 
     def block_hash(self, block: int) -> str:
         """See `Chain`."""
-        return self._line.read(self._read_block_hash(block))
+        return self._sdk_loop.read(self._read_block_hash(block))
 
     def metagraph(self, block: int | None = None) -> Metagraph:
         """See `Chain`."""
-        return self._line.read(self._read_metagraph(block))
+        return self._sdk_loop.read(self._read_metagraph(block))
 
     def hyperparameters(self) -> Hyperparameters:
         """See `Chain`."""
-        return self._line.read(self._read_hyperparameters())
+        return self._sdk_loop.read(self._read_hyperparameters())
 
     def serve_axon(self, ip: str, port: int) -> None:
         """See `Chain`."""
         axon = bittensor.ServeAxon(netuid=self._netuid, ip=ip, port=port)
-        self._line.write(self._execute(axon))
+        self._sdk_loop.write(self._execute(axon))
 
-    def set_weights(self, weights: Mapping[int, Decimal | float]) -> WeightsSet:
+    def set_weights(self, weights: Mapping[int, Decimal | float]) -> AcceptedWeights:
         """See `Chain`."""
         row = {uid: float(weight) for uid, weight in weights.items()}
-        result = self._line.write(self._set_weights(row))
+        result = self._sdk_loop.write(self._set_weights(row))
         number, _, _ = str(result.extrinsic_id).partition("-")
-        return WeightsSet(int(number), result.data.get("reveal_round"))
+        return AcceptedWeights(int(number), result.data.get("reveal_round"))
 
     def weights(self, uid: int) -> dict[int, int]:
         """See `Chain`."""
         item = bittensor.storage.SubtensorModule.Weights
-        row = self._line.read(self._client.query(item, [self._netuid, uid]))
+        row = self._sdk_loop.read(self._client.query(item, [self._netuid, uid]))
         return {int(target): int(weight) for target, weight in row or ()}
 
     def set_commitment(self, text: str) -> None:
@@ -112,17 +112,17 @@ class BittensorChain:
             )
         info = {"fields": [{f"Raw{len(content)}": "0x" + content.hex()}]}
         call = bittensor.calls.Commitments.set_commitment(netuid=self._netuid, info=info)
-        self._line.write(self._submit(call))
+        self._sdk_loop.write(self._submit(call))
 
     def commitment(self, hotkey: str) -> str | None:
         """See `Chain`."""
         asked = self._client.read("commitment", netuid=self._netuid, hotkey_ss58=hotkey)
-        found = self._line.read(asked)
+        found = self._sdk_loop.read(asked)
         return None if found is None else str(found.data)
 
     def commitments(self) -> dict[str, str]:
         """See `Chain`."""
-        found = self._line.read(self._client.subnets.commitments(self._netuid))
+        found = self._sdk_loop.read(self._client.subnets.commitments(self._netuid))
         return {str(hotkey): str(one.data) for hotkey, one in found.items()}
 
     async def _read_block_hash(self, block: int) -> str:
@@ -176,50 +176,50 @@ def connect(
 ) -> Iterator[BittensorChain]:
     """Connect to the node at `url` (or a network's name); writing needs a hotkey.
 
-    The connection belongs to this process: after a fork, connect anew.
+    The connection belongs to this process; a fork must connect again.
     """
-    line = _Line(timeout_seconds, write_seconds)
+    sdk_loop = _SdkClient(timeout_seconds, write_seconds)
     try:
-        client = line.read(_opened(url))
+        client = sdk_loop.read(_open_client(url))
         try:
-            yield BittensorChain(line, client, netuid, hotkey)
+            yield BittensorChain(sdk_loop, client, netuid, hotkey)
         finally:
-            line.farewell(client)
+            sdk_loop.close(client)
     finally:
-        line.stop()
+        sdk_loop.stop()
 
 
-async def _opened(url: str) -> bittensor.Client:
+async def _open_client(url: str) -> bittensor.Client:
     return await bittensor.Subtensor(url)
 
 
-class _Line:
-    """Asks the SDK's questions and waits for the answers, never for ever."""
+class _SdkClient:
+    """Runs the SDK's coroutines, each with a time limit."""
 
     def __init__(self, read_seconds: float, write_seconds: float) -> None:
         self._read_seconds = read_seconds
         self._write_seconds = write_seconds
         self._loop = BlockingLoop()
 
-    def read(self, question: Coroutine[Any, Any, Answer]) -> Answer:
-        """Wait for an answer as long as a reader may."""
-        return self._wait(question, self._read_seconds)
+    def read(self, query: Coroutine[Any, Any, Result]) -> Result:
+        """The result of a query, within the limit for reading."""
+        return self._wait(query, self._read_seconds)
 
-    def write(self, call: Coroutine[Any, Any, Answer]) -> Answer:
-        """Wait until a call is final, as long as a writer may."""
+    def write(self, call: Coroutine[Any, Any, Result]) -> Result:
+        """The result of a transaction once it is final, within the limit for writing."""
         return self._wait(call, self._write_seconds)
 
-    def farewell(self, client: bittensor.Client) -> None:
-        """Close the connection; a node that does not answer is left without a word."""
+    def close(self, client: bittensor.Client) -> None:
+        """Close the connection; errors of a node that does not answer are ignored."""
         with contextlib.suppress(ChainError):
             self._wait(client.close(), CLOSE_SECONDS)
 
     def stop(self) -> None:
-        """End what still runs."""
+        """Cancel what still runs and end the thread."""
         self._loop.stop()
 
-    def _wait(self, coroutine: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
-        bounded = _bounded(coroutine, seconds)
+    def _wait(self, coroutine: Coroutine[Any, Any, Result], seconds: float) -> Result:
+        bounded = _with_deadline(coroutine, seconds)
         try:
             return self._loop.wait(bounded)
         except Forked as exc:
@@ -229,18 +229,21 @@ class _Line:
             ) from exc
 
 
-async def _bounded(coroutine: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
-    """The coroutine's answer within `seconds`; every failure of the SDK as a `ChainError`."""
+async def _with_deadline(coroutine: Coroutine[Any, Any, Result], seconds: float) -> Result:
+    """The coroutine's result; every failure of the SDK is raised as a `ChainError`."""
     try:
         async with asyncio.timeout(seconds):
             return await coroutine
     except TimeoutError as exc:
-        detail = f"no answer from the chain within {seconds:g} seconds; it may still come true"
+        detail = (
+            f"no answer from the chain within {seconds:g} seconds; "
+            "a transaction may still be included"
+        )
         raise ChainUnreachable(detail) from exc
     except (bittensor.RpcConnectionError, OSError) as exc:
         raise ChainUnreachable(f"the chain cannot be reached: {exc}") from exc
     except bittensor.ChainError as exc:
-        raise _refusal(exc) from exc
+        raise _refused_error(exc) from exc
     except (bittensor.BittensorError, ValueError, TypeError, LookupError, AttributeError) as exc:
         invalid = bittensor.ErrorCode.INVALID_ARGUMENT.value
         raise ChainRefused(f"{type(exc).__name__}: {exc}", invalid) from exc
@@ -250,18 +253,18 @@ REFUSALS: dict[bittensor.ErrorCode, type[ChainRefused]] = {
     bittensor.ErrorCode.RATE_LIMITED: RateLimited,
     bittensor.ErrorCode.NOT_REGISTERED: NotRegistered,
     bittensor.ErrorCode.NOT_AUTHORIZED: NotPermitted,
-    # The chain counts too little stake to set weights among the missing balances.
+    # The chain reports too little stake to set weights as an insufficient balance.
     bittensor.ErrorCode.INSUFFICIENT_BALANCE: NotPermitted,
 }
 
 
-def _refusal(error: bittensor.ChainError) -> ChainRefused:
+def _refused_error(error: bittensor.ChainError) -> ChainRefused:
     kind = REFUSALS.get(error.code, ChainRefused)
     return kind(f"{error.name or error.code.value}: {error}", error.code.value, error.name)
 
 
 def _metagraph(columns: dict[str, Any]) -> Metagraph:
-    """The SDK's columns as neurons."""
+    """Builds a metagraph from the SDK's columns."""
     rows = zip(
         columns["hotkeys"],
         columns["coldkeys"],
@@ -295,5 +298,5 @@ def _ip(axon: dict[str, Any]) -> str:
     try:
         return str(kind(number))
     except ValueError:
-        # Anybody may publish nonsense; one neuron's must not hide all others.
+        # Neurons may publish invalid addresses; one must not make the metagraph unreadable.
         return NO_ADDRESS

@@ -1,4 +1,4 @@
-"""The chain as the services see it: its words, its refusals and the port. Imports nothing heavy."""
+"""The interface of the chain: data types, errors and the port. Imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from compute_horde.errors import ChainError
 
 
 class ChainUnreachable(ChainError):
-    """No answer, or none in time. What was being written may still happen: look before retrying."""
+    """No answer in time. A write may still take effect: check before retrying."""
 
 
 class ChainRefused(ChainError):
-    """The chain said no.
+    """The chain refused a call.
 
-    `reason` is the SDK's word for the kind of refusal (`rate_limited`, `invalid_argument`, …),
-    `name` the chain's own error, such as `SettingWeightsTooFast`, where there is one.
+    `reason` is the SDK's code (`rate_limited`, `invalid_argument`, …), `name` the chain's own
+    error, such as `SettingWeightsTooFast`, or empty.
     """
 
     def __init__(self, detail: str, reason: str, name: str | None = None) -> None:
@@ -26,20 +26,20 @@ class ChainRefused(ChainError):
 
 
 class RateLimited(ChainRefused):
-    """Too soon after the last time; wait some blocks."""
+    """Too soon after the previous call; wait some blocks."""
 
 
 class NotRegistered(ChainRefused):
-    """The hotkey is no neuron of this subnet."""
+    """The hotkey is not registered on this subnet."""
 
 
 class NotPermitted(ChainRefused):
-    """The neuron lacks the permit or the stake for this."""
+    """The neuron lacks the permit or the stake for this call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neuron:
-    """One participant of the subnet; `port` is 0 when it serves nothing."""
+    """One participant of the subnet; `port` is 0 when it serves no address."""
 
     uid: int
     hotkey: str
@@ -61,7 +61,7 @@ class Metagraph:
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """The subnet's settings that matter to us; lengths of time are in blocks."""
+    """The subnet's settings used here; durations are in blocks."""
 
     tempo: int
     weights_rate_limit: int
@@ -74,21 +74,21 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsSet:
-    """Weights the chain accepted: in `block`, sealed until a drand round if there is one."""
+class AcceptedWeights:
+    """Weights that the chain accepted in `block`; encrypted until a drand round, if any."""
 
     block: int
     reveal_round: int | None
 
 
 class Chain(Protocol):
-    """What the services need of a chain. Every method may raise `ChainError`."""
+    """The chain port. Every method may raise `ChainError`."""
 
     def head(self) -> int:
         """The number of the newest block."""
 
     def finalized_head(self) -> int:
-        """The number of the newest block that cannot be undone."""
+        """The number of the newest finalized block."""
 
     def block_hash(self, block: int) -> str:
         """The hash of a block, as `0x` hex."""
@@ -100,19 +100,19 @@ class Chain(Protocol):
         """The subnet's settings now."""
 
     def serve_axon(self, ip: str, port: int) -> None:
-        """Publish where our neuron listens."""
+        """Publish the address of our neuron."""
 
-    def set_weights(self, weights: Mapping[int, Decimal | float]) -> WeightsSet:
-        """Set relative weights by uid, in the open or sealed, as the subnet demands."""
+    def set_weights(self, weights: Mapping[int, Decimal | float]) -> AcceptedWeights:
+        """Set relative weights by uid, in plain text or encrypted, as the subnet requires."""
 
     def weights(self, uid: int) -> dict[int, int]:
-        """The weights a neuron has set, by uid; the greatest is 65535."""
+        """The weights that a neuron has set, by uid; the greatest is 65535."""
 
     def set_commitment(self, text: str) -> None:
-        """Publish a short text beside our neuron."""
+        """Publish the commitment of our neuron, a short text."""
 
     def commitment(self, hotkey: str) -> str | None:
-        """The text a neuron has published."""
+        """The commitment of a neuron."""
 
     def commitments(self) -> dict[str, str]:
-        """All published texts, by hotkey."""
+        """All commitments, by hotkey."""

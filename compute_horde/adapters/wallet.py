@@ -1,4 +1,4 @@
-"""Bittensor hotkeys on disk, read and written as `bt.Wallet` does, without importing bittensor."""
+"""Bittensor hotkey files in the layout of `bt.Wallet`, without importing bittensor."""
 
 import os
 from pathlib import Path
@@ -15,12 +15,12 @@ FOLDER_MODE = 0o700
 
 
 def hotkey_path(name: str, hotkey_name: str, wallets: Path = WALLETS) -> Path:
-    """Where a wallet keeps one of its hotkeys."""
+    """The path of one of a wallet's hotkeys."""
     return wallets.expanduser() / name / "hotkeys" / hotkey_name
 
 
 def write_hotkey(path: Path, keypair: Keypair) -> None:
-    """Write an unencrypted hotkey file that only its owner may read; replaces what is there."""
+    """Write an unencrypted hotkey file that only its owner may read; replaces an existing one."""
     path = path.expanduser()
     path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     fresh = path.with_name(path.name + ".new")

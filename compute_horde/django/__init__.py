@@ -1,1 +1,1 @@
-"""The chassis the Django services share."""
+"""Infrastructure shared by the Django services."""

@@ -1,4 +1,4 @@
-"""Database work from async code: a few threads, and patience while PostgreSQL restarts."""
+"""Database work from async code: on a few threads, repeated while PostgreSQL restarts."""
 
 import asyncio
 import logging
@@ -8,6 +8,8 @@ from threading import Barrier
 from typing import ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
+
+from compute_horde.concurrency.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +31,18 @@ async def in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     """
     loop = asyncio.get_running_loop()
     give_up = loop.time() + PATIENCE_SECONDS
-    wait = FIRST_WAIT_SECONDS
+    backoff = Backoff(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
     while True:
         try:
-            return await loop.run_in_executor(_threads, lambda: _once(work, *args, **kwargs))
+            return await loop.run_in_executor(_threads, lambda: _attempt(work, *args, **kwargs))
         except (OperationalError, InterfaceError) as exc:
-            if loop.time() + wait > give_up:
+            if loop.time() + backoff.seconds > give_up:
                 raise
             log.warning("database lost, trying again", extra={"problem": str(exc)[:200]})
-        await asyncio.sleep(wait)
-        wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        await asyncio.sleep(backoff.take())
 
 
-def _once(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _attempt(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return work(*args, **kwargs)
     except (OperationalError, InterfaceError):
@@ -55,7 +56,7 @@ def close_threads() -> None:
     everyone = Barrier(THREADS)
 
     def leave() -> None:
-        # A thread that is quick must not leave in the name of the others.
+        # A fast thread must not take the task of another one.
         everyone.wait()
         connection.close()
 

@@ -1,7 +1,11 @@
-"""What every Django service's settings have in common."""
+"""Settings that all Django services share."""
 
-from typing import Any
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, SecretStr
 
 ADMIN_APPS = [
     "django.contrib.admin",
@@ -11,16 +15,58 @@ ADMIN_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-# Static files are served in each `asgi`: middleware for them would cost every request a thread.
+# Static files are served in `asgi`: middleware for them would cost a thread per request.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # After the CSRF check: what that refuses is not counted as an attempt.
+    "compute_horde.django.login_throttle.LoginThrottle",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+# The length that Django's own check for deployments requires.
+SECRET_KEY_CHARACTERS, SECRET_KEY_DIFFERENT = 50, 5
+HSTS_SECONDS = 365 * 86400
+# Django's check for HSTS demands settings that would affect domains other than ours.
+OTHER_DOMAINS = ("security.W005", "security.W021")
+# Django's checks for a site without https.
+WITHOUT_HTTPS = ("security.W004", "security.W008", "security.W012", "security.W016")
+
+
+def _strong(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if len(text) < SECRET_KEY_CHARACTERS or len(set(text)) < SECRET_KEY_DIFFERENT:
+        raise ValueError(
+            f"at least {SECRET_KEY_CHARACTERS} characters, not all alike; make a key with: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        )
+    return key
+
+
+# Whoever guesses the key can act as the admin, and at a facilitator as any user.
+SecretKey = Annotated[SecretStr, AfterValidator(_strong)]
+
+
+def silenced_checks(*, https: bool, host: str) -> Sequence[str]:
+    """Checks of `check --deploy` that do not apply; `host` is where the admin listens.
+
+    Without https they apply, unless the admin can only be reached from this machine.
+    """
+    if https:
+        return OTHER_DOMAINS
+    return WITHOUT_HTTPS if is_loopback(host) else ()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can only be reached from this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def databases(url: str) -> dict[str, Any]:
@@ -34,8 +80,8 @@ def databases(url: str) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            # Django under ASGI serves each request on a thread of its own, whose connection must
-            # end with it. The threads of `database` keep theirs: no request ends on them.
+            # Django under ASGI serves each request in a new thread, whose connection must end
+            # with it. The threads of `database` keep theirs: no request ends on them.
             "CONN_MAX_AGE": 0,
             "OPTIONS": {"connect_timeout": 5},
         }
@@ -43,7 +89,7 @@ def databases(url: str) -> dict[str, Any]:
 
 
 def templates() -> list[dict[str, Any]]:
-    """What the admin needs to draw its pages."""
+    """The templates setting that the admin needs."""
     processors = [
         "django.template.context_processors.request",
         "django.contrib.auth.context_processors.auth",
@@ -63,14 +109,20 @@ def logging_config(*, debug: bool = False) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"fields": {"()": "compute_horde.django.logs.FieldFormatter"}},
+        "filters": {"no_traceback": {"()": "compute_horde.log_lines.WithoutTraceback"}},
+        "formatters": {"fields": {"()": "compute_horde.log_lines.FieldFormatter"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "fields"}},
         "root": {"handlers": ["stderr"], "level": "DEBUG" if debug else "INFO"},
         "loggers": {
-            # It writes each websocket's path, and an executor's path holds its token.
+            # It logs each websocket's path, and an executor's path contains its token.
             "uvicorn.error": {"level": "WARNING"},
             "websockets": {"level": "WARNING"},
             "asyncio": {"level": "WARNING"},
+            # Its errors are raised to us, and logged here.
+            "bittensor": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
+            # Errors in a client's request need no traceback.
+            "django.security": {"filters": ["no_traceback"]},
+            "django.security.DisallowedHost": {"filters": ["no_traceback"]},
         },
     }

@@ -1,1 +1,1 @@
-"""What the parties say to each other; `links` tells who may say what to whom."""
+"""The messages of the protocol; `links` lists which party may send which message to which."""

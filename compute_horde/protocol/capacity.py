@@ -1,4 +1,4 @@
-"""What a miner offers."""
+"""Messages about a miner's executors and hardware."""
 
 from typing import Any, Literal
 

@@ -1,8 +1,8 @@
-"""What is said beyond the published protocol: optional, and only to peers that announced it.
+"""Messages beyond the published protocol: optional, sent only to peers that announced support.
 
 A validator announces what it understands in its login at a miner (`ValidatorAuth.extensions`) and
-in the header `X-Validator-Extensions` at a facilitator; they answer in kind (`Manifest.extensions`,
-`Response.extensions`). Whoever announced nothing hears nothing of this.
+in the header `X-Validator-Extensions` at a facilitator; they announce theirs in their responses
+(`Manifest.extensions`, `Response.extensions`). Peers that announced nothing are sent none of this.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,12 +14,15 @@ from compute_horde import signing
 from compute_horde.errors import BadSignature
 from compute_horde.protocol.job import ValidatorSigned
 from compute_horde.protocol.message import JobMessage, Message
+from compute_horde.protocol.truncation import RawOutput, Truncated
 from compute_horde.receipts import JobIntervalReceipt, JobUuid
 from compute_horde.signing import RequestSignature
-from compute_horde.vocabulary import Extension, Party, Stage, Stream
+from compute_horde.vocabulary import Extension, Party, SignatureScope, Stage, Stream
 
 HEADER = "X-Validator-Extensions"
 CLIENT_HEADER = "X-CH-Extensions"
+# The host name under which a client knows the facilitator, in its request for a nonce.
+FACILITATOR_HOST_HEADER = "X-CH-Facilitator-Host"
 MAX_OUTPUT_CHARACTERS = 2**18
 _OURS = frozenset(map(str, Extension))
 
@@ -27,17 +30,17 @@ Total = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def announced(words: Iterable[str]) -> frozenset[Extension]:
-    """The extensions among the words of a peer; newer ones than ours are left out."""
+    """The extensions in a peer's list; unknown ones are left out."""
     return frozenset(Extension(word) for word in words if word in _OURS)
 
 
 def in_header(text: str) -> frozenset[Extension]:
-    """The extensions a comma-separated header names."""
+    """The extensions in a comma-separated header."""
     return announced(word.strip() for word in text.split(","))
 
 
 def in_kind(words: Collection[str]) -> tuple[Extension, ...]:
-    """What to answer a peer that announced `words`: all of ours, or nothing as before."""
+    """The response to a peer that announced `words`: all our extensions, or None if it had none."""
     return tuple(Extension) if words else ()
 
 
@@ -50,18 +53,20 @@ class CancelRequested(Message):
     job_uuid: JobUuid
 
     def verify(self) -> str:
-        """The signatory, who must own the job; `BadSignature` unless it signed this."""
-        signing.verify_request(self.signature, cancel_text(self.job_uuid))
+        """The signatory, who must own the job; raises `BadSignature` unless it signed this."""
+        signing.verify_request(
+            self.signature, cancel_text(self.job_uuid), SignatureScope.FULL_REQUEST
+        )
         return self.signature.signatory
 
 
 def cancel_text(job_uuid: str) -> str:
-    """What a user signs, with scope `FullRequest`, to have a job cancelled."""
+    """The text that a user signs, with scope `FullRequest`, to cancel a job."""
     return signing.spaced_json({"action": "cancel", "job_uuid": job_uuid}).decode()
 
 
 class CancelOrdered(ValidatorSigned):
-    """validator -> miner -> executor: end the job now and say so; [cancel]."""
+    """validator -> miner -> executor: end the job now and report it; [cancel]."""
 
     validator_signature: str | None = None
     message_type: Literal["V0CancelJobRequest"] = "V0CancelJobRequest"
@@ -69,7 +74,7 @@ class CancelOrdered(ValidatorSigned):
 
 
 class JobCancelled(JobMessage):
-    """executor -> miner -> validator: the job was ended on its owner's wish; [cancel]."""
+    """executor -> miner -> validator: the job was cancelled by its owner; [cancel]."""
 
     message_type: Literal["V0JobCancelledRequest"] = "V0JobCancelledRequest"
     job_uuid: JobUuid
@@ -78,13 +83,15 @@ class JobCancelled(JobMessage):
     stage: Stage = Stage.UNKNOWN
     docker_process_stdout: str | None = None
     docker_process_stderr: str | None = None
+    truncated: Truncated = {}
+    raw_output: RawOutput = {}
 
 
 class OutputPrinted(JobMessage):
     """executor -> miner -> validator -> facilitator: a piece of what the job prints; [output].
 
     `offset` counts the UTF-8 bytes of all pieces before this one, of both streams together, so
-    that a repeat is known as one and a gap is seen. The facilitator answers with a `Response`.
+    that repeats and gaps are recognised. The facilitator answers with a `Response`.
     """
 
     message_type: Literal["V0JobOutputRequest"] = "V0JobOutputRequest"
@@ -102,7 +109,7 @@ class OutputPrinted(JobMessage):
 class ProgressMade(JobMessage):
     """executor -> miner -> validator -> facilitator: how far a stage is; [output].
 
-    News of the moment: neither kept, repeated nor answered.
+    Not stored, repeated or answered.
     """
 
     message_type: Literal["V0JobProgressRequest"] = "V0JobProgressRequest"
@@ -132,12 +139,12 @@ NEEDED: dict[type[Message], Extension] = {
 
 
 def understood(message: Message, peer: frozenset[Extension]) -> bool:
-    """Whether a peer that announced these extensions may be told this."""
+    """Whether `message` may be sent to a peer that announced these extensions."""
     needed = NEEDED.get(type(message))
     return needed is None or needed in peer
 
 
 def check_cancel(asked: CancelRequested, owner: str) -> None:
-    """Raise `BadSignature` unless the job's owner asks for its end."""
+    """Raise `BadSignature` unless the job's owner signed the cancel request."""
     if asked.verify() != owner:
         raise BadSignature("only the owner of a job may cancel it")

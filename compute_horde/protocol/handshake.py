@@ -1,4 +1,4 @@
-"""Who is there: logins, refusals, heartbeats and the facilitator's answers."""
+"""Logins, refusals, heartbeats and the facilitator's responses."""
 
 from enum import StrEnum
 from typing import Literal
@@ -11,6 +11,10 @@ from compute_horde.protocol.message import Announced, Message
 
 TRUSTED_MINER_HOTKEY = "0" * 48
 MAX_AUTH_AGE_SECONDS = 10
+# In a facilitator's handshake response: the challenge that a login there must sign.
+CHALLENGE_HEADER = "X-Validator-Login-Challenge"
+# Distinguishes this signature from all others.
+CHALLENGE_PURPOSE = "compute-horde-facilitator-login-v1"
 
 
 class GenericError(Message):
@@ -31,7 +35,7 @@ class ValidatorAuth(Message):
     extensions: Announced = ()
 
     def blob(self) -> bytes:
-        """The bytes the validator signs; what it announces is not among them."""
+        """The bytes that the validator signs; the announced extensions are not part of them."""
         return signing.colon_text(self.validator_hotkey, self.miner_hotkey, self.timestamp)
 
     @classmethod
@@ -42,7 +46,7 @@ class ValidatorAuth(Message):
         timestamp: int,
         extensions: tuple[str, ...] = (),
     ) -> "ValidatorAuth":
-        """An introduction to one miner, good for ten seconds from `timestamp` (UNIX s)."""
+        """A signed login at one miner, valid for ten seconds from `timestamp` (UNIX s)."""
         unsigned = cls(
             validator_hotkey=validator.ss58_address,
             miner_hotkey=miner_hotkey,
@@ -71,21 +75,63 @@ class Unauthorized(Message):
     details: str | None = None
 
 
+class ChallengeAnswer(BaseModel):
+    """What makes a login good for one connection to one facilitator, now.
+
+    `audience` is the host name under which the validator knows the facilitator.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    nonce: str = Field(max_length=128)
+    audience: str = Field(max_length=255)
+    timestamp: int = Field(ge=0, lt=2**63)
+
+
 class FacilitatorLogin(Message):
-    """validator -> facilitator: the first message of every connection."""
+    """validator -> facilitator: the first message of every connection.
+
+    The published form signs the validator's own key, the same every time. With `challenge`, which
+    only a facilitator that offered one (header `X-Validator-Login-Challenge`) is sent, the
+    signature covers that instead.
+    """
 
     message_type: Literal["V0AuthenticationRequest"] = "V0AuthenticationRequest"
     public_key: str
     signature: str
+    challenge: ChallengeAnswer | None = Field(None, exclude_if=lambda answer: answer is None)
 
     @classmethod
     def signed(cls, validator: signing.Signer) -> "FacilitatorLogin":
-        """The constant login of this validator (it signs its own public key)."""
+        """The published login: the validator signs its own public key, the same every time."""
         key = signing.public_key(validator.ss58_address)
         return cls(public_key=key.hex(), signature=signing.signed_hex(validator, key))
 
+    @classmethod
+    def answering(
+        cls, validator: signing.Signer, nonce: str, *, audience: str, timestamp: int
+    ) -> "FacilitatorLogin":
+        """A login that answers the challenge of one connection to the facilitator `audience`."""
+        answer = ChallengeAnswer(nonce=nonce, audience=audience, timestamp=timestamp)
+        key = signing.public_key(validator.ss58_address)
+        unsigned = cls(public_key=key.hex(), signature="", challenge=answer)
+        signature = signing.signed_hex(validator, unsigned.blob())
+        return unsigned.model_copy(update={"signature": signature})
+
+    def blob(self) -> bytes:
+        """The bytes the validator signs."""
+        if self.challenge is None:
+            return self.key()
+        return signing.spaced_json(
+            {
+                "purpose": CHALLENGE_PURPOSE,
+                "public_key": self.key().hex(),
+                **self.challenge.model_dump(mode="json"),
+            }
+        )
+
     def key(self) -> bytes:
-        """The 32 raw bytes of the key; `BadSignature` when they are not that."""
+        """The 32 raw bytes of the public key; raises `BadSignature` when it is malformed."""
         try:
             raw = bytes.fromhex(self.public_key)
         except ValueError as exc:
@@ -95,10 +141,9 @@ class FacilitatorLogin(Message):
         return raw
 
     def verify(self) -> str:
-        """The validator's SS58 address; `BadSignature` unless it signed its own key."""
-        key = self.key()
-        hotkey = signing.address(key)
-        signing.verify_hex(hotkey, key, self.signature)
+        """The validator's SS58 address; raises `BadSignature` unless it signed this login."""
+        hotkey = signing.address(self.key())
+        signing.verify_hex(hotkey, self.blob(), self.signature)
         return hotkey
 
 
@@ -127,5 +172,5 @@ class Response(Message):
 
     @classmethod
     def refusal(cls, kind: str, msg: str, *, help: str = "") -> "Response":
-        """An error answer with one problem of type `kind`, such as `auth.not_authenticated`."""
+        """An error response with one problem of type `kind`, such as `auth.not_authenticated`."""
         return cls(status="error", errors=[Problem(msg=msg, type=kind, help=help)])

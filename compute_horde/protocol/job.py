@@ -1,15 +1,18 @@
-"""What is said about one job, in the order it is normally said."""
+"""Messages about one job, in their usual order."""
 
 import json
 from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from compute_horde import signing
+from compute_horde import signing, uploads, volumes
 from compute_horde.errors import BadSignature
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.binding import RequestBinding
+from compute_horde.protocol.left_out import LeftOuts
 from compute_horde.protocol.message import ExitStatus, JobMessage, Message, Port, Seconds
-from compute_horde.protocol.proof import StreamingProof
+from compute_horde.protocol.streaming_proof import StreamingProof
+from compute_horde.protocol.truncation import RawOutput, Truncated
 from compute_horde.receipts import JobStartedReceipt, JobUuid, Receipt
 from compute_horde.signing import RequestSignature
 from compute_horde.uploads import MultiUpload, Upload
@@ -19,13 +22,14 @@ from compute_horde.vocabulary import (
     HordeReason,
     Party,
     RejectionReason,
+    SignatureScope,
     Stage,
 )
 from compute_horde.volumes import MultiVolume, Volume
 
 Context = dict[str, Any]
 
-# Until 2027-06-30: reports of a job failure once used these keys.
+# Until 2027-06-30: older reports of a job failure used these keys.
 OLD_MESSAGE = AliasChoices("message", "error_detail")
 OLD_REASON = AliasChoices("reason", "error_type")
 
@@ -61,9 +65,10 @@ class JobRequested(Message):
     upload_time_limit: Seconds
     streaming_start_time_limit: Seconds
     streaming_details: StreamingDetails | None = None
+    binding: RequestBinding | None = Field(None, exclude_if=lambda binding: binding is None)
 
     def signed_text(self) -> str:
-        """What the user signed (protocol §2.4): its key order and nulls are part of it."""
+        """The text that the user signed, including its key order and nulls."""
         job = self.model_dump(mode="json")
         fields = {key: job[key] for key in SIGNED_KEYS}
         fields["artifacts_dir"] = self.artifacts_dir or ""
@@ -74,13 +79,53 @@ class JobRequested(Message):
         return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
     def verify(self) -> str:
-        """The signatory's SS58 address; `BadSignature` unless it signed this job."""
+        """The signatory's SS58 address; raises `BadSignature` unless it signed all of this job."""
         if self.signature is None:
             raise BadSignature("Signature is empty")
-        signing.verify_request(self.signature, self.signed_text())
+        text = self.signed_text()
+        signing.verify_request(self.signature, text, SignatureScope.SIGNED_FIELDS)
+        if beyond := self._unsigned_fields(text):
+            raise BadSignature(f"the signature does not cover {', '.join(beyond)}")
+        if self.binding:
+            digest = signing.request_digest(text, self.signature.timestamp_ns)
+            self.binding.verify(self.signature.signatory, digest, self.job_namespace)
         return self.signature.signatory
 
+    def _unsigned_fields(self, text: str) -> list[str]:
+        """The names of fields whose values the signed text does not contain.
 
+        A job built from the signed text alone is compared with this one, so a field that a later
+        version adds counts as unsigned until it is part of the text.
+        """
+        signed_fields = json.loads(text)
+        given = {key: getattr(self, key) for key in UNSIGNED}
+        listed = uploads.of(signed_fields.pop("uploads"))
+        signed = JobRequested(
+            **given,
+            **signed_fields,
+            volume=volumes.from_members(signed_fields.pop("volumes")),
+            output_upload=listed,
+        )
+        ours = self.model_copy(
+            update={
+                "volume": volumes.canonical(self.volume),
+                "output_upload": uploads.canonical(self.output_upload),
+                "artifacts_dir": self.artifacts_dir or "",
+            }
+        )
+        fields = type(self).model_fields
+        return [name for name in fields if getattr(ours, name) != getattr(signed, name)]
+
+
+# Fields that the published signature does not cover, and why each does not affect execution.
+UNSIGNED = {
+    "signature": "proves the rest; each part of it is checked with it",
+    "type": "has one value",
+    "message_type": "has one value",
+    "uuid": "the facilitator's name for the job; a request is taken once whatever its name",
+    "binding": "a signature of its own, over all of the rest and the namespace",
+    "job_namespace": "a note; nothing that we do depends on it",
+}
 SIGNED_KEYS = (
     "executor_class",
     "docker_image",
@@ -114,7 +159,7 @@ class CheatReported(Message):
     details: Any = None
 
     def verify(self) -> str:
-        """The signatory, who may have signed either published form; else `BadSignature`."""
+        """The signatory; raises `BadSignature` unless it signed one of the published forms."""
         if self.signature is None:
             raise BadSignature("Signature is empty")
         report = {
@@ -124,14 +169,14 @@ class CheatReported(Message):
         }
         text, plain = signing.cheat_report_payloads(report)
         try:
-            signing.verify_request(self.signature, text)
+            signing.verify_request(self.signature, text, SignatureScope.FULL_REQUEST)
         except BadSignature:
-            signing.verify_request(self.signature, plain)
+            signing.verify_request(self.signature, plain, SignatureScope.FULL_REQUEST)
         return self.signature.signatory
 
 
 class Timing(BaseModel):
-    """The job's time limits, all in seconds (protocol §5.4)."""
+    """The job's time limits, all in seconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -233,11 +278,11 @@ class StreamingReady(JobMessage):
     proof: StreamingProof | None = Field(None, exclude_if=lambda proof: proof is None)
 
     def where(self) -> tuple[str, str | None, int, str]:
-        """What is signed: job, address, port, certificate."""
+        """The signed values: job, address, port, certificate."""
         return self.job_uuid, self.ip, self.port, self.public_key
 
     def blob(self) -> bytes:
-        """The bytes the miner signs."""
+        """The bytes that the miner signs."""
         return signing.colon_text(*self.where())
 
 
@@ -249,7 +294,7 @@ class ExecutionDone(JobMessage):
 
 
 class JobFinished(JobMessage):
-    """executor -> miner -> validator: the result."""
+    """executor -> miner -> validator: the result, and what it lacks."""
 
     message_type: Literal["V0JobFinishedRequest"] = "V0JobFinishedRequest"
     job_uuid: JobUuid
@@ -257,6 +302,9 @@ class JobFinished(JobMessage):
     docker_process_stderr: str
     artifacts: dict[str, str] | None = None
     upload_results: dict[str, str] | None = None
+    left_out: LeftOuts = ()
+    truncated: Truncated = {}
+    raw_output: RawOutput = {}
 
 
 class JobFailed(JobMessage):
@@ -271,6 +319,8 @@ class JobFailed(JobMessage):
     docker_process_stdout: str | None = None
     docker_process_stderr: str | None = None
     context: Context | None = None
+    truncated: Truncated = {}
+    raw_output: RawOutput = {}
 
 
 class HordeFailed(JobMessage):

@@ -1,4 +1,4 @@
-"""What old peers still say, each with the day its shim goes, and how we hear it."""
+"""Messages of older peers, each with its removal date, and their conversion to current ones."""
 
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ class StreamingNotReady(JobMessage):
 
 
 def from_miner(message: Any) -> Any:
-    """What a validator hears when an old miner speaks: it blames the miner for both."""
+    """An older miner's message as a current one for the validator; both blame the miner."""
     match message:
         case ExecutorFailed():
             return _horde_failed(message, Party.MINER, HordeReason.GENERIC_ERROR, EXECUTOR_FAILED)
@@ -39,7 +39,7 @@ def from_miner(message: Any) -> Any:
 
 
 def from_executor(message: Any) -> Any:
-    """What a miner hears when an old executor speaks."""
+    """An older executor's message as a current one for the miner."""
     match message:
         case ExecutorFailed():
             return _horde_failed(

@@ -1,4 +1,4 @@
-"""Who may say what to whom: the protocol on one page."""
+"""Which messages each party may send to which other: the protocol on one page."""
 
 from types import UnionType
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from compute_horde.protocol.message import FACILITATOR_FRAME_BYTES, REPORT_FRAME
 
 _by_type = Field(discriminator="message_type")
 
-Progress = (
+ExecutorReport = (
     job.ExecutorReady
     | job.VolumesReady
     | job.StreamingReady
@@ -23,7 +23,7 @@ Progress = (
     | extensions.OutputPrinted
     | extensions.ProgressMade
 )
-Verdict = job.JobAccepted | job.JobDeclined
+OfferAnswer = job.JobAccepted | job.JobDeclined
 Obsolete = legacy.ExecutorFailed | legacy.StreamingNotReady
 
 ToFacilitator = (
@@ -47,15 +47,15 @@ ToMiner = (
 )
 FromMiner = (
     capacity.Manifest
-    | Verdict
-    | Progress
+    | OfferAnswer
+    | ExecutorReport
     | capacity.MainHotkey
     | handshake.Unauthorized
     | handshake.GenericError
     | Obsolete
 )
 ToExecutor = job.JobOffered | job.JobPayload | extensions.CancelOrdered | handshake.GenericError
-FromExecutor = Progress | handshake.GenericError | Obsolete
+FromExecutor = ExecutorReport | handshake.GenericError | Obsolete
 FromFacilitator = (
     handshake.Response | job.JobRequested | job.CheatReported | extensions.CancelRequested
 )
@@ -90,7 +90,7 @@ VALIDATOR_TO_MINER: Link[ToMiner] = Link(
     "validator -> miner", TypeAdapter(Annotated[ToMiner, _by_type])
 )
 MINER_TO_VALIDATOR: Link[FromMiner] = Link(
-    "miner -> validator", TypeAdapter(Annotated[FromMiner, _by_type]), modern=legacy.from_miner
+    "miner -> validator", TypeAdapter(Annotated[FromMiner, _by_type]), from_legacy=legacy.from_miner
 )
 MINER_TO_EXECUTOR: Link[ToExecutor] = Link(
     "miner -> executor", TypeAdapter(Annotated[ToExecutor, _by_type])
@@ -98,11 +98,11 @@ MINER_TO_EXECUTOR: Link[ToExecutor] = Link(
 EXECUTOR_TO_MINER: Link[FromExecutor] = Link(
     "executor -> miner",
     TypeAdapter(Annotated[FromExecutor, _by_type]),
-    modern=legacy.from_executor,
+    from_legacy=legacy.from_executor,
 )
 
-# Each link with the union of what it carries, for those who list the protocol.
-SPOKEN: tuple[tuple[Link[Any], UnionType], ...] = (
+# Every link with the union of its messages, for the generated documentation.
+LINKS: tuple[tuple[Link[Any], UnionType], ...] = (
     (VALIDATOR_TO_FACILITATOR, ToFacilitator),
     (FACILITATOR_TO_VALIDATOR, FromFacilitator),
     (VALIDATOR_TO_MINER, ToMiner),

@@ -1,4 +1,4 @@
-"""Receipts on their way from validator to miner."""
+"""Messages that carry receipts from validator to miner."""
 
 from typing import Literal
 

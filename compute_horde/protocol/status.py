@@ -1,11 +1,13 @@
-"""How a validator tells the facilitator where a job stands."""
+"""Messages by which a validator reports a job's status to the facilitator."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from compute_horde.protocol.left_out import LeftOuts
 from compute_horde.protocol.message import ExitStatus, Message, Port
-from compute_horde.protocol.proof import StreamingProof
+from compute_horde.protocol.streaming_proof import StreamingProof
+from compute_horde.protocol.truncation import RawOutput, Truncated
 from compute_horde.receipts import JobUuid
 from compute_horde.vocabulary import (
     FailureReason,
@@ -32,6 +34,9 @@ class JobResult(_Details):
     docker_process_stdout: str
     artifacts: dict[str, str] | None = None
     upload_results: dict[str, str] | None = None
+    left_out: LeftOuts = ()
+    truncated: Truncated = {}
+    raw_output: RawOutput = {}
 
 
 class RejectionDetails(_Details):
@@ -53,6 +58,8 @@ class FailureDetails(_Details):
     docker_process_exit_status: ExitStatus | None = None
     docker_process_stdout: str | None = None
     docker_process_stderr: str | None = None
+    truncated: Truncated = {}
+    raw_output: RawOutput = {}
 
 
 class HordeFailureDetails(_Details):

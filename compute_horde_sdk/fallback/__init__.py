@@ -1,1 +1,1 @@
-"""The same job on a cloud machine, through SkyPilot, when the network cannot take it."""
+"""Runs a job on a cloud machine through SkyPilot, when the network cannot take it."""

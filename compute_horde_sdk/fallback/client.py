@@ -1,4 +1,4 @@
-"""The client's verbs, on cloud machines."""
+"""A client with the methods of `ComputeHordeClient` that runs jobs on cloud machines."""
 
 import asyncio
 import inspect
@@ -16,7 +16,7 @@ from compute_horde_sdk.fallback.jobs import (
     FallbackJobStatus,
 )
 from compute_horde_sdk.fallback.spec import FallbackJobSpec
-from compute_horde_sdk.spec import ComputeHordeJobSpec
+from compute_horde_sdk.job_spec import ComputeHordeJobSpec
 
 IDLE_MINUTES = 15
 PAGE_SIZE = 10
@@ -25,9 +25,9 @@ AttemptCallback = Callable[[FallbackJob], Awaitable[None] | None]
 
 
 class FallbackClient:
-    """Runs each job on a machine of its own at `cloud`, which ends when idle for long enough.
+    """Runs each job on its own machine at `cloud`, released after `idle_minutes` without work.
 
-    Further keyword arguments are options of `sky.Resources`, as `use_spot=True`.
+    Further keyword arguments are options of `sky.Resources`, for example `use_spot=True`.
     """
 
     def __init__(self, cloud: str, idle_minutes: int = IDLE_MINUTES, **kwargs: Any) -> None:
@@ -54,23 +54,26 @@ class FallbackClient:
         timeout: float | None = None,
         max_attempts: int = 3,
     ) -> FallbackJob:
-        """Create the job and wait for it; again as long as it does not succeed."""
+        """Create the job and wait for it; retry with a new job while it does not succeed.
+
+        `timeout` is in seconds, for all attempts; `max_attempts` of 0 or less means no limit.
+        """
         began = time.monotonic()
         attempt = 0
         while True:
             attempt += 1
             job = await self.create_job(job_spec)
             if job_attempt_callback is not None:
-                told = job_attempt_callback(job)
-                if inspect.isawaitable(told):
-                    await told
+                pending = job_attempt_callback(job)
+                if inspect.isawaitable(pending):
+                    await pending
             left = None if timeout is None else timeout - (time.monotonic() - began)
             await job.wait(left)
             if job.status.is_successful() or 0 < max_attempts <= attempt:
                 return job
 
     async def get_job(self, job_uuid: str) -> FallbackJob:
-        """A job whose machine is still there, or `FallbackNotFoundError`."""
+        """A job whose machine still exists; raises `FallbackNotFoundError` otherwise."""
         status = await sky.status(job_uuid)
         result = None
         if not status.is_in_progress():
@@ -79,15 +82,15 @@ class FallbackClient:
         return FallbackJob(self, job_uuid, status, result)
 
     async def get_jobs(self, page: int = 1, page_size: int = PAGE_SIZE) -> list[FallbackJob]:
-        """One page of the jobs whose machines are still there."""
+        """One page of the jobs whose machines still exist."""
         uuids = (await sky.uuids())[(page - 1) * page_size : page * page_size]
         return await asyncio.gather(*map(self.get_job, uuids))
 
     async def iter_jobs(self) -> AsyncIterator[FallbackJob]:
-        """All jobs whose machines are still there."""
+        """Yield all jobs whose machines still exist."""
         for uuid in await sky.uuids():
             yield await self.get_job(uuid)
 
     async def delete_job(self, job_uuid: str) -> None:
-        """Give the job's machine back now; what it left is gone."""
+        """Release the job's machine now; its results are lost."""
         await sky.down(job_uuid)

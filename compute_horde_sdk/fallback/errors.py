@@ -1,4 +1,4 @@
-"""What the fallback raises."""
+"""The exceptions of the fallback."""
 
 from compute_horde_sdk.errors import ComputeHordeError
 
@@ -12,4 +12,4 @@ class FallbackNotFoundError(FallbackError):
 
 
 class FallbackJobTimeoutError(FallbackError, TimeoutError):
-    """The job did not get there in the time given; it may still go on, and cost."""
+    """The job did not end within the timeout; it may still be running, and cost money."""

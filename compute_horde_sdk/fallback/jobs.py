@@ -1,19 +1,16 @@
-"""A job on a cloud machine as its user holds it."""
+"""A job on a cloud machine: its status, its result, and waiting for it."""
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from compute_horde_sdk.fallback.errors import FallbackError, FallbackJobTimeoutError
-from compute_horde_sdk.results import ComputeHordeJobResult
-from compute_horde_sdk.statuses import ComputeHordeJobStatus
-
-if TYPE_CHECKING:
-    from compute_horde_sdk.fallback.client import FallbackClient
+from compute_horde_sdk.job_result import ComputeHordeJobResult
+from compute_horde_sdk.job_status import ComputeHordeJobStatus
 
 POLL_SECONDS = 3.0
 NO_STREAMING = (
-    "streaming through the network's TLS proxy is not to be had on a fallback machine; open a port "
+    "streaming through the network's TLS proxy is not available on a fallback machine; open a port "
     "with FallbackJobSpec(ports=...) and let the job serve it itself"
 )
 
@@ -22,15 +19,21 @@ FallbackJobStatus = ComputeHordeJobStatus
 
 @dataclass
 class FallbackJobResult(ComputeHordeJobResult):
-    """What a fallback job left behind."""
+    """The result of a fallback job."""
+
+
+class JobSource(Protocol):
+    """What a job needs of the client that made it."""
+
+    async def get_job(self, job_uuid: str) -> "FallbackJob": ...
 
 
 class FallbackJob:
-    """A job on a machine of its own. Made by `FallbackClient`, not by hand."""
+    """A job on its own cloud machine. Instances are made by `FallbackClient`."""
 
     def __init__(
         self,
-        client: "FallbackClient",
+        client: JobSource,
         uuid: str,
         status: FallbackJobStatus,
         result: FallbackJobResult | None = None,
@@ -41,7 +44,10 @@ class FallbackJob:
         self.result = result
 
     async def wait(self, timeout: float | None = None) -> None:
-        """Wait until the job has ended, well or badly."""
+        """Wait until the job has ended, successfully or not.
+
+        Raises `FallbackJobTimeoutError` after `timeout` seconds; the job keeps running.
+        """
         scope = asyncio.timeout(timeout)
         try:
             async with scope:
@@ -54,15 +60,15 @@ class FallbackJob:
                 raise
             raise FallbackJobTimeoutError(
                 f"job {self.uuid} did not complete within {timeout} seconds, last status: "
-                f"{self.status.value}; its machine goes on"
+                f"{self.status.value}; its machine keeps running"
             ) from exc
 
     async def wait_for_streaming(self, timeout: float = 120) -> None:
-        """Not to be had here; says what to do instead."""
+        """Not supported: raises `FallbackError` with what to do instead."""
         raise FallbackError(NO_STREAMING)
 
     async def refresh(self) -> None:
-        """Ask once where the job stands."""
+        """Fetch the job's present status and result once."""
         new = await self._client.get_job(self.uuid)
         self.status, self.result = new.status, new.result
 

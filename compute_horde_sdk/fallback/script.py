@@ -1,4 +1,4 @@
-"""The shell around a job on a cloud machine, and what it left, read from its log."""
+"""The shell script that runs a job on a cloud machine, and the parser of its output."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 
 from compute_horde_sdk.fallback.spec import FallbackJobSpec
-from compute_horde_sdk.results import ComputeHordeJobResult, HttpOutputVolumeResponse
+from compute_horde_sdk.job_result import ComputeHordeJobResult, HttpOutputVolumeResponse
 from compute_horde_sdk.volumes import (
     OUTPUT_MOUNT,
     HTTPInputVolume,
@@ -18,12 +18,13 @@ from compute_horde_sdk.volumes import (
     InputVolume,
 )
 
-# As on the network: what is larger goes to an output volume.
+# As on the network; larger files need an output volume.
 MAX_ARTIFACT_BYTES = 1_000_000
 
-# A log is lines of text, each perhaps with a prefix, so everything leaves in marked base64.
-TELL = """
-tell() {
+# SkyPilot returns only a text log, whose lines may have prefixes. So output and files are printed
+# in base64, in lines marked `ch64:`.
+SHELL_FUNCTIONS = """
+emit() {
   base64 | tr -d '\\n' | fold -w 3000 | { cat; echo; } |
     while IFS= read -r piece; do echo "ch64:$1:$piece"; done
 }
@@ -33,11 +34,11 @@ SNAPSHOT = (
     "import huggingface_hub, json, sys; "
     "huggingface_hub.snapshot_download(**json.loads(sys.argv[1]))"
 )
-TOLD = re.compile(r"ch64:([a-z]+)(?:/([A-Za-z0-9+/=]*))?:([A-Za-z0-9+/=]*)\s*$")
+EMITTED_LINE = re.compile(r"ch64:([a-z]+)(?:/([A-Za-z0-9+/=]*))?:([A-Za-z0-9+/=]*)\s*$")
 
 
 def setup(spec: FallbackJobSpec) -> str:
-    """Brings the inputs; any failure fails the job."""
+    """The setup script: downloads the inputs; any failure fails the job."""
     lines = ["set -e", f"mkdir -p /volume {OUTPUT_MOUNT}"]
     if spec.artifacts_dir:
         lines.append(f"mkdir -p {shlex.quote(spec.artifacts_dir)}")
@@ -47,20 +48,20 @@ def setup(spec: FallbackJobSpec) -> str:
 
 
 def run(spec: FallbackJobSpec) -> str:
-    """Runs the job, tells its output, sends its uploads, and ends with its exit status."""
+    """The run script: runs the job, prints its output, uploads, and exits with its status."""
     lines = [
-        TELL,
+        SHELL_FUNCTIONS,
         "cd $(mktemp -d) || exit 1",
         f"( cd {shlex.quote(spec.work_dir)} || exit 1\n{spec.run or 'true'}\n) >stdout 2>stderr",
         "code=$?",
-        "tell stdout <stdout",
-        "tell stderr <stderr",
+        "emit stdout <stdout",
+        "emit stderr <stderr",
     ]
     if spec.artifacts_dir:
         lines.append(
             f"find {shlex.quote(spec.artifacts_dir)} -maxdepth 1 -type f "
             f"-size -{MAX_ARTIFACT_BYTES}c | "
-            'while IFS= read -r file; do tell "artifact/$(name "$file")" <"$file"; done'
+            'while IFS= read -r file; do emit "artifact/$(name "$file")" <"$file"; done'
         )
     uploads = [_send(path, volume) for path, volume in (spec.output_volumes or {}).items()]
     if uploads:
@@ -107,7 +108,7 @@ def _send(path: str, volume: HTTPOutputVolume) -> str:
     key = shlex.quote(_encoded(path.removeprefix(OUTPUT_MOUNT)))
     return (
         f"if {shlex.join([*words, volume.url])}; then "
-        f"tell headers/{key} <headers; tell body/{key} <body; else code=1; fi"
+        f"emit headers/{key} <headers; emit body/{key} <body; else code=1; fi"
     )
 
 
@@ -116,12 +117,12 @@ def _encoded(text: str) -> str:
 
 
 def result(log: str) -> ComputeHordeJobResult:
-    """What the job left, as its log tells."""
-    told: dict[tuple[str, str], list[str]] = defaultdict(list)
+    """Parse the job's result from its log."""
+    emitted: dict[tuple[str, str], list[str]] = defaultdict(list)
     for line in log.splitlines():
-        if found := TOLD.search(line):
-            told[found[1], found[2] or ""].append(found[3])
-    parts = {key: _decoded("".join(pieces)) for key, pieces in told.items()}
+        if found := EMITTED_LINE.search(line):
+            emitted[found[1], found[2] or ""].append(found[3])
+    parts = {key: _decoded("".join(pieces)) for key, pieces in emitted.items()}
 
     def text(kind: str, name: str = "") -> str:
         return parts.get((kind, name), b"").decode("utf-8", "replace")

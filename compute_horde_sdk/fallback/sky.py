@@ -1,4 +1,4 @@
-"""The only door to SkyPilot, an optional package; its calls block, so they run on threads."""
+"""Calls SkyPilot, an optional package; its calls block, so they run in threads."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -9,9 +9,9 @@ from typing import Any
 from compute_horde_sdk.fallback import script
 from compute_horde_sdk.fallback.errors import FallbackError, FallbackNotFoundError
 from compute_horde_sdk.fallback.spec import FallbackJobSpec
-from compute_horde_sdk.statuses import ComputeHordeJobStatus as Status
+from compute_horde_sdk.job_status import ComputeHordeJobStatus as Status
 
-# SkyPilot's word for a job's state, and ours for it.
+# SkyPilot's job statuses and the statuses shown for them.
 STATES = {
     "INIT": Status.ACCEPTED,
     "PENDING": Status.ACCEPTED,
@@ -27,7 +27,7 @@ PREFIX = "ch-"
 
 
 def installed() -> Any:
-    """The module `sky`, or `FallbackError` with what to install."""
+    """The module `sky`; raises `FallbackError` with what to install."""
     try:
         return import_module("sky")
     except ImportError as exc:
@@ -41,7 +41,7 @@ def installed() -> Any:
 async def launch(
     cloud: str, uuid: str, spec: FallbackJobSpec, idle_minutes: int, options: dict[str, Any]
 ) -> None:
-    """Start a machine of its own for the job, which goes away when it has been idle."""
+    """Start a machine for the job, released after `idle_minutes` without work."""
     sky = installed()
 
     def start() -> None:
@@ -49,7 +49,7 @@ async def launch(
             cloud=sky.CLOUD_REGISTRY.from_str(cloud),
             cpus=spec.cpus,
             memory=spec.memory,
-            accelerators=_plain(spec.accelerators),
+            accelerators=_as_dict(spec.accelerators),
             disk_size=spec.disk_size,
             ports=spec.ports if isinstance(spec.ports, int | str | None) else list(spec.ports),
             instance_type=spec.instance_type,
@@ -76,14 +76,14 @@ async def launch(
     await asyncio.to_thread(start)
 
 
-def _plain(told: str | Mapping[str, int] | None) -> str | dict[str, int] | None:
-    return told if told is None or isinstance(told, str) else dict(told)
+def _as_dict(value: str | Mapping[str, int] | None) -> str | dict[str, int] | None:
+    return value if value is None or isinstance(value, str) else dict(value)
 
 
 async def status(uuid: str) -> Status:
-    """Where the job stands."""
+    """The job's present status; raises `FallbackNotFoundError` when there is none."""
     sky = installed()
-    states = await _known(sky, uuid, lambda: sky.get(sky.job_status(PREFIX + uuid)))
+    states = await _call(sky, uuid, lambda: sky.get(sky.job_status(PREFIX + uuid)))
     state = next(iter(states.values()), None)
     if state is None:
         raise FallbackNotFoundError(f"there is no job on the machine of {uuid}")
@@ -91,9 +91,9 @@ async def status(uuid: str) -> Status:
 
 
 async def log(uuid: str) -> str:
-    """All that the job's machine wrote."""
+    """The log of the job's machine."""
     sky = installed()
-    folders = await _known(sky, uuid, lambda: sky.download_logs(PREFIX + uuid, None))
+    folders = await _call(sky, uuid, lambda: sky.download_logs(PREFIX + uuid, None))
     return await asyncio.to_thread(_read, folders.values())
 
 
@@ -103,7 +103,7 @@ def _read(folders: Iterable[str]) -> str:
 
 
 async def uuids() -> list[str]:
-    """The jobs whose machines are still there."""
+    """The uuids of the jobs whose machines still exist."""
     sky = installed()
     clusters = await asyncio.to_thread(lambda: sky.get(sky.status()))
     names = [cluster["name"] for cluster in clusters]
@@ -111,12 +111,12 @@ async def uuids() -> list[str]:
 
 
 async def down(uuid: str) -> None:
-    """Give the job's machine back."""
+    """Release the job's machine."""
     sky = installed()
-    await _known(sky, uuid, lambda: sky.get(sky.down(PREFIX + uuid)))
+    await _call(sky, uuid, lambda: sky.get(sky.down(PREFIX + uuid)))
 
 
-async def _known(sky: Any, uuid: str, call: Callable[[], Any]) -> Any:
+async def _call(sky: Any, uuid: str, call: Callable[[], Any]) -> Any:
     try:
         return await asyncio.to_thread(call)
     except sky.exceptions.ClusterDoesNotExist as exc:

@@ -1,4 +1,4 @@
-"""What to run on a cloud machine, and which one."""
+"""The specification of a job on a cloud machine, and of that machine."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from compute_horde.hardware import ExecutorClass
-from compute_horde_sdk.spec import ComputeHordeJobSpec
+from compute_horde_sdk.job_spec import ComputeHordeJobSpec
 from compute_horde_sdk.volumes import (
     HTTPInputVolume,
     HTTPOutputVolume,
@@ -23,7 +23,11 @@ ACCELERATORS = {
 
 @dataclass
 class FallbackJobSpec:
-    """One job for a cloud machine. `run` is a shell command: no image's entrypoint is used."""
+    """One job for a cloud machine.
+
+    `run` is a shell command; the entrypoint of an image is not used. The machine's fields, from
+    `cpus` to `zone`, are those of `sky.Resources`.
+    """
 
     run: str | None = None
     envs: Mapping[str, str] | None = None
@@ -46,15 +50,19 @@ class FallbackJobSpec:
 
     @classmethod
     def from_job_spec(cls, job_spec: ComputeHordeJobSpec, **more: Any) -> Self:
-        """The same job; `more` are fields that the network's spec does not have."""
-        told: dict[str, Any] = {
+        """Convert a job of the network; `more` are fields that `ComputeHordeJobSpec` lacks."""
+        fields: dict[str, Any] = {
             "run": shlex.join(job_spec.args),
             "envs": job_spec.env,
-            "artifacts_dir": job_spec.artifacts_dir,
-            "input_volumes": job_spec.input_volumes,
-            "output_volumes": job_spec.output_volumes,
+            "artifacts_dir": job_spec.artifacts_dir and str(job_spec.artifacts_dir),
+            "input_volumes": _by_text(job_spec.input_volumes),
+            "output_volumes": _by_text(job_spec.output_volumes),
             "accelerators": ACCELERATORS.get(ExecutorClass(job_spec.executor_class)),
             "image_id": f"docker:{job_spec.docker_image}",
             "streaming": job_spec.streaming,
         }
-        return cls(**told | more)
+        return cls(**fields | more)
+
+
+def _by_text(volumes: Mapping[Any, Any] | None) -> dict[str, Any] | None:
+    return {str(path): volume for path, volume in volumes.items()} if volumes else None

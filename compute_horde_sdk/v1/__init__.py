@@ -1,4 +1,4 @@
-"""The public names of the SDK; what is not here may change."""
+"""The public API of the SDK; names outside this package may change."""
 
 from compute_horde.hardware import ExecutorClass
 from compute_horde_sdk.client import ComputeHordeClient
@@ -7,20 +7,21 @@ from compute_horde_sdk.errors import (
     ComputeHordeJobTimeoutError,
     ComputeHordeNotFoundError,
     FacilitatorUnreachable,
-    JobUnsuccessful,
+    InvalidRequestError,
     RequestRefused,
 )
-from compute_horde_sdk.jobs import ComputeHordeJob
-from compute_horde_sdk.results import ComputeHordeJobResult, HttpOutputVolumeResponse
-from compute_horde_sdk.run import RunResult, run
-from compute_horde_sdk.spec import ComputeHordeJobSpec
-from compute_horde_sdk.statuses import (
+from compute_horde_sdk.job_result import ComputeHordeJobResult, HttpOutputVolumeResponse
+from compute_horde_sdk.job_spec import ComputeHordeJobSpec
+from compute_horde_sdk.job_status import (
     ComputeHordeHordeFailure,
     ComputeHordeJobFailure,
     ComputeHordeJobRejection,
     ComputeHordeJobStatus,
     ComputeHordeJobStatusEntry,
 )
+from compute_horde_sdk.job_unsuccessful import JobUnsuccessful
+from compute_horde_sdk.jobs import ComputeHordeJob
+from compute_horde_sdk.run import RunResult, run
 from compute_horde_sdk.v1 import fallback
 from compute_horde_sdk.volumes import (
     HTTPInputVolume,
@@ -52,6 +53,7 @@ __all__ = [
     "HuggingfaceInputVolume",
     "InlineInputVolume",
     "InputVolume",
+    "InvalidRequestError",
     "JobUnsuccessful",
     "OutputVolume",
     "RequestRefused",

@@ -1,4 +1,4 @@
-"""The public names of the fallback: the same job on a cloud machine, through SkyPilot."""
+"""The public API of the fallback: runs the same job on a cloud machine through SkyPilot."""
 
 from compute_horde_sdk.fallback.client import FallbackClient
 from compute_horde_sdk.fallback.errors import (

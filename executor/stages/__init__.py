@@ -1,1 +1,1 @@
-"""The stages of a job, in order: check, download, execute, upload."""
+"""The stages of a job, one class each (`…_stage.py`), and the work that they do."""

@@ -1,16 +1,18 @@
-"""First stage: is this machine safe to work on, and is the image here?"""
+"""Checks that this machine can run untrusted jobs safely."""
 
 import asyncio
+import hashlib
 import logging
-import re
+from contextlib import suppress
 from pathlib import Path
 
-from compute_horde.errors import ConfigurationError, HordeError, JobError
+from compute_horde.errors import ConfigurationError, HordeError
 from compute_horde.hardware import PROMISES, ExecutorClass
-from compute_horde.vocabulary import FailureReason, HordeReason
-from executor.config import Config, PullPolicy
-from executor.containers import Engine, Image, tagged
-from executor.progress import Tell, silent
+from compute_horde.vocabulary import HordeReason
+from executor.config import Config
+from executor.sandbox import advisories
+from executor.sandbox.advisories import Advisory, RefusedJobs
+from executor.sandbox.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -19,51 +21,72 @@ TOOLKIT = ("nvidia-container-toolkit", "--version")
 TOOLKIT_SECONDS = 5
 AUTO = "auto"
 GVISOR = "runsc"
-# The first release without CVE-2024-0132 and CVE-2025-23359.
-SAFE_TOOLKIT = (1, 17, 4)
+RUNC = "runc"
 
 
-async def image(name: str, engine: Engine, policy: PullPolicy, *, tell: Tell = silent) -> Image:
-    """The job's image, fetched when the policy says so."""
-    wanted = tagged(name)
-    found = await engine.image(wanted)
-    if policy is PullPolicy.NEVER and found is None:
-        detail = f"Image {name!r} is not on this machine, which fetches none"
-        raise JobError(FailureReason.DOWNLOAD_FAILED, detail)
-    if found is None or policy is PullPolicy.ALWAYS:
-        await engine.pull(wanted, tell)
-        found = await engine.image(wanted)
-    if found is None:
-        raise HordeError(HordeReason.GENERIC_ERROR, f"Image {name!r} vanished after its fetch")
-    log.info("image ready", extra={"image": wanted, "digest": found.digest})
-    return found
-
-
-async def machine(engine: Engine, config: Config) -> None:
-    """All that can be checked before a job is here."""
-    await confinement(engine, config)
+async def check_machine(engine: Engine, config: Config) -> None:
+    """Run all checks that need no job; raises `HordeError` when one fails."""
+    await check_confinement(engine, config)
+    await check_advisories(engine, config, config.executor_class)
     if config.executor_class is not None:
-        await gpu_toolkit(config.executor_class, config)
+        await check_gpu_toolkit(config.executor_class, config)
 
 
-async def confinement(engine: Engine, config: Config) -> None:
-    """Refuse an engine without seccomp: with it, no job can make the user namespaces and
-    cgroup mounts that escapes such as CVE-2022-0492 need. Asked once per boot."""
-    if config.allow_unconfined or _is_cleared("seccomp", config):
+async def check_advisories(
+    engine: Engine, config: Config, executor_class: ExecutorClass | None
+) -> None:
+    """Raise `HordeError` when the engine has a known vulnerability that forbids this class of jobs.
+
+    A vulnerability forbids all jobs, or those that get a GPU.
+    """
+    accepted = config.accepted_advisories
+    found = advisories.applicable(_advisories(config), await engine.components(), accepted)
+    gpu = executor_class is not None and PROMISES[executor_class].gpu
+    for one in found:
+        if gpu or one.refused is RefusedJobs.EVERYTHING:
+            raise unsafe(
+                f"{one.component} of the container engine has {one.id}: update it to "
+                f"{' or '.join(one.fixed)}, or name it in EXECUTOR_ACCEPTED_ADVISORIES"
+            )
+        log.warning(
+            "the container engine has a known fault: no GPU jobs on it",
+            extra={"component": one.component, "advisory": one.id, "fixed": one.fixed},
+        )
+
+
+def _advisories(config: Config) -> tuple[Advisory, ...]:
+    if not config.advisories_file:
+        return advisories.BUILT_IN
+    more = advisories.signed_file(config.advisories_file, config.advisories_signer)
+    return (*advisories.BUILT_IN, *more)
+
+
+async def check_confinement(engine: Engine, config: Config) -> None:
+    """Raise `HordeError` for an engine without seccomp; asked once per boot.
+
+    With seccomp, no job can make the user namespaces and cgroup mounts that escapes such as
+    CVE-2022-0492 need.
+    """
+    if config.allow_unconfined or has_passed("seccomp", config):
         return
     options = await engine.security_options()
     if not any(o.startswith("name=seccomp") and "unconfined" not in o for o in options):
-        raise _unsafe("the container engine does not confine containers with seccomp")
-    _clear("seccomp", config)
+        raise unsafe("the container engine does not confine containers with seccomp")
+    mark_passed("seccomp", config)
 
 
-async def settled(config: Config, engine: Engine) -> Config:
-    """The settings with the runtime that jobs get here; an engine without it is refused."""
+async def with_job_runtime(config: Config, engine: Engine) -> Config:
+    """The settings with the container runtime that jobs get on this engine.
+
+    Raises `ConfigurationError` when the engine does not have the configured runtime.
+    """
     if not config.job_runtime:
-        return config
+        return await _without_nvidia_default(config, engine)
     known = await engine.runtimes()
     if config.job_runtime == AUTO:
-        return config.model_copy(update={"job_runtime": GVISOR if GVISOR in known else ""})
+        if GVISOR in known:
+            return config.model_copy(update={"job_runtime": GVISOR})
+        return await _without_nvidia_default(config.model_copy(update={"job_runtime": ""}), engine)
     if config.job_runtime not in known:
         raise ConfigurationError(
             f"EXECUTOR_JOB_RUNTIME is {config.job_runtime!r}, which the container engine does not "
@@ -73,53 +96,85 @@ async def settled(config: Config, engine: Engine) -> Config:
     return config
 
 
-async def gpu_toolkit(executor_class: ExecutorClass, config: Config) -> None:
-    """Refuse to share a GPU through a container toolkit that jobs can escape from."""
-    if not PROMISES[executor_class].gpu or _is_cleared("toolkit", config):
+async def _without_nvidia_default(config: Config, engine: Engine) -> Config:
+    """The settings with `runc` for jobs without GPU where the engine's default is NVIDIA's runtime.
+
+    NVIDIA's runtime gives GPUs and the machine's hooks to any image whose environment asks for
+    them. Raises `ConfigurationError` when the engine has no `runc`.
+    """
+    if not any("nvidia" in text.lower() for text in await engine.default_runtime()):
+        return config
+    if RUNC not in await engine.runtimes():
+        raise ConfigurationError(
+            "the container engine's default runtime is NVIDIA's, which gives GPUs to jobs without: "
+            "name another one in EXECUTOR_JOB_RUNTIME, or in the engine's daemon.json"
+        )
+    return config.model_copy(update={"job_runtime": RUNC})
+
+
+async def check_gpu_toolkit(executor_class: ExecutorClass, config: Config) -> None:
+    """Raise `HordeError` for GPU jobs when the container toolkit has a known vulnerability."""
+    if not PROMISES[executor_class].gpu:
         return
-    said = config.nvidia_toolkit_version or await _toolkit_version()
-    found = version(said)
-    if found is None or found < SAFE_TOOLKIT:
-        raise _unsafe(f"nvidia-container-toolkit is {said or 'not found'}, 1.17.4 is needed")
-    _clear("toolkit", config)
+    table = _advisories(config)
+    # A changed list of advisories is checked again.
+    mark = f"toolkit-{hashlib.sha256(repr(table).encode()).hexdigest()[:8]}"
+    if has_passed(mark, config):
+        return
+    version = config.nvidia_toolkit_version or await _toolkit_version()
+    if not version:
+        raise unsafe(f"{advisories.TOOLKIT} was not found")
+    versions, accepted = {advisories.TOOLKIT: version}, config.accepted_advisories
+    if found := advisories.applicable(table, versions, accepted):
+        needed = " and ".join(" or ".join(one.fixed) for one in found)
+        raise unsafe(f"{advisories.TOOLKIT} is {version[:200]}, {needed} is needed")
+    mark_passed(mark, config)
 
 
 async def _toolkit_version() -> str:
     try:
-        asked = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *TOOLKIT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
         async with asyncio.timeout(TOOLKIT_SECONDS):
-            said, _ = await asked.communicate()
+            stdout, _ = await process.communicate()
     except (OSError, TimeoutError):
         return ""
-    return said.decode(errors="replace").splitlines()[0] if said else ""
+    return stdout.decode(errors="replace").splitlines()[0] if stdout else ""
 
 
-def version(text: str) -> tuple[int, ...] | None:
-    """The first three-part version number in a text."""
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
-    return tuple(map(int, found.groups())) if found else None
-
-
-def _unsafe(detail: str) -> HordeError:
+def unsafe(detail: str) -> HordeError:
+    """The error for a machine that must not run jobs."""
     return HordeError(HordeReason.SECURITY_CHECK_FAILED, f"Security check failed: {detail}")
 
 
-def _mark(check: str, config: Config) -> Path:
-    return config.work_dir / f"cleared-{check}-{BOOT_ID.read_text().strip()}"
+def _passed_file(check: str, config: Config) -> Path:
+    return config.work_dir / f"passed-{check}-{BOOT_ID.read_text().strip()}"
 
 
-def _is_cleared(check: str, config: Config) -> bool:
+def has_passed(check: str, config: Config) -> bool:
+    """Whether this check has passed since the last boot.
+
+    Raises `ConfigurationError` when the work directory cannot be read.
+    """
     try:
-        return _mark(check, config).exists()
+        return _passed_file(check, config).exists()
     except OSError as exc:
         raise ConfigurationError(f"EXECUTOR_WORK_DIR is not usable: {exc}") from exc
 
 
-def _clear(check: str, config: Config) -> None:
-    """Remember until the next boot; not worth a job when it cannot be written."""
+def mark_passed(check: str, config: Config) -> None:
+    """Remember until the next boot that a check passed; a failure to write is only logged."""
     try:
-        _mark(check, config).touch()
+        _passed_file(check, config).touch()
     except OSError as exc:
-        log.warning("security check not remembered", extra={"problem": str(exc)})
+        log.warning(
+            "security check not remembered, repeated next time", extra={"problem": str(exc)}
+        )
+
+
+def forget(check: str, config: Config) -> None:
+    """Forget that checks passed whose names begin with `check`."""
+    for mark in config.work_dir.glob(f"passed-{check}*"):
+        with suppress(OSError):
+            mark.unlink()

@@ -1,1 +1,1 @@
-"""A streaming job's way to its user: a relay out of its sandbox, a TLS proxy, a port."""
+"""Connects a streaming job with its user: a relay out of its sandbox, a TLS proxy, a port."""

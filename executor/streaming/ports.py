@@ -1,4 +1,4 @@
-"""Which port a streaming job is reached at: the first that is free, as `bind` decides."""
+"""Listens for a streaming job on a free port of the configured range."""
 
 import errno
 import random
@@ -11,8 +11,11 @@ HIGHEST = 65535
 BACKLOG = 256
 
 
-def parsed(text: str) -> range:
-    """`6000-6999`, one port, or `0` for any that the machine gives."""
+def parse_range(text: str) -> range:
+    """The ports of `6000-6999`, of one port, or of `0` for any free one.
+
+    Raises `ConfigurationError` for another text.
+    """
     first, _, last = text.replace(" ", "").partition("-")
     try:
         ports = range(int(first), int(last or first) + 1)
@@ -26,8 +29,8 @@ def parsed(text: str) -> range:
 
 
 def listen(host: str, ports: range) -> socket.socket:
-    """A socket that listens at one of them; nobody else can have it while it is open."""
-    # From anywhere in the range, so that executors of one machine seldom meet.
+    """A socket that listens on one of the ports; raises `HordeError` when none is free."""
+    # Start at a random port, so that executors of one machine seldom try the same one.
     start = random.randrange(len(ports))
     for port in (*ports[start:], *ports[:start]):
         try:
@@ -49,7 +52,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((host, port))
-        # Two may bind, but only one may listen.
+        # Two sockets may bind to a port, but only one may listen.
         opened.listen(BACKLOG)
     except BaseException:
         opened.close()

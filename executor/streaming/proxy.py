@@ -1,13 +1,13 @@
-"""`python -m executor.streaming.proxy`: TLS in front of one streaming job, in a process of its own.
+"""`python -m executor.streaming.proxy`: the TLS proxy of one streaming job, a separate process.
 
-It has no way to the container engine and, where it began as root, no rights: what strangers and
-the job say is only ever read here.
+It cannot reach the container engine and drops root privileges, since only it parses the data of
+unknown clients and of the job.
 
-stdin   {"certificate": …, …}  first, see `Order`
-        ask                    is the service there yet?
-        the end                ends it
-stdout  ready                  it listens
-        healthy                the service said so
+stdin   {"certificate": …, …}  the first line, see `ProxyConfig`
+        ask                    report when the service is healthy
+        end of file            stop
+stdout  ready                  the proxy listens
+        healthy                the service is healthy
 """
 
 import asyncio
@@ -26,18 +26,19 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from compute_horde import certificates
-from executor.parenthood import die_with_parent
+from compute_horde.concurrency.task_set import TaskSet
+from compute_horde.platform.parent_death import die_with_parent
+from compute_horde.streaming import certificates
 from executor.streaming.forward import Forwarder
 
 STDIN = 0
 NOBODY = 65534
 HANDSHAKE_SECONDS = 10.0
-# Not yet known by their certificate.
-STRANGERS, STRANGERS_PER_ADDRESS = 256, 64
+# Connections during their TLS handshake, in all and per address.
+MAX_UNAUTHENTICATED, MAX_UNAUTHENTICATED_PER_ADDRESS = 256, 64
 CONNECTIONS = 128
 OPEN_FILES = 1024
-# Services close idle connections, most of them after 2 seconds or more; we must be first.
+# Most services close idle connections after 2 seconds or more; the proxy must do so earlier.
 REUSED_WITHIN_SECONDS = 1.5
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 75.0
@@ -47,8 +48,12 @@ EXHAUSTED_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What the executor wants; `folder` holds the relay's `socket`."""
+class ProxyConfig:
+    """The settings from the executor.
+
+    `listener` is a file descriptor, `parent` the executor's pid, `folder` holds the relay's
+    `socket`; keys and certificates are PEM.
+    """
 
     listener: int
     parent: int
@@ -59,30 +64,30 @@ class Order:
     body_max_bytes: int
 
     @classmethod
-    def read(cls) -> "Order":
-        """The first line of stdin, and no byte more."""
-        with open(STDIN, "rb", buffering=0, closefd=False) as told:
-            return cls(**json.loads(told.readline()))
+    def read(cls) -> "ProxyConfig":
+        """Read the first line of stdin, unbuffered, so that the next lines stay readable."""
+        with open(STDIN, "rb", buffering=0, closefd=False) as stdin:
+            return cls(**json.loads(stdin.readline()))
 
 
-def tls(order: Order) -> ssl.SSLContext:
-    """Nobody but the holder of the one client certificate gets through."""
+def tls(config: ProxyConfig) -> ssl.SSLContext:
+    """A TLS context that accepts only the one client certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(cadata=order.client_certificate)
+    context.load_verify_locations(cadata=config.client_certificate)
     file = os.memfd_create("identity")
     with os.fdopen(file, "w") as identity:
-        identity.write(order.private_key + order.certificate)
+        identity.write(config.private_key + config.certificate)
         identity.flush()
         context.load_cert_chain(f"/proc/self/fd/{file}")
     return context
 
 
-def confine(order: Order) -> None:
-    """Give away all we may do, once all that needs it is done."""
-    # Relative from here on: the folder is below ones that only the executor may enter.
-    os.chdir(order.folder)
+def confine(config: ProxyConfig) -> None:
+    """Drop privileges and limit resources; called when everything that needs them is done."""
+    # The socket is opened relative to here: only the executor may enter the folders above.
+    os.chdir(config.folder)
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -90,65 +95,63 @@ def confine(order: Order) -> None:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    die_with_parent(order.parent)
+    die_with_parent(config.parent)
 
 
 class Gate:
-    """Lets in who shows the certificate; the others are few, and not for long."""
+    """Accepts connections with the client certificate, and limits unauthenticated ones."""
 
     def __init__(self, listener: socket.socket, context: ssl.SSLContext, expected: bytes) -> None:
         self._listener = listener
         self._context = context
         self._expected = expected
-        self._strangers: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._unauthenticated: Counter[str] = Counter()
+        self._tasks = TaskSet()
 
     async def admit(self, server: web.Server) -> None:
-        """For ever."""
+        """Accept connections until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             try:
-                stranger, address = await loop.sock_accept(self._listener)
+                connection, address = await loop.sock_accept(self._listener)
             except OSError:
                 await asyncio.sleep(EXHAUSTED_SECONDS)
                 continue
             if self._is_too_much(address[0]) or len(server.connections) >= CONNECTIONS:
-                stranger.close()
+                connection.close()
                 continue
-            self._strangers[address[0]] += 1
-            task = asyncio.create_task(self._greet(stranger, address[0], server))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._unauthenticated[address[0]] += 1
+            self._tasks.spawn(self._handshake(connection, address[0], server))
 
     def _is_too_much(self, address: str) -> bool:
-        if self._strangers[address] >= STRANGERS_PER_ADDRESS:
+        if self._unauthenticated[address] >= MAX_UNAUTHENTICATED_PER_ADDRESS:
             return True
-        return self._strangers.total() >= STRANGERS
+        return self._unauthenticated.total() >= MAX_UNAUTHENTICATED
 
-    async def _greet(self, stranger: socket.socket, address: str, server: web.Server) -> None:
-        stranger.setblocking(False)
+    async def _handshake(self, connection: socket.socket, address: str, server: web.Server) -> None:
+        connection.setblocking(False)
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 server,
-                stranger,
+                connection,
                 ssl=self._context,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )
         except OSError:
-            stranger.close()
+            connection.close()
             return
         finally:
-            self._strangers[address] -= 1
-            if not self._strangers[address]:
-                del self._strangers[address]
+            self._unauthenticated[address] -= 1
+            if not self._unauthenticated[address]:
+                del self._unauthenticated[address]
         shown = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         if shown != self._expected:
             transport.abort()
 
 
-async def serve(order: Order, listener: socket.socket, context: ssl.SSLContext) -> None:
-    """Until stdin ends."""
-    key = load_pem_private_key(order.private_key.encode(), None)
+async def serve(config: ProxyConfig, listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Serve until stdin ends."""
+    key = load_pem_private_key(config.private_key.encode(), None)
     assert isinstance(key, RSAPrivateKey)  # noqa: S101
     connector = aiohttp.UnixConnector(
         path="socket", limit=CONNECTIONS, keepalive_timeout=REUSED_WITHIN_SECONDS
@@ -160,10 +163,10 @@ async def serve(order: Order, listener: socket.socket, context: ssl.SSLContext) 
         timeout=limits,
         auto_decompress=False,
         skip_auto_headers=quiet,
-        # Cookies are the user's to keep; here, one request would be sent with those of another.
+        # Cookies stay with the user's client; a jar here would mix those of different requests.
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
-        forwarder = Forwarder(session, key, order.body_max_bytes)
+        forwarder = Forwarder(session, key, config.body_max_bytes)
         server = web.Server(
             forwarder.answer,
             handler_cancellation=True,
@@ -171,15 +174,15 @@ async def serve(order: Order, listener: socket.socket, context: ssl.SSLContext) 
             keepalive_timeout=IDLE_SECONDS,
             auto_decompress=False,
         )
-        expected = certificates.read(order.client_certificate).public_bytes(Encoding.DER)
+        expected = certificates.read(config.client_certificate).public_bytes(Encoding.DER)
         gate = Gate(listener, context, expected)
         admitting = asyncio.create_task(gate.admit(server))
         print("ready", flush=True)
-        await _obey(forwarder)
+        await _handle_commands(forwarder)
         admitting.cancel()
 
 
-async def _obey(forwarder: Forwarder) -> None:
+async def _handle_commands(forwarder: Forwarder) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
@@ -198,12 +201,12 @@ async def _until_healthy(forwarder: Forwarder) -> None:
 
 
 def main() -> int:
-    order = Order.read()
-    context = tls(order)
-    listener = socket.socket(fileno=order.listener)
+    config = ProxyConfig.read()
+    context = tls(config)
+    listener = socket.socket(fileno=config.listener)
     listener.setblocking(False)
-    confine(order)
-    uvloop.run(serve(order, listener, context))
+    confine(config)
+    uvloop.run(serve(config, listener, context))
     return 0
 
 

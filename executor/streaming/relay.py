@@ -1,15 +1,16 @@
-"""The container beside a streaming job: it shares the job's network and leads out to a file.
+"""The relay container of a streaming job: it forwards a unix socket to the job's port.
 
-The job's network is that of the relay: loopback and nothing else. Only the relay has a door, a
-unix socket in a folder that the job does not see. So the job can be asked, but can ask nobody.
+The job shares the relay's network namespace, which has only a loopback device. The unix socket is
+in a folder that the job does not see, so the job can be reached but can reach nobody.
 """
 
 from pathlib import Path
 
+from compute_horde.container_names import relay_container
 from executor.config import Config
-from executor.confinement import NOBODY
-from executor.containers import EXECUTOR, OWNER, Image, Order
-from executor.workdir import OPEN_TO_JOB, WorkDir
+from executor.sandbox.container_spec import NOBODY
+from executor.sandbox.engine import EXECUTOR, OWNER, ContainerSpec, Image
+from executor.sandbox.workdir import OPEN_TO_JOB, WorkDir
 
 SERVICE_PORT = 8000
 CONNECTIONS = 128
@@ -17,18 +18,20 @@ MEMORY_BYTES = 128 * 2**20
 
 
 def folder(work: WorkDir) -> Path:
-    """Where the relay's socket is to be; open to it alone, since what is above lets nobody in."""
+    """The folder of the relay's socket: writable by all, but only the executor can get to it."""
     path = work.path / "relay"
     path.mkdir(exist_ok=True)
     path.chmod(OPEN_TO_JOB)
     return path
 
 
-def order(image: Image, work: WorkDir, config: Config, *, executor_id: str, uid: int) -> Order:
+def relay_container_spec(
+    image: Image, work: WorkDir, config: Config, *, executor_id: str, uid: int
+) -> ContainerSpec:
     """The relay's container; `uid` is the executor's own."""
     listen = f"UNIX-LISTEN:/relay/socket,fork,mode=666,backlog=128,max-children={CONNECTIONS}"
-    return Order(
-        name=f"ch-{executor_id}-relay",
+    return ContainerSpec(
+        name=relay_container(executor_id),
         image=image.id,
         command=[listen, f"TCP4:127.0.0.1:{SERVICE_PORT},nodelay"],
         env=[],

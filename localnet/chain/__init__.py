@@ -1,1 +1,1 @@
-"""A chain on this machine that the unmodified Bittensor SDK talks to."""
+"""A local chain with one subnet that serves the unmodified Bittensor SDK."""

@@ -1,28 +1,28 @@
-"""The blocks of a chain, with its storage at each of them and their copy on disk."""
+"""The blocks of a chain and its state at each of them; writes them to the journal."""
 
-from localnet.chain.journal import Block, Entry, Journal, Snapshot
-from localnet.chain.ledger import Ledger
+from localnet.chain.journal import Block, ChainSnapshot, Journal, JournalEntry
 from localnet.chain.runtime import LocalRuntime
 from localnet.chain.scale import blake2_256, compact
-from localnet.chain.state import Changes, State
+from localnet.chain.state import ChainState, Changes
+from localnet.chain.storage import Storage
 
 NO_PARENT = bytes(32)
 
 
-class UnknownBlock(LookupError):
-    """There never was such a block."""
+class UnknownBlockError(LookupError):
+    """No block has this hash."""
 
 
-class DiscardedState(LookupError):
-    """The block is too old: its hash is known, its storage is not."""
+class DiscardedStateError(LookupError):
+    """The block is too old: only its hash is kept, not its state."""
 
 
 class Blocks:
-    """Every block's hash; storage and extrinsics of the last `kept` blocks at least."""
+    """Every block's hash, and the state and extrinsics of at least the last `kept` blocks."""
 
     def __init__(self, runtime: LocalRuntime, journal: Journal, kept: int) -> None:
         self.runtime = runtime
-        self.state = State()
+        self.state = ChainState()
         self._journal = journal
         self._kept = kept
         self._hashes: list[bytes] = []
@@ -33,8 +33,8 @@ class Blocks:
             self._restore(entry)
 
     @property
-    def empty(self) -> bool:
-        """Whether not even the first block is there."""
+    def is_empty(self) -> bool:
+        """Whether there is no block yet, not even the genesis block."""
         return not self._hashes
 
     @property
@@ -42,41 +42,41 @@ class Blocks:
         """The newest block."""
         return self._blocks[len(self._hashes) - 1][0]
 
-    def ledger(self) -> Ledger:
-        """Storage as the block being made sees it."""
-        return Ledger(self.runtime, self.state, len(self._hashes), pinned=False)
+    def pending_storage(self) -> Storage:
+        """Storage with the writes of the block in production."""
+        return Storage(self.runtime, self.state, len(self._hashes), is_pinned=False)
 
-    def ledger_at(self, number: int) -> Ledger:
-        """Storage as it was at the end of a block."""
+    def storage_at(self, number: int) -> Storage:
+        """Storage at the end of a block. Raises `DiscardedStateError`."""
         if number < self._oldest:
-            raise DiscardedState(self._hashes[number].hex())
-        return Ledger(self.runtime, self.state, number, pinned=True)
+            raise DiscardedStateError(self._hashes[number].hex())
+        return Storage(self.runtime, self.state, number, is_pinned=True)
 
     def hash_of(self, number: int) -> bytes | None:
-        """The hash of a block that exists."""
+        """The hash of the block; None if there is no such block."""
         return self._hashes[number] if 0 <= number < len(self._hashes) else None
 
     def number_of(self, block_hash: bytes) -> int:
-        """The number of a block that exists."""
+        """The number of the block with this hash. Raises `UnknownBlockError`."""
         if block_hash not in self._numbers:
-            raise UnknownBlock(block_hash.hex())
+            raise UnknownBlockError(block_hash.hex())
         return self._numbers[block_hash]
 
     def block(self, number: int) -> Block:
-        """A block that is still kept."""
+        """The block. Raises `DiscardedStateError` if it is no longer kept."""
         if number not in self._blocks:
-            raise DiscardedState(self._hashes[number].hex())
+            raise DiscardedStateError(self._hashes[number].hex())
         return self._blocks[number][0]
 
     def close_block(self, milliseconds: int, extrinsics: list[bytes]) -> Block:
-        """Make the writes so far and these extrinsics the next block."""
+        """Add a block with these extrinsics and the pending writes, dated `milliseconds`."""
         number = len(self._hashes)
         parent = self._hashes[-1] if self._hashes else NO_PARENT
         changes = self.state.commit(number)
         extrinsics_root = blake2_256(b"".join(extrinsics))
         state_root = blake2_256(b"".join(key + (value or b"") for key, value in changes.items()))
-        heading = parent + compact(number) + compact(milliseconds) + extrinsics_root + state_root
-        own_hash = blake2_256(heading) if number else self.runtime.genesis_hash
+        header = parent + compact(number) + compact(milliseconds) + extrinsics_root + state_root
+        own_hash = blake2_256(header) if number else self.runtime.genesis_hash
         block = Block(
             number=number,
             hash=own_hash,
@@ -87,29 +87,29 @@ class Blocks:
             state_root=state_root,
         )
         self._journal.append(block, changes)
-        self._remember(block, changes)
-        self._forget_old()
+        self._index(block, changes)
+        self._discard_old()
         return block
 
-    def _remember(self, block: Block, changes: Changes) -> None:
+    def _index(self, block: Block, changes: Changes) -> None:
         self._numbers[block.hash] = block.number
         self._hashes.append(block.hash)
         self._blocks[block.number] = (block, changes)
 
-    def _restore(self, entry: Entry) -> None:
-        if isinstance(entry, Snapshot):
+    def _restore(self, entry: JournalEntry) -> None:
+        if isinstance(entry, ChainSnapshot):
             self._oldest = entry.block.number
             self._hashes = list(entry.hashes)
-            self._numbers = {one: number for number, one in enumerate(entry.hashes)}
+            self._numbers = {block_hash: number for number, block_hash in enumerate(entry.hashes)}
             self._blocks[entry.block.number] = (entry.block, {})
             self.state.apply(entry.block.number, entry.values)
         else:
             block, changes = entry
             self.state.apply(block.number, changes)
-            self._remember(block, changes)
+            self._index(block, changes)
 
-    def _forget_old(self) -> None:
-        """Fold what is too old into a snapshot, seldom enough to cost nothing."""
+    def _discard_old(self) -> None:
+        """Replace blocks that are too old with a snapshot, once for every `kept` blocks."""
         head = len(self._hashes) - 1
         if head - self._oldest < 2 * self._kept:
             return
@@ -117,8 +117,8 @@ class Blocks:
         for number in range(self._oldest, first):
             self._blocks.pop(number, None)
         self._oldest = first
-        self.state.forget_before(first)
+        self.state.discard_before(first)
         base, _ = self._blocks[first]
-        values: Changes = dict(self.state.at(first))
-        snapshot = Snapshot(base, tuple(self._hashes[: first + 1]), values)
+        values: Changes = dict(self.state.snapshot_at(first))
+        snapshot = ChainSnapshot(base, tuple(self._hashes[: first + 1]), values)
         self._journal.replace(snapshot, [self._blocks[n] for n in range(first + 1, head + 1)])

@@ -1,4 +1,8 @@
-"""Errors as JSON-RPC says them."""
+"""The errors of JSON-RPC responses and their codes.
+
+The codes from -32700 to -32600 are those of JSON-RPC 2.0, the others those of Substrate nodes;
+`REFUSED` is for the operator's methods.
+"""
 
 from typing import Any
 
@@ -13,7 +17,7 @@ REFUSED = 2000
 
 
 class RpcError(Exception):
-    """Answered to the caller; the connection stays open."""
+    """An error response to one request; the connection stays open."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Signed extrinsics: taken apart, verified, and waiting in the pool for a block."""
+"""Decodes and verifies signed extrinsics; the pool of those that wait for a block."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ OUTDATED = "Transaction is outdated"
 BAD_SIGNATURE = "Transaction has a bad signature"
 
 
-class InvalidExtrinsic(Exception):
-    """Not fit for the pool; `code` and `message` are what nodes answer."""
+class InvalidExtrinsicError(Exception):
+    """An extrinsic that the pool refuses, with the error code and message of Substrate nodes."""
 
     def __init__(
         self, data: str, *, code: int = 1010, message: str = "Invalid Transaction"
@@ -32,25 +32,25 @@ class InvalidExtrinsic(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Era:
-    """For which blocks an extrinsic is meant; without a period, for all."""
+    """The era of an extrinsic, in blocks; immortal without a period. See Substrate's `Era`."""
 
     period: int | None
     phase: int
 
     def birth(self, current: int) -> int:
-        """The first block of the era that holds `current`."""
+        """The first block of the era that contains `current`."""
         if self.period is None:
             return 0
         return (max(current, self.phase) - self.phase) // self.period * self.period + self.phase
 
     def last(self, current: int) -> int | None:
-        """The last block of that era."""
+        """The last block of the era that contains `current`; None if immortal."""
         return None if self.period is None else self.birth(current) + self.period - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """An extrinsic whose signature is good."""
+class SignedExtrinsic:
+    """A decoded extrinsic with a valid signature."""
 
     raw: bytes
     hash: bytes
@@ -75,11 +75,11 @@ class _Parts:
 
 def read(
     raw: bytes, runtime: LocalRuntime, number: int, block_hash: Callable[[int], bytes | None]
-) -> Signed:
-    """Take an extrinsic apart and verify it for block `number`, or `InvalidExtrinsic`.
+) -> SignedExtrinsic:
+    """Decode an extrinsic and verify it for block `number`. Raises `InvalidExtrinsicError`.
 
-    An era that is over shows as a bad signature, as it does on the network: the signer
-    signed the hash of another block.
+    An expired era appears as a bad signature, as it does on a Substrate node: the signature is
+    over the hash of another block.
     """
     try:
         parts = _parts(raw)
@@ -88,15 +88,17 @@ def read(
         module, function = call["call_module"], call["call_function"]
         canonical = bytes(runtime.codec.compose_call(module, function, arguments))
     except (ScaleError, ValueError, KeyError, TypeError) as exc:
-        raise InvalidExtrinsic(f"Could not decode the extrinsic: {exc}", code=1002) from exc
+        raise InvalidExtrinsicError(f"Could not decode the extrinsic: {exc}", code=1002) from exc
     if canonical != parts.call:
-        raise InvalidExtrinsic("The call has bytes to spare", code=1002)
+        raise InvalidExtrinsicError("The call has trailing bytes", code=1002)
     birth_hash = block_hash(parts.era.birth(number))
     if birth_hash is None:
-        raise InvalidExtrinsic("Transaction has an ancient birth block")
+        raise InvalidExtrinsicError("Transaction has an ancient birth block")
     signer = _verified_signer(parts, runtime, number, birth_hash)
     last = parts.era.last(number)
-    return Signed(raw, blake2_256(raw), signer, parts.nonce, last, module, function, arguments)
+    return SignedExtrinsic(
+        raw, blake2_256(raw), signer, parts.nonce, last, module, function, arguments
+    )
 
 
 def _verified_signer(parts: _Parts, runtime: LocalRuntime, number: int, birth_hash: bytes) -> str:
@@ -116,7 +118,7 @@ def _verified_signer(parts: _Parts, runtime: LocalRuntime, number: int, birth_ha
         public_key=parts.public_key, crypto_type=parts.crypto_type, ss58_format=SS58_FORMAT
     )
     if not signer.verify(bytes(payload), parts.signature):
-        raise InvalidExtrinsic(BAD_SIGNATURE)
+        raise InvalidExtrinsicError(BAD_SIGNATURE)
     return str(signer.ss58_address)
 
 
@@ -125,15 +127,15 @@ def _parts(raw: bytes) -> _Parts:
     length = outer.compact()
     body = Reader(outer.take(length))
     if outer.rest():
-        raise ScaleError("bytes behind the end of the extrinsic")
+        raise ScaleError("trailing bytes after the extrinsic")
     if body.byte() != SIGNED_V4:
-        raise ScaleError("only signed extrinsics of version 4 are taken")
+        raise ScaleError("only signed extrinsics of version 4 are supported")
     if body.byte() != ADDRESS_ID:
         raise ScaleError("the signer must be given by its account id")
     public_key = body.take(32)
     crypto_type = CRYPTO_TYPES.get(body.byte())
     if crypto_type is None:
-        raise ScaleError("only ed25519 and sr25519 signatures are taken")
+        raise ScaleError("only ed25519 and sr25519 signatures are supported")
     signature = body.take(64)
     era, nonce, tip = _era(body), body.compact(), body.compact()
     if body.byte() != METADATA_HASH_OFF:
@@ -149,60 +151,62 @@ def _era(body: Reader) -> Era:
     period = 2 << (encoded & 15)
     phase = (encoded >> 4) * max(period >> 12, 1)
     if period < 4 or phase >= period:
-        raise ScaleError("no such era")
+        raise ScaleError("invalid era")
     return Era(period, phase)
 
 
-class Pool:
-    """Extrinsics that wait for a block: one per account and nonce."""
+class ExtrinsicPool:
+    """Extrinsics that wait for a block: one for each account and nonce."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, int], Signed] = {}
+        self._waiting: dict[tuple[str, int], SignedExtrinsic] = {}
 
-    def add(self, extrinsic: Signed) -> None:
-        """Let an extrinsic wait for its turn."""
-        place = (extrinsic.signer, extrinsic.nonce)
-        other = self._waiting.get(place)
+    def add(self, extrinsic: SignedExtrinsic) -> None:
+        """Add an extrinsic. Raises `InvalidExtrinsicError`."""
+        key = (extrinsic.signer, extrinsic.nonce)
+        other = self._waiting.get(key)
         if other is not None and other.raw == extrinsic.raw:
-            raise InvalidExtrinsic(
+            raise InvalidExtrinsicError(
                 extrinsic.hash.hex(), code=1013, message="Transaction is already imported"
             )
         if other is not None:
-            raise InvalidExtrinsic(
-                "The same nonce is already waiting", code=1014, message="Priority is too low"
+            raise InvalidExtrinsicError(
+                "An extrinsic with this nonce is already in the pool",
+                code=1014,
+                message="Priority is too low",
             )
         if len(self._waiting) >= POOL_LIMIT:
-            raise InvalidExtrinsic(
-                "Too many extrinsics wait", code=1016, message="Immediately Dropped"
+            raise InvalidExtrinsicError(
+                "The pool is full", code=1016, message="Immediately Dropped"
             )
-        self._waiting[place] = extrinsic
+        self._waiting[key] = extrinsic
 
     def next_nonce(self, account: str, expected: int) -> int:
-        """The first nonce from `expected` on that nothing waits with."""
+        """The first nonce from `expected` on that no waiting extrinsic has."""
         while (account, expected) in self._waiting:
             expected += 1
         return expected
 
-    def expired(self, number: int) -> list[Signed]:
-        """Remove and return what may no longer enter block `number`."""
-        gone = [
+    def expired(self, number: int) -> list[SignedExtrinsic]:
+        """Remove and return the extrinsics whose era ends before block `number`."""
+        expired = [
             extrinsic
             for extrinsic in self._waiting.values()
             if extrinsic.last_block is not None and extrinsic.last_block < number
         ]
-        for extrinsic in gone:
+        for extrinsic in expired:
             del self._waiting[extrinsic.signer, extrinsic.nonce]
-        return gone
+        return expired
 
-    def ready(self, next_nonce: Callable[[str], int]) -> Iterator[Signed]:
-        """Remove and return what is next for its account, until nothing is.
+    def ready(self, next_nonce: Callable[[str], int]) -> Iterator[SignedExtrinsic]:
+        """Remove and yield extrinsics whose nonce is their account's next, until there is none.
 
-        `next_nonce` is asked anew each time, so the caller must apply what it was given.
+        `next_nonce` is called again after each one, so the caller must apply it before going on.
         """
         found = True
         while found:
             found = False
-            for place in list(self._waiting):
-                if place[1] == next_nonce(place[0]):
+            for key in list(self._waiting):
+                if key[1] == next_nonce(key[0]):
                     found = True
-                    yield self._waiting.pop(place)
+                    yield self._waiting.pop(key)

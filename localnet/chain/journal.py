@@ -1,8 +1,8 @@
-"""The chain on disk: a file of blocks, one line each, only ever added to.
+"""Stores the chain in a file: a header and then one line of JSON for each block, append-only.
 
-A block is written with one `write` before anyone hears of it, so a process that is killed
-loses no block that was announced; a line cut short is dropped at the next start. Now and then
-the oldest blocks are folded into a snapshot, in a new file that replaces the old at once.
+A block is written before clients are notified of it, so a killed process loses no announced block;
+an incomplete last line is discarded at the next start. From time to time the oldest blocks are
+replaced by a snapshot, in a new file that replaces the old one atomically.
 """
 
 import fcntl
@@ -17,12 +17,12 @@ from compute_horde.errors import ConfigurationError
 from localnet.chain.state import Changes
 
 FORMAT = 1
-OLDEST = "snapshot"
+SNAPSHOT = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block and what it changed."""
+    """The header of a block and its extrinsics; `milliseconds` is its time since the epoch."""
 
     number: int
     hash: bytes
@@ -34,71 +34,77 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All of storage at one block, with the hashes of every block up to it."""
+class ChainSnapshot:
+    """The state at one block, and the hashes of all blocks up to it."""
 
     block: Block
     hashes: tuple[bytes, ...]
     values: Changes
 
 
-Entry = tuple[Block, Changes] | Snapshot
+JournalEntry = tuple[Block, Changes] | ChainSnapshot
 
 
 class Journal:
-    """An open, locked state file. Without a path nothing is kept."""
+    """An open and locked state file; without a path nothing is stored.
+
+    Raises `ConfigurationError` when another process has locked the file.
+    """
 
     def __init__(self, path: Path | None, genesis_hash: bytes, netuid: int) -> None:
         self._path = path
-        self._heading = {"format": FORMAT, "genesis": genesis_hash.hex(), "netuid": netuid}
+        self._header = {"format": FORMAT, "genesis": genesis_hash.hex(), "netuid": netuid}
         self._file: int | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open_locked(path)
 
-    def entries(self) -> Iterator[Entry]:
-        """What an earlier process wrote, oldest first. Reading ends where a line is cut short."""
+    def entries(self) -> Iterator[JournalEntry]:
+        """The entries of earlier processes, oldest first; truncates an incomplete last line.
+
+        Raises `ConfigurationError` for a damaged file or one of another chain.
+        """
         if self._path is None:
             return
-        whole = 0
+        valid_bytes = 0
         with self._path.open("rb") as lines:
             for number, line in enumerate(lines):
                 if not line.endswith(b"\n"):
                     break
                 record = self._parsed(line, number)
-                whole += len(line)
+                valid_bytes += len(line)
                 if number == 0:
-                    self._check_heading(record)
+                    self._check_header(record)
                 else:
-                    yield _snapshot(record) if OLDEST in record else _block(record)
-        os.truncate(self._path, whole)
-        if whole == 0:
-            self._write(self._heading)
+                    yield _snapshot(record) if SNAPSHOT in record else _block(record)
+        os.truncate(self._path, valid_bytes)
+        if valid_bytes == 0:
+            self._write(self._header)
 
     def append(self, block: Block, changes: Changes) -> None:
-        """Write one block."""
-        self._write(_block_record(block) | {"changes": _texts(changes)})
+        """Write one block. Raises `SystemExit` when the disk refuses it."""
+        self._write(_block_record(block) | {"changes": _to_hex(changes)})
 
-    def replace(self, snapshot: Snapshot, blocks: list[tuple[Block, Changes]]) -> None:
-        """Begin a new file with a snapshot and the blocks since, in place of the present one."""
+    def replace(self, snapshot: ChainSnapshot, blocks: list[tuple[Block, Changes]]) -> None:
+        """Replace the file with one that has a snapshot and the blocks after it."""
         if self._path is None:
             return
-        fresh = self._path.with_name(self._path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        previous, self._file = self._file, _open_locked(fresh)
+        replacement = self._path.with_name(self._path.name + ".new")
+        replacement.unlink(missing_ok=True)
+        previous, self._file = self._file, _open_locked(replacement)
         try:
-            self._write(self._heading)
+            self._write(self._header)
             self._write(_snapshot_record(snapshot))
             for block, changes in blocks:
                 self.append(block, changes)
             os.fsync(self._file)
-            fresh.replace(self._path)
+            replacement.replace(self._path)
         finally:
             if previous is not None:
                 os.close(previous)
 
     def close(self) -> None:
-        """Make sure that everything is on the disk, and let the file go."""
+        """Flush the file to the disk, close and unlock it."""
         if self._file is not None:
             os.fsync(self._file)
             os.close(self._file)
@@ -112,7 +118,7 @@ class Journal:
             while line:
                 line = line[os.write(self._file, line) :]
         except OSError as exc:
-            # Going on would leave a hole in the file: no more blocks than are on disk.
+            # Later blocks would follow a gap in the file.
             raise SystemExit(f"the chain's state could not be written: {exc}") from exc
 
     def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
@@ -124,8 +130,8 @@ class Journal:
                 "move the file away to begin a new chain"
             ) from exc
 
-    def _check_heading(self, record: dict[str, Any]) -> None:
-        if record != self._heading:
+    def _check_header(self, record: dict[str, Any]) -> None:
+        if record != self._header:
             raise ConfigurationError(
                 f"the state file {self._path} belongs to another chain (another netuid, another "
                 "block time or an older version of this program); use the options it was made "
@@ -157,7 +163,7 @@ def _block_record(block: Block) -> dict[str, Any]:
     }
 
 
-def _bare_block(record: dict[str, Any]) -> Block:
+def _block_header(record: dict[str, Any]) -> Block:
     return Block(
         number=record["number"],
         hash=bytes.fromhex(record["hash"]),
@@ -170,32 +176,32 @@ def _bare_block(record: dict[str, Any]) -> Block:
 
 
 def _block(record: dict[str, Any]) -> tuple[Block, Changes]:
-    return _bare_block(record), _changes(record["changes"])
+    return _block_header(record), _from_hex(record["changes"])
 
 
-def _snapshot(record: dict[str, Any]) -> Snapshot:
+def _snapshot(record: dict[str, Any]) -> ChainSnapshot:
     hashes = bytes.fromhex(record["hashes"])
-    return Snapshot(
-        _bare_block(record[OLDEST]),
+    return ChainSnapshot(
+        _block_header(record[SNAPSHOT]),
         tuple(hashes[start : start + 32] for start in range(0, len(hashes), 32)),
-        _changes(record["values"]),
+        _from_hex(record["values"]),
     )
 
 
-def _snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
+def _snapshot_record(snapshot: ChainSnapshot) -> dict[str, Any]:
     return {
-        OLDEST: _block_record(snapshot.block),
+        SNAPSHOT: _block_record(snapshot.block),
         "hashes": b"".join(snapshot.hashes).hex(),
-        "values": _texts(snapshot.values),
+        "values": _to_hex(snapshot.values),
     }
 
 
-def _texts(changes: Changes) -> dict[str, str | None]:
+def _to_hex(changes: Changes) -> dict[str, str | None]:
     return {key.hex(): None if value is None else value.hex() for key, value in changes.items()}
 
 
-def _changes(texts: dict[str, str | None]) -> Changes:
+def _from_hex(encoded: dict[str, str | None]) -> Changes:
     return {
         bytes.fromhex(key): None if value is None else bytes.fromhex(value)
-        for key, value in texts.items()
+        for key, value in encoded.items()
     }

@@ -1,150 +1,150 @@
-"""RuntimeMetadata version 15, put together from our own description of pallets and APIs."""
+"""Encodes a description of pallets and runtime APIs as RuntimeMetadata version 15."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from localnet.chain.scale import compact, text, vector
-from localnet.chain.shapes import (
+from localnet.chain.scale_types import (
     BYTES,
     NO_DOCS,
     UNIT,
-    Case,
     Enum,
     Field,
-    Registry,
-    Shape,
+    ScaleType,
     Struct,
     Tuple,
+    TypeRegistry,
+    Variant,
 )
 
 MAGIC = b"meta\x0f"
 EXTRINSIC_VERSION = 4
 HASHERS = {"Blake2_128Concat": 2, "Twox64Concat": 5, "Identity": 6}
-NOTHING = b"\x00"
+NONE = b"\x00"
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """One key of a storage map and how it is hashed into the storage key."""
+class StorageKey:
+    """The type of one key of a storage map, and its hasher in the storage key."""
 
     hasher: str
-    shape: Shape
+    scale_type: ScaleType
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One storage item; without a default, absence reads as nothing."""
+class StorageItem:
+    """A storage value, or a map if it has keys; without a default it is optional."""
 
     name: str
-    value: Shape
-    keys: tuple[Key, ...] = ()
+    value: ScaleType
+    keys: tuple[StorageKey, ...] = ()
     default: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value fixed in the runtime."""
+    """A constant of the runtime with its encoded value."""
 
     name: str
-    shape: Shape
+    scale_type: ScaleType
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pallet:
-    """One module of the runtime."""
+    """A module of the runtime: its storage, calls, events, errors and constants."""
 
     name: str
     index: int
-    storage: tuple[Item, ...] = ()
-    calls: tuple[Case, ...] = ()
-    events: tuple[Case, ...] = ()
-    errors: tuple[Case, ...] = ()
+    storage: tuple[StorageItem, ...] = ()
+    calls: tuple[Variant, ...] = ()
+    events: tuple[Variant, ...] = ()
+    errors: tuple[Variant, ...] = ()
     constants: tuple[Constant, ...] = ()
 
-    def enum(self, kind: str, cases: tuple[Case, ...]) -> Enum:
-        """The pallet's own enum of calls, events or errors."""
-        return Enum((f"pallet_{self.name.lower()}", "pallet", kind), cases)
+    def enum(self, kind: str, variants: tuple[Variant, ...]) -> Enum:
+        """The enum of the pallet's calls, events or errors; `kind` is Call, Event or Error."""
+        return Enum((f"pallet_{self.name.lower()}", "pallet", kind), variants)
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    """One method of a runtime API."""
+class ApiMethod:
+    """A method of a runtime API."""
 
     name: str
-    output: Shape
-    inputs: tuple[tuple[str, Shape], ...] = ()
+    output: ScaleType
+    inputs: tuple[tuple[str, ScaleType], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """A runtime API: read-only questions a client may ask by `state_call`."""
+class RuntimeApi:
+    """A runtime API: read-only methods that clients call by `state_call`."""
 
     name: str
-    methods: tuple[Method, ...]
+    methods: tuple[ApiMethod, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SignedExtension:
-    """A field every signed extrinsic carries, and what is signed without being sent."""
+    """A signed extension: its part of the extrinsic, and what is signed without being sent."""
 
     name: str
-    carried: Shape
-    implied: Shape
+    extra: ScaleType
+    additional_signed: ScaleType
 
 
 @dataclass(frozen=True, slots=True)
-class Extrinsic:
-    """What a signed extrinsic is made of."""
+class ExtrinsicFormat:
+    """The types of a signed extrinsic's address, signature and extensions."""
 
-    address: Shape
-    signature: Shape
+    address: ScaleType
+    signature: ScaleType
     extensions: tuple[SignedExtension, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """A whole runtime. `event` is the outer event enum, which storage may mention."""
+class RuntimeDescription:
+    """A whole runtime; `event` is the runtime-wide event enum, which storage items may contain."""
 
     pallets: tuple[Pallet, ...]
-    apis: tuple[Api, ...]
-    extrinsic: Extrinsic
+    apis: tuple[RuntimeApi, ...]
+    extrinsic: ExtrinsicFormat
     event: Enum
 
 
 def outer_enum(name: str, kind: str, pallets: tuple[Pallet, ...]) -> Enum:
-    """The runtime-wide enum that holds every pallet's calls, events or errors."""
+    """The runtime-wide enum of all pallets' calls, events or errors."""
     attribute = f"{kind.lower()}s"
-    cases = []
+    variants = []
     for pallet in pallets:
-        own: tuple[Case, ...] = getattr(pallet, attribute)
+        own: tuple[Variant, ...] = getattr(pallet, attribute)
         if own:
             inner = Field(None, pallet.enum(kind, own))
-            cases.append(Case(pallet.name, pallet.index, (inner,)))
-    return Enum(("node_subtensor_runtime", name), tuple(cases))
+            variants.append(Variant(pallet.name, pallet.index, (inner,)))
+    return Enum(("node_subtensor_runtime", name), tuple(variants))
 
 
-def metadata(description: Description) -> bytes:
-    """The bytes a node answers to `Metadata_metadata_at_version(15)`."""
-    registry = Registry()
+def metadata(description: RuntimeDescription) -> bytes:
+    """The metadata as `Metadata_metadata_at_version(15)` returns it."""
+    registry = TypeRegistry()
     call = outer_enum("RuntimeCall", "Call", description.pallets)
     error = outer_enum("RuntimeError", "Error", description.pallets)
     body = vector(_pallet(registry, pallet) for pallet in description.pallets)
     body += _extrinsic(registry, description.extrinsic, call)
-    body += registry.reference(UNIT)
+    body += registry.encoded_id(UNIT)
     body += vector(_api(registry, api) for api in description.apis)
-    body += b"".join(map(registry.reference, (call, description.event, error)))
+    body += b"".join(map(registry.encoded_id, (call, description.event, error)))
     body += compact(0)
     return MAGIC + registry.encoded() + body
 
 
-def _pallet(registry: Registry, pallet: Pallet) -> bytes:
-    def optional(kind: str, cases: tuple[Case, ...]) -> bytes:
-        return b"\x01" + registry.reference(pallet.enum(kind, cases)) if cases else NOTHING
+def _pallet(registry: TypeRegistry, pallet: Pallet) -> bytes:
+    def optional(kind: str, variants: tuple[Variant, ...]) -> bytes:
+        return b"\x01" + registry.encoded_id(pallet.enum(kind, variants)) if variants else NONE
 
-    storage = NOTHING
+    storage = NONE
     if pallet.storage:
-        items = vector(_item(registry.reference, item) for item in pallet.storage)
+        items = vector(_item(registry.encoded_id, item) for item in pallet.storage)
         storage = b"\x01" + text(pallet.name) + items
     return (
         text(pallet.name)
@@ -158,25 +158,25 @@ def _pallet(registry: Registry, pallet: Pallet) -> bytes:
     )
 
 
-def _item(reference: Callable[[Shape], bytes], item: Item) -> bytes:
+def _item(encoded_id: Callable[[ScaleType], bytes], item: StorageItem) -> bytes:
     if item.keys:
-        shapes = tuple(key.shape for key in item.keys)
+        scale_types = tuple(key.scale_type for key in item.keys)
         hashers = vector(bytes([HASHERS[key.hasher]]) for key in item.keys)
-        key = shapes[0] if len(shapes) == 1 else Tuple(shapes)
-        kind = b"\x01" + hashers + reference(key) + reference(item.value)
+        key = scale_types[0] if len(scale_types) == 1 else Tuple(scale_types)
+        kind = b"\x01" + hashers + encoded_id(key) + encoded_id(item.value)
     else:
-        kind = b"\x00" + reference(item.value)
+        kind = b"\x00" + encoded_id(item.value)
     modifier = b"\x00" if item.default is None else b"\x01"
-    default = item.default or NOTHING
+    default = item.default or NONE
     return text(item.name) + modifier + kind + compact(len(default)) + default + NO_DOCS
 
 
-def _constant(registry: Registry, constant: Constant) -> bytes:
+def _constant(registry: TypeRegistry, constant: Constant) -> bytes:
     value = compact(len(constant.value)) + constant.value
-    return text(constant.name) + registry.reference(constant.shape) + value + NO_DOCS
+    return text(constant.name) + registry.encoded_id(constant.scale_type) + value + NO_DOCS
 
 
-def _extrinsic(registry: Registry, extrinsic: Extrinsic, call: Enum) -> bytes:
+def _extrinsic(registry: TypeRegistry, extrinsic: ExtrinsicFormat, call: Enum) -> bytes:
     parameters = (
         ("Address", extrinsic.address),
         ("Call", call),
@@ -184,20 +184,22 @@ def _extrinsic(registry: Registry, extrinsic: Extrinsic, call: Enum) -> bytes:
         ("Extra", UNIT),
     )
     path = ("sp_runtime", "generic", "unchecked_extrinsic", "UncheckedExtrinsic")
-    registry.number(Struct(path, (Field(None, BYTES),), parameters))
+    registry.register(Struct(path, (Field(None, BYTES),), parameters))
     kinds = (extrinsic.address, call, extrinsic.signature, UNIT)
     extensions = vector(
-        text(one.name) + registry.reference(one.carried) + registry.reference(one.implied)
-        for one in extrinsic.extensions
+        text(extension.name)
+        + registry.encoded_id(extension.extra)
+        + registry.encoded_id(extension.additional_signed)
+        for extension in extrinsic.extensions
     )
-    return bytes([EXTRINSIC_VERSION]) + b"".join(map(registry.reference, kinds)) + extensions
+    return bytes([EXTRINSIC_VERSION]) + b"".join(map(registry.encoded_id, kinds)) + extensions
 
 
-def _api(registry: Registry, api: Api) -> bytes:
+def _api(registry: TypeRegistry, api: RuntimeApi) -> bytes:
     methods = vector(
         text(method.name)
-        + vector(text(name) + registry.reference(shape) for name, shape in method.inputs)
-        + registry.reference(method.output)
+        + vector(text(name) + registry.encoded_id(scale_type) for name, scale_type in method.inputs)
+        + registry.encoded_id(method.output)
         + NO_DOCS
         for method in api.methods
     )

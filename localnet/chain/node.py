@@ -1,4 +1,4 @@
-"""A node: takes extrinsics, makes blocks, tells whoever listens."""
+"""A node: accepts extrinsics, produces blocks and notifies a listener."""
 
 import logging
 import time
@@ -8,10 +8,16 @@ from typing import Any, Protocol, TypeVar
 from localnet.chain import subnet
 from localnet.chain.blocks import Blocks
 from localnet.chain.dispatch import Event, dispatch
-from localnet.chain.extrinsics import OUTDATED, InvalidExtrinsic, Pool, Signed, read
+from localnet.chain.extrinsics import (
+    OUTDATED,
+    ExtrinsicPool,
+    InvalidExtrinsicError,
+    SignedExtrinsic,
+    read,
+)
 from localnet.chain.journal import Block
-from localnet.chain.ledger import DispatchError, Ledger
 from localnet.chain.runtime import LocalRuntime
+from localnet.chain.storage import DispatchError, Storage
 
 log = logging.getLogger(__name__)
 
@@ -25,106 +31,109 @@ DISPATCH_INFO = {
 }
 
 
-class Listener(Protocol):
-    """Whoever wants to hear of blocks and of what becomes of extrinsics."""
+class BlockListener(Protocol):
+    """Receives new blocks and the status of extrinsics."""
 
     def on_block(self, block: Block) -> None:
-        """A block was added; it is final at once."""
+        """A block was added; it is finalized at once."""
 
     def on_status(self, extrinsic_hash: bytes, status: Status) -> None:
-        """An extrinsic entered a block, or never will."""
+        """The status of an extrinsic changed, in the form of `author_extrinsicUpdate`."""
 
 
 class Node:
-    """One chain with one subnet."""
+    """The node of a chain with one subnet."""
 
-    def __init__(self, blocks: Blocks, listener: Listener, *, netuid: int, tempo: int) -> None:
+    def __init__(self, blocks: Blocks, listener: BlockListener, *, netuid: int, tempo: int) -> None:
         self.blocks = blocks
         self.netuid = netuid
         self._listener = listener
-        self._pool = Pool()
-        if blocks.empty:
-            ledger = blocks.ledger()
-            subnet.found(ledger, netuid, tempo)
-            self._close_block(ledger, [])
+        self._pool = ExtrinsicPool()
+        if blocks.is_empty:
+            storage = blocks.pending_storage()
+            subnet.create_subnet(storage, netuid, tempo)
+            self._close_block(storage, [])
 
     @property
     def runtime(self) -> LocalRuntime:
-        """The runtime by which everything is encoded."""
+        """The runtime of the chain."""
         return self.blocks.runtime
 
-    def submit(self, raw: bytes) -> Signed:
-        """Take an extrinsic into the pool, or `InvalidExtrinsic`."""
+    def submit(self, raw: bytes) -> SignedExtrinsic:
+        """Add an extrinsic to the pool. Raises `InvalidExtrinsicError`."""
         number = self.blocks.head.number + 1
         extrinsic = read(raw, self.runtime, number, self.blocks.hash_of)
         if extrinsic.nonce < self._nonce(extrinsic.signer):
-            raise InvalidExtrinsic(OUTDATED)
+            raise InvalidExtrinsicError(OUTDATED)
         self._pool.add(extrinsic)
         return extrinsic
 
     def next_nonce(self, account: str) -> int:
-        """The nonce to sign with, counting what waits in the pool."""
+        """The next nonce of an account, after those of its extrinsics in the pool."""
         return self._pool.next_nonce(account, self._nonce(account))
 
     def produce(self) -> Block:
-        """Make the next block of what waits."""
-        ledger = self.blocks.ledger()
-        subnet.step(ledger, self.netuid)
-        for expired in self._pool.expired(ledger.number):
+        """Produce the next block from the extrinsics in the pool."""
+        storage = self.blocks.pending_storage()
+        subnet.block_step(storage, self.netuid)
+        for expired in self._pool.expired(storage.number):
             self._listener.on_status(expired.hash, "invalid")
-        included: list[Signed] = []
+        included: list[SignedExtrinsic] = []
         records: list[dict[str, Any]] = []
         for extrinsic in self._pool.ready(self._nonce):
-            self._use_nonce(ledger, extrinsic.signer)
-            events = self._apply(ledger, extrinsic)
+            self._use_nonce(storage, extrinsic.signer)
+            events = self._apply(storage, extrinsic)
             records += [_record(len(included), event) for event in events]
             included.append(extrinsic)
-        ledger.put("Events", value=records, pallet="System")
-        block = self._close_block(ledger, [extrinsic.raw for extrinsic in included])
+        storage.put("Events", value=records, pallet="System")
+        block = self._close_block(storage, [extrinsic.raw for extrinsic in included])
         for extrinsic in included:
             self._listener.on_status(extrinsic.hash, {"inBlock": "0x" + block.hash.hex()})
             self._listener.on_status(extrinsic.hash, {"finalized": "0x" + block.hash.hex()})
         return block
 
-    def alter(self, change: Callable[[Ledger], Result]) -> Result:
-        """Change storage from outside, as an operator of a local network may, in a new block."""
-        mark = self.blocks.state.mark()
+    def alter(self, change: Callable[[Storage], Result]) -> Result:
+        """Change storage without an extrinsic, as the operator may, and produce a block.
+
+        An exception of `change` undoes its writes and is raised again.
+        """
+        savepoint = self.blocks.state.savepoint()
         try:
-            result = change(self.blocks.ledger())
+            result = change(self.blocks.pending_storage())
         except BaseException:
-            self.blocks.state.restore(mark)
+            self.blocks.state.rollback(savepoint)
             raise
         self.produce()
         return result
 
-    def _apply(self, ledger: Ledger, extrinsic: Signed) -> list[Event]:
-        mark = self.blocks.state.mark()
+    def _apply(self, storage: Storage, extrinsic: SignedExtrinsic) -> list[Event]:
+        savepoint = self.blocks.state.savepoint()
         call = (extrinsic.pallet, extrinsic.function)
         try:
-            events = dispatch(ledger, extrinsic.signer, *call, extrinsic.arguments)
-        except DispatchError as refused:
-            self.blocks.state.restore(mark)
-            log.info("call refused", extra={"call": call, "error": refused.name})
-            error = self.runtime.error(refused.pallet, refused.name)
+            events = dispatch(storage, extrinsic.signer, *call, extrinsic.arguments)
+        except DispatchError as exc:
+            self.blocks.state.rollback(savepoint)
+            log.info("call failed", extra={"call": call, "error": exc.name})
+            error = self.runtime.error(exc.pallet, exc.name)
             outcome = {"dispatch_error": error, "dispatch_info": DISPATCH_INFO}
             return [("System", {"ExtrinsicFailed": outcome})]
         return [*events, ("System", {"ExtrinsicSuccess": {"dispatch_info": DISPATCH_INFO}})]
 
-    def _close_block(self, ledger: Ledger, extrinsics: list[bytes]) -> Block:
+    def _close_block(self, storage: Storage, extrinsics: list[bytes]) -> Block:
         milliseconds = time.time_ns() // 1_000_000
-        ledger.put("Number", value=ledger.number, pallet="System")
-        ledger.put("Now", value=milliseconds, pallet="Timestamp")
+        storage.put("Number", value=storage.number, pallet="System")
+        storage.put("Now", value=milliseconds, pallet="Timestamp")
         block = self.blocks.close_block(milliseconds, extrinsics)
         self._listener.on_block(block)
         return block
 
     def _nonce(self, account: str) -> int:
-        return int(self.blocks.ledger().get("Account", account, pallet="System")["nonce"])
+        return int(self.blocks.pending_storage().get("Account", account, pallet="System")["nonce"])
 
-    def _use_nonce(self, ledger: Ledger, account: str) -> None:
-        info = ledger.get("Account", account, pallet="System")
+    def _use_nonce(self, storage: Storage, account: str) -> None:
+        info = storage.get("Account", account, pallet="System")
         info["nonce"] += 1
-        ledger.put("Account", account, value=info, pallet="System")
+        storage.put("Account", account, value=info, pallet="System")
 
 
 def _record(extrinsic: int, event: Event) -> dict[str, Any]:

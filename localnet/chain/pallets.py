@@ -1,8 +1,8 @@
-"""The pallets of our runtime: what the network's own runtime has, cut down to what we use."""
+"""The pallets of the local runtime: the part of subtensor's that ComputeHorde uses."""
 
-from localnet.chain import kinds
-from localnet.chain.metadata import Constant, Item, Key, Pallet
-from localnet.chain.shapes import BYTES, Compact, Sequence, Shape, case
+from localnet.chain import runtime_types
+from localnet.chain.metadata import Constant, Pallet, StorageItem, StorageKey
+from localnet.chain.scale_types import BYTES, Compact, ScaleType, Sequence, variant
 
 SUBTENSOR = "SubtensorModule"
 COMMITMENTS = "Commitments"
@@ -13,11 +13,11 @@ MAX_UIDS = 256
 MAX_COMMITMENT_SPACE = 3100
 MAX_COMMITMENT_FIELDS = 1
 
-NETUID = Key("Identity", kinds.NETUID)
-INDEX = Key("Identity", "u16")
-ACCOUNT = Key("Blake2_128Concat", kinds.ACCOUNT)
-EPOCH = Key("Twox64Concat", "u64")
-COMMITTER = Key("Twox64Concat", kinds.ACCOUNT)
+NETUID = StorageKey("Identity", runtime_types.NETUID)
+INDEX = StorageKey("Identity", "u16")
+ACCOUNT = StorageKey("Blake2_128Concat", runtime_types.ACCOUNT)
+EPOCH = StorageKey("Twox64Concat", "u64")
+COMMITTER = StorageKey("Twox64Concat", runtime_types.ACCOUNT)
 
 NO = b"\x00"
 YES = b"\x01"
@@ -36,8 +36,8 @@ def _u64(value: int) -> bytes:
     return value.to_bytes(8, "little")
 
 
-def _per_subnet(name: str, value: Shape, default: bytes) -> Item:
-    return Item(name, value, (NETUID,), default)
+def _per_subnet(name: str, value: ScaleType, default: bytes) -> StorageItem:
+    return StorageItem(name, value, (NETUID,), default)
 
 
 def _system() -> Pallet:
@@ -45,17 +45,17 @@ def _system() -> Pallet:
         "System",
         0,
         storage=(
-            Item("Account", kinds.ACCOUNT_INFO, (ACCOUNT,), bytes(56)),
-            Item("Number", "u32", default=_u32(0)),
+            StorageItem("Account", runtime_types.ACCOUNT_INFO, (ACCOUNT,), bytes(56)),
+            StorageItem("Number", "u32", default=_u32(0)),
         ),
-        calls=(case("remark", 0, remark=BYTES),),
+        calls=(variant("remark", 0, remark=BYTES),),
         events=(
-            case("ExtrinsicSuccess", 0, dispatch_info=kinds.DISPATCH_INFO),
-            case(
+            variant("ExtrinsicSuccess", 0, dispatch_info=runtime_types.DISPATCH_INFO),
+            variant(
                 "ExtrinsicFailed",
                 1,
-                dispatch_error=kinds.DISPATCH_ERROR,
-                dispatch_info=kinds.DISPATCH_INFO,
+                dispatch_error=runtime_types.DISPATCH_ERROR,
+                dispatch_info=runtime_types.DISPATCH_INFO,
             ),
         ),
         constants=(Constant("SS58Prefix", "u16", _u16(42)),),
@@ -67,16 +67,16 @@ SUBNET_ITEMS = (
     _per_subnet("NetworkRegistrationAllowed", "bool", YES),
     _per_subnet("NetworkRegisteredAt", "u64", _u64(0)),
     _per_subnet("SubnetworkN", "u16", _u16(0)),
-    _per_subnet("SubnetOwner", kinds.ACCOUNT, bytes(32)),
-    _per_subnet("SubnetOwnerHotkey", kinds.ACCOUNT, bytes(32)),
+    _per_subnet("SubnetOwner", runtime_types.ACCOUNT, bytes(32)),
+    _per_subnet("SubnetOwnerHotkey", runtime_types.ACCOUNT, bytes(32)),
     _per_subnet("TokenSymbol", BYTES, EMPTY),
     _per_subnet("Tempo", "u16", _u16(DEFAULT_TEMPO)),
     _per_subnet("LastEpochBlock", "u64", _u64(0)),
     _per_subnet("PendingEpochAt", "u64", _u64(0)),
     _per_subnet("SubnetEpochIndex", "u64", _u64(0)),
     _per_subnet("BlocksSinceLastStep", "u64", _u64(0)),
-    _per_subnet("SubnetEpochConsensus", kinds.EPOCH_CONSENSUS, b"\x00"),
-    _per_subnet("Burn", kinds.TAO, _u64(500_000)),
+    _per_subnet("SubnetEpochConsensus", runtime_types.EPOCH_CONSENSUS, b"\x00"),
+    _per_subnet("Burn", runtime_types.TAO, _u64(500_000)),
     _per_subnet("CollateralLockShare", "u16", _u16(0)),
     _per_subnet("ImmunityPeriod", "u16", _u16(5000)),
     _per_subnet("ActivityCutoff", "u16", _u16(5000)),
@@ -90,34 +90,34 @@ SUBNET_ITEMS = (
     _per_subnet("CommitRevealWeightsEnabled", "bool", NO),
     _per_subnet("RevealPeriodEpochs", "u64", _u64(1)),
     _per_subnet("ValidatorPermit", Sequence("bool"), EMPTY),
-    Item("LastUpdate", Sequence("u64"), (INDEX,), EMPTY),
-    Item("StakeThreshold", "u64", default=_u64(0)),
-    Item("CommitRevealWeightsVersion", "u16", default=_u16(4)),
+    StorageItem("LastUpdate", Sequence("u64"), (INDEX,), EMPTY),
+    StorageItem("StakeThreshold", "u64", default=_u64(0)),
+    StorageItem("CommitRevealWeightsVersion", "u16", default=_u16(4)),
 )
 NEURON_ITEMS = (
-    Item("Uids", "u16", (NETUID, ACCOUNT)),
-    Item("Keys", kinds.ACCOUNT, (NETUID, INDEX), bytes(32)),
-    Item("Owner", kinds.ACCOUNT, (ACCOUNT,), bytes(32)),
-    Item("IsNetworkMember", "bool", (ACCOUNT, NETUID), NO),
-    Item("BlockAtRegistration", "u64", (NETUID, INDEX), _u64(0)),
-    Item("TotalHotkeyAlpha", kinds.ALPHA, (ACCOUNT, NETUID), _u64(0)),
-    Item("Axons", kinds.AXON, (NETUID, ACCOUNT)),
-    Item("Weights", kinds.WEIGHT_ROW, (INDEX, INDEX), EMPTY),
-    Item("TimelockedWeightCommits", kinds.COMMITS, (INDEX, EPOCH), EMPTY),
+    StorageItem("Uids", "u16", (NETUID, ACCOUNT)),
+    StorageItem("Keys", runtime_types.ACCOUNT, (NETUID, INDEX), bytes(32)),
+    StorageItem("Owner", runtime_types.ACCOUNT, (ACCOUNT,), bytes(32)),
+    StorageItem("IsNetworkMember", "bool", (ACCOUNT, NETUID), NO),
+    StorageItem("BlockAtRegistration", "u64", (NETUID, INDEX), _u64(0)),
+    StorageItem("TotalHotkeyAlpha", runtime_types.ALPHA, (ACCOUNT, NETUID), _u64(0)),
+    StorageItem("Axons", runtime_types.AXON, (NETUID, ACCOUNT)),
+    StorageItem("Weights", runtime_types.WEIGHT_ROW, (INDEX, INDEX), EMPTY),
+    StorageItem("TimelockedWeightCommits", runtime_types.COMMITS, (INDEX, EPOCH), EMPTY),
 )
 SUBTENSOR_CALLS = (
-    case(
+    variant(
         "set_weights",
         0,
-        netuid=kinds.NETUID,
+        netuid=runtime_types.NETUID,
         dests=Sequence("u16"),
         weights=Sequence("u16"),
         version_key="u64",
     ),
-    case(
+    variant(
         "serve_axon",
         4,
-        netuid=kinds.NETUID,
+        netuid=runtime_types.NETUID,
         version="u32",
         ip="u128",
         port="u16",
@@ -126,69 +126,71 @@ SUBTENSOR_CALLS = (
         placeholder1="u8",
         placeholder2="u8",
     ),
-    case("burned_register", 7, netuid=kinds.NETUID, hotkey=kinds.ACCOUNT),
-    case(
+    variant("burned_register", 7, netuid=runtime_types.NETUID, hotkey=runtime_types.ACCOUNT),
+    variant(
         "commit_timelocked_weights",
         113,
-        netuid=kinds.NETUID,
-        commit=kinds.BOUNDED_BYTES,
+        netuid=runtime_types.NETUID,
+        commit=runtime_types.BOUNDED_BYTES,
         reveal_round="u64",
         commit_reveal_version="u16",
     ),
-    case(
+    variant(
         "commit_timelocked_mechanism_weights",
         118,
-        netuid=kinds.NETUID,
-        mecid=kinds.MECHANISM,
-        commit=kinds.BOUNDED_BYTES,
+        netuid=runtime_types.NETUID,
+        mecid=runtime_types.MECHANISM,
+        commit=runtime_types.BOUNDED_BYTES,
         reveal_round="u64",
         commit_reveal_version="u16",
     ),
-    case(
+    variant(
         "set_mechanism_weights",
         119,
-        netuid=kinds.NETUID,
-        mecid=kinds.MECHANISM,
+        netuid=runtime_types.NETUID,
+        mecid=runtime_types.MECHANISM,
         dests=Sequence("u16"),
         weights=Sequence("u16"),
         version_key="u64",
     ),
 )
 SUBTENSOR_EVENTS = (
-    case("WeightsSet", 5, "u16", "u16"),
-    case("NeuronRegistered", 6, kinds.NETUID, "u16", kinds.ACCOUNT),
-    case("AxonServed", 24, kinds.NETUID, kinds.ACCOUNT),
-    case("TimelockedWeightsCommitted", 80, kinds.ACCOUNT, "u16", kinds.HASH, "u64"),
+    variant("WeightsSet", 5, "u16", "u16"),
+    variant("NeuronRegistered", 6, runtime_types.NETUID, "u16", runtime_types.ACCOUNT),
+    variant("AxonServed", 24, runtime_types.NETUID, runtime_types.ACCOUNT),
+    variant(
+        "TimelockedWeightsCommitted", 80, runtime_types.ACCOUNT, "u16", runtime_types.HASH, "u64"
+    ),
 )
 SUBTENSOR_ERRORS = (
-    case("InvalidIpType", 1),
-    case("InvalidIpAddress", 2),
-    case("InvalidPort", 3),
-    case("HotKeyNotRegisteredInSubNet", 4),
-    case("HotKeyNotRegisteredInNetwork", 6),
-    case("NotEnoughStakeToSetWeights", 10),
-    case("NotEnoughBalanceToStake", 12),
-    case("NeuronNoValidatorPermit", 15),
-    case("WeightVecNotEqualSize", 16),
-    case("DuplicateUids", 17),
-    case("UidVecContainInvalidOne", 18),
-    case("WeightVecLengthIsLow", 19),
-    case("HotKeyAlreadyRegisteredInSubNet", 21),
-    case("MaxWeightExceeded", 27),
-    case("SettingWeightsTooFast", 29),
-    case("IncorrectWeightVersionKey", 30),
-    case("ServingRateLimitExceeded", 31),
-    case("UidsLengthExceedUidsInSubNet", 32),
-    case("SubNetRegistrationDisabled", 37),
-    case("NoNeuronIdAvailable", 48),
-    case("CommitRevealEnabled", 53),
-    case("CommitRevealDisabled", 54),
-    case("MechanismDoesNotExist", 74),
-    case("SubnetNotExists", 76),
-    case("TooManyUnrevealedCommits", 77),
-    case("CommittingWeightsTooFast", 81),
-    case("IncorrectCommitRevealVersion", 111),
-    case("CommitPayloadTooLarge", 173),
+    variant("InvalidIpType", 1),
+    variant("InvalidIpAddress", 2),
+    variant("InvalidPort", 3),
+    variant("HotKeyNotRegisteredInSubNet", 4),
+    variant("HotKeyNotRegisteredInNetwork", 6),
+    variant("NotEnoughStakeToSetWeights", 10),
+    variant("NotEnoughBalanceToStake", 12),
+    variant("NeuronNoValidatorPermit", 15),
+    variant("WeightVecNotEqualSize", 16),
+    variant("DuplicateUids", 17),
+    variant("UidVecContainInvalidOne", 18),
+    variant("WeightVecLengthIsLow", 19),
+    variant("HotKeyAlreadyRegisteredInSubNet", 21),
+    variant("MaxWeightExceeded", 27),
+    variant("SettingWeightsTooFast", 29),
+    variant("IncorrectWeightVersionKey", 30),
+    variant("ServingRateLimitExceeded", 31),
+    variant("UidsLengthExceedUidsInSubNet", 32),
+    variant("SubNetRegistrationDisabled", 37),
+    variant("NoNeuronIdAvailable", 48),
+    variant("CommitRevealEnabled", 53),
+    variant("CommitRevealDisabled", 54),
+    variant("MechanismDoesNotExist", 74),
+    variant("SubnetNotExists", 76),
+    variant("TooManyUnrevealedCommits", 77),
+    variant("CommittingWeightsTooFast", 81),
+    variant("IncorrectCommitRevealVersion", 111),
+    variant("CommitPayloadTooLarge", 173),
 )
 
 
@@ -197,27 +199,33 @@ def _commitments() -> Pallet:
         COMMITMENTS,
         18,
         storage=(
-            Item("CommitmentOf", kinds.COMMITMENT_RECORD, (NETUID, COMMITTER)),
-            Item("LastCommitment", "u32", (NETUID, COMMITTER)),
-            Item("RevealedCommitments", kinds.REVEALED, (NETUID, COMMITTER)),
-            Item("UsedSpaceOf", kinds.SPACE_USED, (NETUID, COMMITTER)),
-            Item("MaxSpace", "u32", default=_u32(MAX_COMMITMENT_SPACE)),
+            StorageItem("CommitmentOf", runtime_types.COMMITMENT_RECORD, (NETUID, COMMITTER)),
+            StorageItem("LastCommitment", "u32", (NETUID, COMMITTER)),
+            StorageItem("RevealedCommitments", runtime_types.REVEALED, (NETUID, COMMITTER)),
+            StorageItem("UsedSpaceOf", runtime_types.SPACE_USED, (NETUID, COMMITTER)),
+            StorageItem("MaxSpace", "u32", default=_u32(MAX_COMMITMENT_SPACE)),
         ),
-        calls=(case("set_commitment", 0, netuid=kinds.NETUID, info=kinds.COMMITMENT),),
-        events=(case("Commitment", 0, netuid=kinds.NETUID, who=kinds.ACCOUNT),),
+        calls=(
+            variant(
+                "set_commitment", 0, netuid=runtime_types.NETUID, info=runtime_types.COMMITMENT
+            ),
+        ),
+        events=(variant("Commitment", 0, netuid=runtime_types.NETUID, who=runtime_types.ACCOUNT),),
         errors=(
-            case("TooManyFieldsInCommitmentInfo", 0),
-            case("AccountNotAllowedCommit", 1),
-            case("SpaceLimitExceeded", 2),
+            variant("TooManyFieldsInCommitmentInfo", 0),
+            variant("AccountNotAllowedCommit", 1),
+            variant("SpaceLimitExceeded", 2),
         ),
         constants=(Constant("MaxFields", "u32", _u32(MAX_COMMITMENT_FIELDS)),),
     )
 
 
 def pallets(slot_milliseconds: int) -> tuple[Pallet, ...]:
-    """All pallets; the time between blocks is a constant of the runtime."""
+    """All pallets; the time between blocks is a constant in the metadata."""
     slot = Constant("SlotDuration", "u64", _u64(slot_milliseconds))
-    transfer = case("transfer_keep_alive", 3, dest=kinds.ADDRESS, value=Compact(kinds.TAO))
+    transfer = variant(
+        "transfer_keep_alive", 3, dest=runtime_types.ADDRESS, value=Compact(runtime_types.TAO)
+    )
     subtensor = Pallet(
         SUBTENSOR,
         7,
@@ -228,16 +236,16 @@ def pallets(slot_milliseconds: int) -> tuple[Pallet, ...]:
     )
     return (
         _system(),
-        Pallet("Timestamp", 2, storage=(Item("Now", "u64", default=_u64(0)),)),
+        Pallet("Timestamp", 2, storage=(StorageItem("Now", "u64", default=_u64(0)),)),
         Pallet("Aura", 3, constants=(slot,)),
         Pallet(
             "Balances",
             5,
             calls=(transfer,),
-            errors=(case("InsufficientBalance", 2),),
-            constants=(Constant("ExistentialDeposit", kinds.TAO, _u64(500)),),
+            errors=(variant("InsufficientBalance", 2),),
+            constants=(Constant("ExistentialDeposit", runtime_types.TAO, _u64(500)),),
         ),
         subtensor,
         _commitments(),
-        Pallet("MevShield", 30, storage=(Item("NextKey", kinds.BOUNDED_BYTES),)),
+        Pallet("MevShield", 30, storage=(StorageItem("NextKey", runtime_types.BOUNDED_BYTES),)),
     )

@@ -1,4 +1,4 @@
-"""The parameters of a JSON-RPC request, checked one by one."""
+"""Reads and checks the parameters of a JSON-RPC request."""
 
 from typing import Any
 
@@ -10,55 +10,58 @@ RAO_LIMIT = 1 << 63
 
 
 class Parameters:
-    """Takes parameters by place, or by name where the request names them."""
+    """The parameters of one request, by position or by name.
 
-    def __init__(self, given: Any) -> None:
-        if given is None:
-            given = []
-        if not isinstance(given, list | dict):
+    Every method raises `RpcError` for a missing or invalid parameter.
+    """
+
+    def __init__(self, params: Any) -> None:
+        if params is None:
+            params = []
+        if not isinstance(params, list | dict):
             raise RpcError(INVALID_PARAMS, "params must be a list or an object")
-        self._given: list[Any] | dict[str, Any] = given
+        self._params: list[Any] | dict[str, Any] = params
 
-    def optional(self, place: int, name: str) -> Any:
-        """The value, or None when it was left out."""
-        if isinstance(self._given, dict):
-            return self._given.get(name)
-        return self._given[place] if place < len(self._given) else None
+    def optional(self, position: int, name: str) -> Any:
+        """The value; None if it is absent."""
+        if isinstance(self._params, dict):
+            return self._params.get(name)
+        return self._params[position] if position < len(self._params) else None
 
-    def required(self, place: int, name: str) -> Any:
-        """The value; refuses its absence."""
-        value = self.optional(place, name)
+    def required(self, position: int, name: str) -> Any:
+        """The value, which must be present."""
+        value = self.optional(position, name)
         if value is None:
             raise RpcError(INVALID_PARAMS, f"the parameter {name} is missing")
         return value
 
-    def text(self, place: int, name: str) -> str:
+    def text(self, position: int, name: str) -> str:
         """A string."""
-        value = self.required(place, name)
+        value = self.required(position, name)
         if not isinstance(value, str):
             raise RpcError(INVALID_PARAMS, f"{name} must be a string")
         return value
 
-    def hexadecimal(self, place: int, name: str) -> bytes:
-        """Bytes written as hex, with or without `0x`."""
-        return as_bytes(self.text(place, name), name)
+    def hexadecimal(self, position: int, name: str) -> bytes:
+        """Bytes in hexadecimal, with or without `0x`."""
+        return as_bytes(self.text(position, name), name)
 
-    def natural(self, place: int, name: str, limit: int = RAO_LIMIT) -> int:
-        """A whole number from 0 up to `limit`."""
-        return as_natural(self.required(place, name), name, limit)
+    def natural(self, position: int, name: str, limit: int = RAO_LIMIT) -> int:
+        """A whole number from 0 to `limit`."""
+        return as_natural(self.required(position, name), name, limit)
 
-    def account(self, place: int, name: str) -> str:
+    def account(self, position: int, name: str) -> str:
         """An account's ss58 address."""
-        value = self.text(place, name)
+        value = self.text(position, name)
         try:
             ss58_decode(value)
         except ValueError as exc:
-            raise RpcError(INVALID_PARAMS, f"{name} is no ss58 address: {exc}") from exc
+            raise RpcError(INVALID_PARAMS, f"{name} is not an ss58 address: {exc}") from exc
         return value
 
-    def texts(self, place: int, name: str, limit: int) -> list[str]:
+    def texts(self, position: int, name: str, limit: int) -> list[str]:
         """A list of at most `limit` strings."""
-        value = self.required(place, name)
+        value = self.required(position, name)
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise RpcError(INVALID_PARAMS, f"{name} must be a list of strings")
         if len(value) > limit:
@@ -67,7 +70,7 @@ class Parameters:
 
 
 def as_bytes(value: str, name: str) -> bytes:
-    """Bytes from hex text, or `RpcError`."""
+    """Bytes from hexadecimal text. Raises `RpcError`."""
     try:
         return bytes.fromhex(value.removeprefix("0x"))
     except ValueError as exc:
@@ -75,7 +78,7 @@ def as_bytes(value: str, name: str) -> bytes:
 
 
 def as_natural(value: Any, name: str, limit: int) -> int:
-    """A whole number from 0 up to `limit`, or `RpcError`."""
+    """The value, if it is a whole number from 0 to `limit`. Raises `RpcError`."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
         raise RpcError(INVALID_PARAMS, f"{name} must be a whole number from 0 to {limit}")
     return value

@@ -1,18 +1,18 @@
-"""The JSON-RPC methods of a node, those the Bittensor SDK uses."""
+"""The JSON-RPC methods of Substrate nodes that the Bittensor SDK uses."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from localnet.chain import operator, views
-from localnet.chain.blocks import DiscardedState, UnknownBlock
+from localnet.chain import operator_rpc, runtime_api
+from localnet.chain.blocks import DiscardedStateError, UnknownBlockError
 from localnet.chain.errors import INVALID_PARAMS, METHOD_NOT_FOUND, STATE_UNAVAILABLE, RpcError
-from localnet.chain.extrinsics import InvalidExtrinsic, Signed
+from localnet.chain.extrinsics import InvalidExtrinsicError, SignedExtrinsic
 from localnet.chain.journal import Block
-from localnet.chain.ledger import Ledger
 from localnet.chain.node import Node
 from localnet.chain.parameters import Parameters, as_natural
 from localnet.chain.runtime import SPEC_VERSION, SS58_FORMAT, TRANSACTION_VERSION
+from localnet.chain.storage import Storage
 
 Method = Callable[[Node, Parameters], Any]
 
@@ -20,33 +20,33 @@ PAGE_LIMIT = 1000
 BLOCK_LIMIT = 1 << 63
 
 
-def call(node: Node, method: str, given: Any) -> Any:
-    """Answer one request; every failure is an `RpcError`."""
-    known = METHODS.get(method) or operator.METHODS.get(method)
+def call(node: Node, method: str, params: Any) -> Any:
+    """The result of one request. Raises `RpcError` and nothing else for invalid requests."""
+    known = METHODS.get(method) or operator_rpc.METHODS.get(method)
     if known is None:
-        raise RpcError(METHOD_NOT_FOUND, f"there is no method {method}")
-    with _said_as_rpc_errors():
-        return known(node, Parameters(given))
+        raise RpcError(METHOD_NOT_FOUND, f"unknown method {method}")
+    with _as_rpc_errors():
+        return known(node, Parameters(params))
 
 
 @contextmanager
-def _said_as_rpc_errors() -> Iterator[None]:
+def _as_rpc_errors() -> Iterator[None]:
     try:
         yield
-    except InvalidExtrinsic as exc:
+    except InvalidExtrinsicError as exc:
         raise RpcError(exc.code, exc.message, str(exc)) from exc
-    except UnknownBlock as exc:
+    except UnknownBlockError as exc:
         raise RpcError(STATE_UNAVAILABLE, f"UnknownBlock: there is no block 0x{exc}") from exc
-    except DiscardedState as exc:
+    except DiscardedStateError as exc:
         detail = f"UnknownBlock: State already discarded for 0x{exc}"
         raise RpcError(STATE_UNAVAILABLE, detail) from exc
-    except views.UnknownMethod as exc:
+    except runtime_api.UnknownMethodError as exc:
         detail = f"Exported method {exc} is not found"
         raise RpcError(STATE_UNAVAILABLE, "Client error: Execution failed", detail) from exc
 
 
-def heading(block: Block) -> dict[str, Any]:
-    """A block's header as nodes write it."""
+def header_json(block: Block) -> dict[str, Any]:
+    """A block's header in the JSON of Substrate nodes."""
     return {
         "parentHash": hexadecimal(block.parent),
         "number": hex(block.number),
@@ -57,63 +57,63 @@ def heading(block: Block) -> dict[str, Any]:
 
 
 def hexadecimal(data: bytes | None) -> str | None:
-    """Bytes as `0x` hex; None stays None."""
+    """Bytes in hexadecimal after `0x`; None for None."""
     return None if data is None else "0x" + data.hex()
 
 
-def submit(node: Node, given: Parameters) -> Signed:
-    """Take the extrinsic in the parameters into the pool, or `RpcError`."""
-    with _said_as_rpc_errors():
-        return node.submit(given.hexadecimal(0, "extrinsic"))
+def submit(node: Node, params: Parameters) -> SignedExtrinsic:
+    """Add the extrinsic in the parameters to the pool. Raises `RpcError`."""
+    with _as_rpc_errors():
+        return node.submit(params.hexadecimal(0, "extrinsic"))
 
 
-def _number(node: Node, given: Parameters, place: int) -> int:
-    """The block a request asks about: by hash, or the newest."""
-    if given.optional(place, "at") is None:
+def _number(node: Node, params: Parameters, position: int) -> int:
+    """The number of the block whose hash is a parameter; without one, of the newest."""
+    if params.optional(position, "at") is None:
         return node.blocks.head.number
-    return node.blocks.number_of(given.hexadecimal(place, "at"))
+    return node.blocks.number_of(params.hexadecimal(position, "at"))
 
 
-def _ledger(node: Node, given: Parameters, place: int) -> Ledger:
-    return node.blocks.ledger_at(_number(node, given, place))
+def _storage_at(node: Node, params: Parameters, position: int) -> Storage:
+    return node.blocks.storage_at(_number(node, params, position))
 
 
-def _head(node: Node, _given: Parameters) -> str | None:
+def _head(node: Node, _params: Parameters) -> str | None:
     return hexadecimal(node.blocks.head.hash)
 
 
-def _block_hash(node: Node, given: Parameters) -> str | None:
-    wanted = given.optional(0, "number")
-    if wanted is None:
+def _block_hash(node: Node, params: Parameters) -> str | None:
+    requested = params.optional(0, "number")
+    if requested is None:
         return hexadecimal(node.blocks.head.hash)
-    if isinstance(wanted, str):
+    if isinstance(requested, str):
         try:
-            wanted = int(wanted, 16)
+            requested = int(requested, 16)
         except ValueError as exc:
             raise RpcError(INVALID_PARAMS, "number must be a whole number") from exc
-    return hexadecimal(node.blocks.hash_of(as_natural(wanted, "number", BLOCK_LIMIT)))
+    return hexadecimal(node.blocks.hash_of(as_natural(requested, "number", BLOCK_LIMIT)))
 
 
-def _header(node: Node, given: Parameters) -> dict[str, Any] | None:
+def _header(node: Node, params: Parameters) -> dict[str, Any] | None:
     try:
-        return heading(node.blocks.block(_number(node, given, 0)))
-    except UnknownBlock:
+        return header_json(node.blocks.block(_number(node, params, 0)))
+    except UnknownBlockError:
         return None
 
 
-def _block(node: Node, given: Parameters) -> dict[str, Any] | None:
+def _block(node: Node, params: Parameters) -> dict[str, Any] | None:
     try:
-        block = node.blocks.block(_number(node, given, 0))
-    except UnknownBlock:
+        block = node.blocks.block(_number(node, params, 0))
+    except UnknownBlockError:
         return None
     extrinsics = [hexadecimal(raw) for raw in block.extrinsics]
     return {
-        "block": {"header": heading(block), "extrinsics": extrinsics},
+        "block": {"header": header_json(block), "extrinsics": extrinsics},
         "justifications": None,
     }
 
 
-def _runtime_version(_node: Node, _given: Parameters) -> dict[str, Any]:
+def _runtime_version(_node: Node, _params: Parameters) -> dict[str, Any]:
     return {
         "specName": "node-subtensor",
         "implName": "localnet",
@@ -126,27 +126,27 @@ def _runtime_version(_node: Node, _given: Parameters) -> dict[str, Any]:
     }
 
 
-def _metadata(node: Node, _given: Parameters) -> str | None:
+def _metadata(node: Node, _params: Parameters) -> str | None:
     return hexadecimal(node.runtime.metadata)
 
 
-def _runtime_call(node: Node, given: Parameters) -> str | None:
-    name, parameters = given.text(0, "name"), given.hexadecimal(1, "bytes")
-    ledger = _ledger(node, given, 2)
+def _runtime_call(node: Node, params: Parameters) -> str | None:
+    name, parameters = params.text(0, "name"), params.hexadecimal(1, "bytes")
+    storage = _storage_at(node, params, 2)
     try:
-        return hexadecimal(views.answer(node.runtime, name, parameters, ledger))
+        return hexadecimal(runtime_api.answer(node.runtime, name, parameters, storage))
     except ValueError as exc:
-        raise RpcError(INVALID_PARAMS, f"{name} could not read its parameters: {exc}") from exc
+        raise RpcError(INVALID_PARAMS, f"invalid parameters of {name}: {exc}") from exc
 
 
-def _storage(node: Node, given: Parameters) -> str | None:
-    number = _ledger(node, given, 1).number
-    return hexadecimal(node.blocks.state.read(given.hexadecimal(0, "key"), number))
+def _storage_value(node: Node, params: Parameters) -> str | None:
+    number = _storage_at(node, params, 1).number
+    return hexadecimal(node.blocks.state.read(params.hexadecimal(0, "key"), number))
 
 
-def _storages(node: Node, given: Parameters) -> list[dict[str, Any]]:
-    keys = given.texts(0, "keys", PAGE_LIMIT)
-    number = _ledger(node, given, 1).number
+def _storage_values(node: Node, params: Parameters) -> list[dict[str, Any]]:
+    keys = params.texts(0, "keys", PAGE_LIMIT)
+    number = _storage_at(node, params, 1).number
     changes = []
     for key in keys:
         raw = Parameters([key]).hexadecimal(0, "key")
@@ -154,32 +154,32 @@ def _storages(node: Node, given: Parameters) -> list[dict[str, Any]]:
     return [{"block": hexadecimal(node.blocks.hash_of(number)), "changes": changes}]
 
 
-def _keys(node: Node, given: Parameters) -> list[str | None]:
-    prefix, count = given.hexadecimal(0, "prefix"), given.natural(1, "count", PAGE_LIMIT)
-    after = given.hexadecimal(2, "startKey") if given.optional(2, "startKey") else b""
-    number = _ledger(node, given, 3).number
+def _keys(node: Node, params: Parameters) -> list[str | None]:
+    prefix, count = params.hexadecimal(0, "prefix"), params.natural(1, "count", PAGE_LIMIT)
+    after = params.hexadecimal(2, "startKey") if params.optional(2, "startKey") else b""
+    number = _storage_at(node, params, 3).number
     found = node.blocks.state.keys(prefix, after, number)
     return [hexadecimal(key) for key, _ in zip(found, range(count), strict=False)]
 
 
-def _next_nonce(node: Node, given: Parameters) -> int:
-    return node.next_nonce(given.account(0, "account"))
+def _next_nonce(node: Node, params: Parameters) -> int:
+    return node.next_nonce(params.account(0, "account"))
 
 
-def _submit(node: Node, given: Parameters) -> str | None:
-    return hexadecimal(submit(node, given).hash)
+def _submit(node: Node, params: Parameters) -> str | None:
+    return hexadecimal(submit(node, params).hash)
 
 
-def _chain(_node: Node, _given: Parameters) -> str:
+def _chain(_node: Node, _params: Parameters) -> str:
     return "localnet"
 
 
-def _properties(_node: Node, _given: Parameters) -> dict[str, Any]:
+def _properties(_node: Node, _params: Parameters) -> dict[str, Any]:
     return {"ss58Format": SS58_FORMAT, "tokenDecimals": 9, "tokenSymbol": "TAO"}
 
 
-def _methods(_node: Node, _given: Parameters) -> dict[str, list[str]]:
-    return {"methods": sorted({*METHODS, *operator.METHODS, *SUBSCRIPTIONS})}
+def _methods(_node: Node, _params: Parameters) -> dict[str, list[str]]:
+    return {"methods": sorted({*METHODS, *operator_rpc.METHODS, *SUBSCRIPTIONS})}
 
 
 METHODS: dict[str, Method] = {
@@ -195,14 +195,15 @@ METHODS: dict[str, Method] = {
     "state_getKeysPaged": _keys,
     "state_getMetadata": _metadata,
     "state_getRuntimeVersion": _runtime_version,
-    "state_getStorage": _storage,
-    "state_getStorageAt": _storage,
-    "state_queryStorageAt": _storages,
+    "state_getStorage": _storage_value,
+    "state_getStorageAt": _storage_value,
+    "state_queryStorageAt": _storage_values,
     "system_accountNextIndex": _next_nonce,
     "system_chain": _chain,
     "system_properties": _properties,
 }
-# Answered where the connection is: these need somebody to tell.
+# Subscriptions, handled by `ChainServer` because they belong to a connection; the value is the
+# method of their notifications.
 SUBSCRIPTIONS = {
     "author_submitAndWatchExtrinsic": "author_extrinsicUpdate",
     "chain_subscribeNewHeads": "chain_newHead",

@@ -1,4 +1,4 @@
-"""The runtime a local chain runs: its metadata, and the codec that reads and writes by it."""
+"""The runtime of a local chain: its metadata and a codec for storage, calls and API results."""
 
 from dataclasses import replace
 from functools import cache
@@ -6,76 +6,84 @@ from typing import Any
 
 import bittensor_core
 
-from localnet.chain import kinds
+from localnet.chain import runtime_types
 from localnet.chain.metadata import (
-    Api,
-    Description,
-    Extrinsic,
-    Item,
-    Method,
+    ApiMethod,
+    ExtrinsicFormat,
+    RuntimeApi,
+    RuntimeDescription,
     SignedExtension,
+    StorageItem,
     metadata,
     outer_enum,
 )
 from localnet.chain.pallets import pallets
 from localnet.chain.scale import blake2_256
-from localnet.chain.shapes import BYTES, UNIT, Compact, Sequence, option, struct
+from localnet.chain.scale_types import BYTES, UNIT, Compact, Sequence, option, struct
 
-# A version the SDK was written for; it decides which fields the SDK looks for.
+# A version of subtensor that the SDK supports; it decides which fields the SDK reads.
 SPEC_VERSION = 435
 TRANSACTION_VERSION = 1
 SS58_FORMAT = 42
 
-NETUID = (("netuid", kinds.NETUID),)
+NETUID = (("netuid", runtime_types.NETUID),)
 APIS = (
-    Api("Core", (Method("version", "u32"),)),
-    Api(
+    RuntimeApi("Core", (ApiMethod("version", "u32"),)),
+    RuntimeApi(
         "SubnetInfoRuntimeApi",
         (
-            Method("get_metagraph", option(kinds.METAGRAPH), NETUID),
-            Method("get_subnet_hyperparams_v3", option(Sequence(kinds.HYPERPARAMETER)), NETUID),
-            Method("get_next_epoch_start_block", option("u64"), NETUID),
+            ApiMethod("get_metagraph", option(runtime_types.METAGRAPH), NETUID),
+            ApiMethod(
+                "get_subnet_hyperparams_v3", option(Sequence(runtime_types.HYPERPARAMETER)), NETUID
+            ),
+            ApiMethod("get_next_epoch_start_block", option("u64"), NETUID),
         ),
     ),
-    Api("NeuronInfoRuntimeApi", (Method("get_neurons_lite", Sequence(kinds.NEURON), NETUID),)),
-    Api(
+    RuntimeApi(
+        "NeuronInfoRuntimeApi",
+        (ApiMethod("get_neurons_lite", Sequence(runtime_types.NEURON), NETUID),),
+    ),
+    RuntimeApi(
         "TransactionPaymentApi",
-        (Method("query_info", kinds.FEE_INFO, (("uxt", BYTES), ("len", "u32"))),),
+        (ApiMethod("query_info", runtime_types.FEE_INFO, (("uxt", BYTES), ("len", "u32"))),),
     ),
 )
 EXTENSIONS = (
     SignedExtension("CheckNonZeroSender", UNIT, UNIT),
     SignedExtension("CheckSpecVersion", UNIT, "u32"),
     SignedExtension("CheckTxVersion", UNIT, "u32"),
-    SignedExtension("CheckGenesis", UNIT, kinds.HASH),
-    SignedExtension("CheckMortality", kinds.ERA, kinds.HASH),
+    SignedExtension("CheckGenesis", UNIT, runtime_types.HASH),
+    SignedExtension("CheckMortality", runtime_types.ERA, runtime_types.HASH),
     SignedExtension("CheckNonce", Compact("u32"), UNIT),
     SignedExtension("CheckWeight", UNIT, UNIT),
     SignedExtension("ChargeTransactionPayment", Compact("u64"), UNIT),
-    SignedExtension("CheckMetadataHash", kinds.METADATA_MODE, option(kinds.HASH)),
+    SignedExtension("CheckMetadataHash", runtime_types.METADATA_MODE, option(runtime_types.HASH)),
 )
 
 
-def description(slot_milliseconds: int) -> Description:
-    """Everything the metadata says, with the events that blocks record."""
+def description(slot_milliseconds: int) -> RuntimeDescription:
+    """The runtime's description, events included; `slot_milliseconds` is the block time."""
     modules = pallets(slot_milliseconds)
     event = outer_enum("RuntimeEvent", "Event", modules)
     record = struct(
-        "frame_system::EventRecord", phase=kinds.PHASE, event=event, topics=Sequence(kinds.HASH)
+        "frame_system::EventRecord",
+        phase=runtime_types.PHASE,
+        event=event,
+        topics=Sequence(runtime_types.HASH),
     )
-    events = Item("Events", Sequence(record), default=b"\x00")
+    events = StorageItem("Events", Sequence(record), default=b"\x00")
     system = replace(modules[0], storage=(*modules[0].storage, events))
-    extrinsic = Extrinsic(kinds.ADDRESS, kinds.SIGNATURE, EXTENSIONS)
-    return Description((system, *modules[1:]), APIS, extrinsic, event)
+    extrinsic = ExtrinsicFormat(runtime_types.ADDRESS, runtime_types.SIGNATURE, EXTENSIONS)
+    return RuntimeDescription((system, *modules[1:]), APIS, extrinsic, event)
 
 
 class LocalRuntime:
-    """Encodes and decodes storage, calls and answers by our own metadata."""
+    """Encodes and decodes storage values, calls and API results by the runtime's metadata."""
 
     def __init__(self, slot_milliseconds: int) -> None:
         described = description(slot_milliseconds)
         self.metadata = metadata(described)
-        # Clients keep metadata on disk by genesis hash: other metadata, other genesis.
+        # Clients cache metadata by genesis hash, so it has to change with the metadata.
         self.genesis_hash = blake2_256(self.metadata + SPEC_VERSION.to_bytes(4, "little"))
         self.codec = bittensor_core.Runtime(
             self.metadata, SPEC_VERSION, TRANSACTION_VERSION, SS58_FORMAT
@@ -97,7 +105,7 @@ class LocalRuntime:
         return bytes(self.codec.encode(self.entry(pallet, item).value_type, value))
 
     def decode(self, pallet: str, item: str, raw: bytes | None) -> Any:
-        """A storage value from bytes; absence is the item's default, or None if it has none."""
+        """A storage value from bytes; if they are None, the item's default, or None without one."""
         entry = self.entry(pallet, item)
         if raw is None:
             if entry.modifier == "Optional":
@@ -106,10 +114,10 @@ class LocalRuntime:
         return self.codec.decode(entry.value_type, raw)
 
     def answer(self, api: str, method: str, value: Any) -> bytes:
-        """What a runtime API answers, as bytes."""
+        """The result of a runtime API method as bytes."""
         return bytes(self.codec.encode(self._apis[api][method]["output"], value))
 
     def error(self, pallet: str, name: str) -> dict[str, Any]:
-        """A pallet's error as the `DispatchError` that events carry."""
+        """A pallet's error as the `DispatchError` of events."""
         index, number = self._errors[pallet, name]
         return {"Module": {"index": index, "error": [number, 0, 0, 0]}}

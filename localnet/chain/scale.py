@@ -1,15 +1,15 @@
-"""SCALE by hand: the few primitives that metadata and extrinsics are made of."""
+"""Encodes and reads the SCALE primitives that metadata and extrinsics consist of."""
 
 from collections.abc import Iterable
 from hashlib import blake2b
 
 
 class ScaleError(ValueError):
-    """The bytes end too early or hold a form we do not know."""
+    """The bytes end too early or have an unsupported form."""
 
 
 def compact(number: int) -> bytes:
-    """A natural number in one, two, four or more bytes; the low two bits say which."""
+    """A natural number as a SCALE compact; its two lowest bits are the mode, that is its size."""
     if number < 1 << 6:
         return bytes([number << 2])
     if number < 1 << 14:
@@ -20,36 +20,36 @@ def compact(number: int) -> bytes:
     return bytes([len(body) - 4 << 2 | 3]) + body
 
 
-def text(words: str) -> bytes:
-    """A string: its length, then UTF-8."""
-    encoded = words.encode()
+def text(value: str) -> bytes:
+    """A string: its length in bytes as a compact, then UTF-8."""
+    encoded = value.encode()
     return compact(len(encoded)) + encoded
 
 
 def vector(items: Iterable[bytes]) -> bytes:
-    """Encoded items behind their count."""
+    """A vector: the number of items as a compact, then the encoded items."""
     parts = list(items)
     return compact(len(parts)) + b"".join(parts)
 
 
 def blake2_256(data: bytes) -> bytes:
-    """The hash that names blocks and extrinsics."""
+    """The hash function of blocks and extrinsics."""
     return blake2b(data, digest_size=32).digest()
 
 
 class Reader:
-    """Takes bytes from the front; never reads past the end."""
+    """Reads bytes in order. Every method raises `ScaleError` at the end of the bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._at = 0
+        self._position = 0
 
     def take(self, count: int) -> bytes:
         """The next `count` bytes."""
-        piece = self._data[self._at : self._at + count]
+        piece = self._data[self._position : self._position + count]
         if len(piece) != count:
             raise ScaleError("the bytes end too early")
-        self._at += count
+        self._position += count
         return piece
 
     def byte(self) -> int:
@@ -68,7 +68,7 @@ class Reader:
         return int.from_bytes(bytes([first]) + rest, "little") >> 2
 
     def rest(self) -> bytes:
-        """Everything not yet taken."""
-        piece = self._data[self._at :]
-        self._at = len(self._data)
+        """All bytes not yet read."""
+        piece = self._data[self._position :]
+        self._position = len(self._data)
         return piece

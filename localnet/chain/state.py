@@ -1,4 +1,4 @@
-"""Storage with its history: what every key held at every block that is still kept."""
+"""The state of the chain: a key-value store with the values at all kept blocks."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 Changes = dict[bytes, bytes | None]
 
 
-class State:
-    """Versioned keys and values. Writes gather until `commit` makes them one block's changes."""
+class ChainState:
+    """Keys and values by block; writes are pending until `commit` assigns them to a block."""
 
     def __init__(self) -> None:
         self._history: dict[bytes, list[tuple[int, bytes | None]]] = {}
@@ -15,7 +15,7 @@ class State:
         self._pending: Changes = {}
 
     def read(self, key: bytes, block: int | None = None) -> bytes | None:
-        """The value at the end of `block`; without one, as the block being made sees it."""
+        """The value at the end of `block`; without one, with the pending writes."""
         if block is None:
             if key in self._pending:
                 return self._pending[key]
@@ -26,26 +26,26 @@ class State:
         return history[position - 1][1] if position else None
 
     def write(self, key: bytes, value: bytes | None) -> None:
-        """Set or remove a value in the block being made."""
+        """Set a value in the block in production; None removes it."""
         self._pending[key] = value
 
-    def mark(self) -> Changes:
-        """A point to which `restore` can go back."""
+    def savepoint(self) -> Changes:
+        """The pending writes, for `rollback`."""
         return dict(self._pending)
 
-    def restore(self, mark: Changes) -> None:
-        """Forget every write since `mark`."""
-        self._pending = mark
+    def rollback(self, savepoint: Changes) -> None:
+        """Undo every write since `savepoint`."""
+        self._pending = savepoint
 
     def commit(self, block: int) -> Changes:
-        """End the block: its writes that change anything become history and are returned."""
+        """Assign the pending writes to `block`; those that change a value."""
         changes = {key: value for key, value in self._pending.items() if value != self._latest(key)}
         self._pending = {}
         self.apply(block, changes)
         return changes
 
     def apply(self, block: int, changes: Mapping[bytes, bytes | None]) -> None:
-        """Add the known changes of a block."""
+        """Add the changes of a block."""
         for key, value in changes.items():
             history = self._history.get(key)
             if history is None:
@@ -54,7 +54,7 @@ class State:
             history.append((block, value))
 
     def keys(self, prefix: bytes, after: bytes, block: int) -> Iterator[bytes]:
-        """The keys under `prefix` behind `after` that held a value at `block`, in order."""
+        """The keys with this prefix, greater than `after`, that had a value at `block`, sorted."""
         position = bisect_left(self._sorted, prefix)
         if after >= prefix:
             position = max(position, bisect_right(self._sorted, after))
@@ -64,8 +64,8 @@ class State:
                 yield key
             position += 1
 
-    def forget_before(self, block: int) -> None:
-        """Drop the history that is only needed to read blocks older than `block`."""
+    def discard_before(self, block: int) -> None:
+        """Discard the values that only blocks before `block` had."""
         for key in list(self._history):
             history = self._history[key]
             position = bisect_right(history, block, key=lambda entry: entry[0])
@@ -76,8 +76,8 @@ class State:
             else:
                 self._history[key] = kept
 
-    def at(self, block: int) -> dict[bytes, bytes]:
-        """Everything that had a value at `block`."""
+    def snapshot_at(self, block: int) -> dict[bytes, bytes]:
+        """All keys and values at `block`."""
         found = {key: self.read(key, block) for key in self._sorted}
         return {key: value for key, value in found.items() if value is not None}
 

@@ -1,15 +1,15 @@
-"""The subnet's own bookkeeping: who is a neuron, who may validate, when epochs run."""
+"""The state of a subnet: its neurons, validator permits and epochs."""
 
 from dataclasses import dataclass
 
-from localnet.chain.ledger import DispatchError, Ledger
+from localnet.chain.storage import DispatchError, Storage
 
 PALLET_SYSTEM = "System"
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameter:
-    """Where a hyperparameter is stored and which kind of value clients see."""
+    """The storage item of a hyperparameter, and its variant of `HyperparamValue` for clients."""
 
     item: str
     kind: str
@@ -32,90 +32,89 @@ HYPERPARAMETERS = {
 }
 
 
-def found(ledger: Ledger, netuid: int, tempo: int) -> None:
-    """Create the subnet in the first block."""
-    ledger.put("NetworksAdded", netuid, value=True)
-    ledger.put("Tempo", netuid, value=tempo)
-    ledger.put("TokenSymbol", netuid, value=list("τ".encode()))
+def create_subnet(storage: Storage, netuid: int, tempo: int) -> None:
+    """Create the subnet, in the genesis block."""
+    storage.put("NetworksAdded", netuid, value=True)
+    storage.put("Tempo", netuid, value=tempo)
+    storage.put("TokenSymbol", netuid, value=list("τ".encode()))
 
 
-def step(ledger: Ledger, netuid: int) -> None:
-    """What happens to the subnet at the start of every block; an epoch where one begins.
+def block_step(storage: Storage, netuid: int) -> None:
+    """Update the subnet at the start of a block, and run the epoch if one begins there.
 
-    The schedule is the network's: an epoch begins where (block + netuid + 1) mod (tempo + 1)
-    is tempo.
+    As in subtensor, an epoch begins where (block + netuid + 1) mod (tempo + 1) = tempo.
     """
-    tempo = ledger.get("Tempo", netuid)
-    if tempo and (ledger.number + netuid + 1) % (tempo + 1) == tempo:
-        ledger.put("LastEpochBlock", netuid, value=ledger.number)
-        ledger.put("SubnetEpochIndex", netuid, value=ledger.get("SubnetEpochIndex", netuid) + 1)
-        grant_permits(ledger, netuid)
-    since = ledger.number - ledger.get("LastEpochBlock", netuid)
-    ledger.put("BlocksSinceLastStep", netuid, value=since)
+    tempo = storage.get("Tempo", netuid)
+    if tempo and (storage.number + netuid + 1) % (tempo + 1) == tempo:
+        storage.put("LastEpochBlock", netuid, value=storage.number)
+        storage.put("SubnetEpochIndex", netuid, value=storage.get("SubnetEpochIndex", netuid) + 1)
+        grant_permits(storage, netuid)
+    since = storage.number - storage.get("LastEpochBlock", netuid)
+    storage.put("BlocksSinceLastStep", netuid, value=since)
 
 
-def next_epoch(ledger: Ledger, netuid: int) -> int | None:
-    """The block of the next epoch; None where epochs never run."""
-    tempo = int(ledger.get("Tempo", netuid))
+def next_epoch(storage: Storage, netuid: int) -> int | None:
+    """The block of the next epoch; None if the tempo is 0, that is without epochs."""
+    tempo = int(storage.get("Tempo", netuid))
     if not tempo:
         return None
-    return ledger.number + tempo - (ledger.number + netuid + 1) % (tempo + 1)
+    return storage.number + tempo - (storage.number + netuid + 1) % (tempo + 1)
 
 
-def grant_permits(ledger: Ledger, netuid: int) -> None:
-    """Give the validator permits to the neurons with the most stake; none without stake."""
+def grant_permits(storage: Storage, netuid: int) -> None:
+    """Give validator permits to the `MaxAllowedValidators` neurons with the most stake above 0."""
     stakes = [
-        (ledger.get("TotalHotkeyAlpha", hotkey, netuid), uid)
-        for uid, hotkey in enumerate(hotkeys(ledger, netuid))
+        (storage.get("TotalHotkeyAlpha", hotkey, netuid), uid)
+        for uid, hotkey in enumerate(hotkeys(storage, netuid))
     ]
     ranked = sorted(stakes, key=lambda entry: (-entry[0], entry[1]))
-    seats = ledger.get("MaxAllowedValidators", netuid)
-    permitted = {uid for stake, uid in ranked[:seats] if stake > 0}
-    ledger.put("ValidatorPermit", netuid, value=[uid in permitted for _, uid in stakes])
+    limit = storage.get("MaxAllowedValidators", netuid)
+    permitted = {uid for stake, uid in ranked[:limit] if stake > 0}
+    storage.put("ValidatorPermit", netuid, value=[uid in permitted for _, uid in stakes])
 
 
-def hotkeys(ledger: Ledger, netuid: int) -> list[str]:
+def hotkeys(storage: Storage, netuid: int) -> list[str]:
     """The neurons' hotkeys by uid."""
-    return [ledger.get("Keys", netuid, uid) for uid in range(ledger.get("SubnetworkN", netuid))]
+    return [storage.get("Keys", netuid, uid) for uid in range(storage.get("SubnetworkN", netuid))]
 
 
-def require_subnet(ledger: Ledger, netuid: int) -> None:
-    """Refuse a subnet that does not exist."""
-    if not ledger.get("NetworksAdded", netuid):
+def require_subnet(storage: Storage, netuid: int) -> None:
+    """Raise `DispatchError` if the subnet does not exist."""
+    if not storage.get("NetworksAdded", netuid):
         raise DispatchError("SubnetNotExists")
 
 
-def require_uid(ledger: Ledger, netuid: int, hotkey: str) -> int:
-    """The neuron's uid; refuse a hotkey that is no neuron."""
-    uid = ledger.get("Uids", netuid, hotkey)
+def require_uid(storage: Storage, netuid: int, hotkey: str) -> int:
+    """The uid of the neuron. Raises `DispatchError` if the hotkey is not registered."""
+    uid = storage.get("Uids", netuid, hotkey)
     if uid is None:
         raise DispatchError("HotKeyNotRegisteredInSubNet")
     return int(uid)
 
 
-def register(ledger: Ledger, netuid: int, hotkey: str, coldkey: str, *, last_update: int) -> int:
-    """Add a neuron at the next free uid."""
-    require_subnet(ledger, netuid)
-    if ledger.get("Uids", netuid, hotkey) is not None:
+def register(storage: Storage, netuid: int, hotkey: str, coldkey: str, *, last_update: int) -> int:
+    """Register a neuron; its uid. Raises `DispatchError`."""
+    require_subnet(storage, netuid)
+    if storage.get("Uids", netuid, hotkey) is not None:
         raise DispatchError("HotKeyAlreadyRegisteredInSubNet")
-    uid = int(ledger.get("SubnetworkN", netuid))
-    if uid >= ledger.get("MaxAllowedUids", netuid):
+    uid = int(storage.get("SubnetworkN", netuid))
+    if uid >= storage.get("MaxAllowedUids", netuid):
         raise DispatchError("NoNeuronIdAvailable")
-    ledger.put("SubnetworkN", netuid, value=uid + 1)
-    ledger.put("Uids", netuid, hotkey, value=uid)
-    ledger.put("Keys", netuid, uid, value=hotkey)
-    ledger.put("Owner", hotkey, value=coldkey)
-    ledger.put("IsNetworkMember", hotkey, netuid, value=True)
-    ledger.put("BlockAtRegistration", netuid, uid, value=ledger.number)
-    ledger.put("ValidatorPermit", netuid, value=[*ledger.get("ValidatorPermit", netuid), False])
-    ledger.put("LastUpdate", netuid, value=[*ledger.get("LastUpdate", netuid), last_update])
+    storage.put("SubnetworkN", netuid, value=uid + 1)
+    storage.put("Uids", netuid, hotkey, value=uid)
+    storage.put("Keys", netuid, uid, value=hotkey)
+    storage.put("Owner", hotkey, value=coldkey)
+    storage.put("IsNetworkMember", hotkey, netuid, value=True)
+    storage.put("BlockAtRegistration", netuid, uid, value=storage.number)
+    storage.put("ValidatorPermit", netuid, value=[*storage.get("ValidatorPermit", netuid), False])
+    storage.put("LastUpdate", netuid, value=[*storage.get("LastUpdate", netuid), last_update])
     return uid
 
 
-def fund(ledger: Ledger, account: str, rao: int) -> int:
-    """Add free balance to an account, or take it with a negative amount; the new balance."""
-    info = ledger.get("Account", account, pallet=PALLET_SYSTEM)
+def fund(storage: Storage, account: str, rao: int) -> int:
+    """Add to an account's free balance, or subtract if negative; the new balance."""
+    info = storage.get("Account", account, pallet=PALLET_SYSTEM)
     info["data"]["free"] += rao
     info["providers"] = 1
-    ledger.put("Account", account, value=info, pallet=PALLET_SYSTEM)
+    storage.put("Account", account, value=info, pallet=PALLET_SYSTEM)
     return int(info["data"]["free"])

@@ -1,4 +1,4 @@
-"""A local chain in a process of its own, for tests."""
+"""Runs a local chain as a process, for tests."""
 
 import os
 import subprocess
@@ -13,18 +13,18 @@ STOP_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class RunningChain:
-    """The process and where it listens."""
+    """The process of a local chain and its URL."""
 
     url: str
     process: "subprocess.Popen[str]"
 
     def kill(self) -> None:
-        """End it as hard as it goes."""
+        """Kill the process with SIGKILL."""
         self.process.kill()
         self.process.wait(STOP_SECONDS)
 
     def stop(self) -> int:
-        """Ask it to end; its exit code."""
+        """Stop the process with SIGTERM; its exit code."""
         self.process.terminate()
         return self.process.wait(STOP_SECONDS)
 
@@ -33,7 +33,7 @@ class RunningChain:
 def running(
     *, block_seconds: float = 0, state: Path | None = None, netuid: int = 12, tempo: int = 10
 ) -> Iterator[RunningChain]:
-    """Start a chain on a free port; it is ready when it has said where it listens."""
+    """Run a chain on a free port; it is ready once it has printed its URL."""
     command = [sys.executable, "-m", "localnet.chain", "--port", "0"]
     command += ["--block-seconds", str(block_seconds), "--netuid", str(netuid)]
     command += ["--tempo", str(tempo)]

@@ -1,4 +1,4 @@
-"""Which weights a neuron may set: pure rules, each broken rule is the chain's own error."""
+"""The rules for setting weights, and subtensor's error for each broken rule; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ U16_MAX = 65535
 COMMIT_BYTES_LIMIT = 5000
 UNREVEALED_COMMITS_LIMIT = 10
 
-Row = list[tuple[int, int]]
+WeightRow = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Setter:
-    """What the chain knows of the neuron that sets weights."""
+class WeightSetter:
+    """The neuron that sets weights; its stake is in rao."""
 
     uid: int
     stake: int
-    permitted: bool
+    has_permit: bool
     blocks_since_update: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The subnet's hyperparameters about weights."""
+class WeightLimits:
+    """The hyperparameters of the subnet for weights."""
 
     neurons: int
     stake_threshold: int
@@ -32,36 +32,36 @@ class Limits:
     max_weight: int
 
 
-def too_soon(setter: Setter, limits: Limits) -> bool:
-    """Whether the neuron updated its weights too few blocks ago."""
+def is_rate_limited(setter: WeightSetter, limits: WeightLimits) -> bool:
+    """Whether the neuron's last update is fewer blocks ago than the rate limit."""
     since = setter.blocks_since_update
     return since is not None and since < limits.rate_limit
 
 
 def problem(
-    setter: Setter,
-    limits: Limits,
+    setter: WeightSetter,
+    limits: WeightLimits,
     uids: Sequence[int],
     values: Sequence[int],
     version_key: int,
 ) -> str | None:
-    """The name of the first broken rule, in the order in which the chain looks."""
+    """The error of the first broken rule, in subtensor's order; None if all are kept."""
     return (
         _lengths(limits, uids, values)
-        or _right_to_set(setter, limits, uids, version_key)
+        or _permission(setter, limits, uids, version_key)
         or _row(setter, limits, uids, values)
     )
 
 
-def stored(uids: Sequence[int], values: Sequence[int]) -> Row:
-    """The row as it is kept: scaled so that the greatest weight is the greatest u16."""
+def scaled_row(uids: Sequence[int], values: Sequence[int]) -> WeightRow:
+    """The weights as they are stored: scaled so that the greatest is 65535."""
     top = max(values, default=0)
     if top == 0:
         return list(zip(uids, values, strict=True))
     return [(uid, value * U16_MAX // top) for uid, value in zip(uids, values, strict=True)]
 
 
-def _lengths(limits: Limits, uids: Sequence[int], values: Sequence[int]) -> str | None:
+def _lengths(limits: WeightLimits, uids: Sequence[int], values: Sequence[int]) -> str | None:
     if len(uids) != len(values):
         return "WeightVecNotEqualSize"
     if len(uids) > limits.neurons:
@@ -69,21 +69,23 @@ def _lengths(limits: Limits, uids: Sequence[int], values: Sequence[int]) -> str 
     return None
 
 
-def _right_to_set(
-    setter: Setter, limits: Limits, uids: Sequence[int], version_key: int
+def _permission(
+    setter: WeightSetter, limits: WeightLimits, uids: Sequence[int], version_key: int
 ) -> str | None:
     if setter.stake < limits.stake_threshold:
         return "NotEnoughStakeToSetWeights"
     if version_key < limits.version_key:
         return "IncorrectWeightVersionKey"
-    if too_soon(setter, limits):
+    if is_rate_limited(setter, limits):
         return "SettingWeightsTooFast"
-    if not setter.permitted and list(uids) != [setter.uid]:
+    if not setter.has_permit and list(uids) != [setter.uid]:
         return "NeuronNoValidatorPermit"
     return None
 
 
-def _row(setter: Setter, limits: Limits, uids: Sequence[int], values: Sequence[int]) -> str | None:
+def _row(
+    setter: WeightSetter, limits: WeightLimits, uids: Sequence[int], values: Sequence[int]
+) -> str | None:
     if len(set(uids)) != len(uids):
         return "DuplicateUids"
     if any(uid >= limits.neurons for uid in uids):

@@ -1,1 +1,1 @@
-"""Executors: started ahead, reserved, watched and cleaned up after."""
+"""Starts executors in advance, reserves them for jobs, and cleans up after them."""

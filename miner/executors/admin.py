@@ -1,16 +1,17 @@
-"""The executors as they are now, to look at."""
+"""The admin page of the present executors."""
 
 from time import monotonic
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
 from django.template.response import TemplateResponse
 
-from miner.executors.pool import Executor
+from miner.executors.executor import Executor
 
 
-def executors_page(request: HttpRequest) -> HttpResponse:
-    """Each executor's state and job, and what keeps crashing."""
+def executors_page(request: ASGIRequest) -> HttpResponse:
+    """The page: each executor's state and job, and the failed starts of each class."""
     pool = request.scope["miner"].pool
     context = {
         **admin.site.each_context(request),
@@ -22,7 +23,7 @@ def executors_page(request: HttpRequest) -> HttpResponse:
 
 
 def _job(executor: Executor) -> str:
-    return executor.tenant.job_uuid if executor.tenant else ""
+    return executor.assignment.job_uuid if executor.assignment else ""
 
 
 def _age(executor: Executor) -> str:

@@ -1,1 +1,1 @@
-"""Jobs from acceptance to receipt: what is heard, recorded and passed on."""
+"""Jobs from acceptance to receipt: their messages are checked, recorded and forwarded."""

@@ -1,6 +1,7 @@
-"""Accepted jobs and what was said of them."""
+"""Accepted jobs and the messages about them."""
 
 from django.db import models
+from django.db.models import Func, Value
 
 from compute_horde.django import job_record
 from compute_horde.hardware import ExecutorClass
@@ -10,8 +11,16 @@ CLASSES = [(one.value, one.value) for one in ExecutorClass]
 
 
 class Job(job_record.JobRecord):
-    """A job this miner accepted; its row is written before the validator is told so."""
+    """A job that this miner accepted; the row is written before the acceptance is sent."""
 
+    # Operators sort by `id`, as the network's documents say; the code uses `uuid`.
+    number = models.BigIntegerField(
+        db_column="id",
+        unique=True,
+        editable=False,
+        db_default=Func(Value("miner_acceptedjob_id_seq"), function="nextval"),
+        help_text="grows with acceptance",
+    )
     validator_hotkey = models.CharField(max_length=SS58_LENGTH)
     executor_class = models.CharField(max_length=64, choices=CLASSES)
     executor_token = models.CharField(max_length=64, help_text="SHA-256 of the one-time token")
@@ -30,7 +39,10 @@ class Job(job_record.JobRecord):
         db_table = "miner_acceptedjob"
         verbose_name = "accepted job"
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["validator_hotkey", "state_since"])]
+        indexes = [
+            models.Index(fields=["validator_hotkey", "state_since"]),
+            models.Index(fields=["state"], name="acceptedjob_by_state"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(state__in=[state for state, _ in job_record.STATES]),
@@ -41,7 +53,7 @@ class Job(job_record.JobRecord):
 
 
 class JobEvent(job_record.JobEvent):
-    """One fact said of an accepted job."""
+    """A message about an accepted job."""
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="events")
 

@@ -1,1 +1,1 @@
-"""Receipts: counter-signed, stored and published."""
+"""Stores receipts with both signatures and publishes them in pages."""

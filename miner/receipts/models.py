@@ -1,4 +1,4 @@
-"""Receipts with both signatures."""
+"""The receipts that this miner publishes."""
 
 from django.db import models
 from django.utils import timezone
@@ -11,7 +11,7 @@ TYPES = [(one.value, one.value) for one in ReceiptType]
 
 
 class Receipt(models.Model):
-    """One promise; `body` is the page line, byte for byte what was signed inside."""
+    """A receipt with both signatures; `body` is its line in the page and has the signed bytes."""
 
     job_uuid = models.UUIDField()
     receipt_type = models.CharField(max_length=32, choices=TYPES)
@@ -29,7 +29,14 @@ class Receipt(models.Model):
     class Meta:
         db_table = "miner_receipt"
         ordering = ["id"]
-        indexes = [models.Index(fields=["page", "id"])]
+        indexes = [
+            models.Index(fields=["page", "id"]),
+            models.Index(
+                fields=["excuses_until"],
+                name="receipt_that_excuses",
+                condition=models.Q(excuses_until__isnull=False),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["job_uuid", "receipt_type", "validator_hotkey", "interval"],

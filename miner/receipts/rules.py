@@ -1,30 +1,33 @@
-"""Receipt pages: when a receipt is published where, and how a reader is answered."""
+"""Rules of receipt pages: which page a receipt is in, and HTTP range requests."""
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
 
 PAGE_SECONDS = 300
-_FROM = re.compile(r"bytes=(\d{1,15})-")
+_RANGE = re.compile(r"bytes=(\d{1,15})-")
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Part of a page: status, where it starts, and whether there is anything."""
+class PageRange:
+    """The part of a page to send: the HTTP status and the first byte."""
 
     status: int
     start: int = 0
 
 
 def page_at(now: datetime) -> int:
-    """The page that receipts stored at `now` go to."""
+    """The number of the page of receipts stored at `now`."""
     return int(now.timestamp()) // PAGE_SECONDS
 
 
-def slice_of(wanted: str | None, length: int) -> Slice:
-    """What a `Range` header asks of a page of `length` bytes; other forms mean all of it."""
-    found = _FROM.fullmatch(wanted or "")
+def parse_range(header: str | None, length: int) -> PageRange:
+    """The part that a `Range` header requests of a page of `length` bytes.
+
+    Only the form `bytes=START-` is supported; others request the whole page.
+    """
+    found = _RANGE.fullmatch(header or "")
     if found is None:
-        return Slice(200)
+        return PageRange(200)
     start = int(found[1])
-    return Slice(206, start) if start < length else Slice(416, length)
+    return PageRange(206, start) if start < length else PageRange(416, length)

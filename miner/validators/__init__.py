@@ -1,1 +1,1 @@
-"""Validators: who may speak, who is refused."""
+"""Which validators are accepted, and how they log in."""

@@ -1,36 +1,38 @@
-"""Who may speak: read by the web process, refreshed from the chain by keep."""
+"""The validators in the database: read by `web`, updated from the chain by `keep`."""
 
 import asyncio
 import logging
 from collections.abc import Iterable
 from decimal import Decimal
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from compute_horde.django.database import in_database
 from compute_horde.django.job_record import notify
-from compute_horde.django.listen import notices
+from compute_horde.django.notifications import listen
 from miner.validators import rules
-from miner.validators.models import Validator, ValidatorBlacklist
-from miner.validators.rules import Staked
+from miner.validators.models import SigningValidator, Validator, ValidatorBlacklist
+from miner.validators.rules import StakedHotkey
 
 log = logging.getLogger(__name__)
 
-CHANGED = "miner_validators"
-READ_AGAIN_SECONDS = 1.0
+CHANNEL = "miner_validators"
+RETRY_SECONDS = 1.0
 
 
-class Directory:
-    """The validators as last read from the database; read again when told of a change."""
+class ValidatorDirectory:
+    """The validators as last read from the database; `follow` reads them after every change."""
 
     def __init__(self, pinned: Iterable[str] = ()) -> None:
         self._pinned = frozenset(pinned)
         self._active: dict[str, bool] = {}
         self._blacklisted: frozenset[str] = frozenset()
+        self._signing: frozenset[str] = frozenset()
+        self._being_stored: dict[str, asyncio.Task[None]] = {}
 
     def refusal(self, hotkey: str) -> str | None:
-        """What to tell a validator that is not heard, or None."""
+        """Why a validator is refused, or None if it is accepted."""
         if hotkey in self._pinned or self._active.get(hotkey):
             return None
         return (
@@ -40,52 +42,85 @@ class Directory:
         )
 
     def is_blacklisted(self, hotkey: str) -> bool:
-        """Whether every job of this validator is declined."""
+        """Whether all jobs of this validator are declined."""
         return hotkey in self._blacklisted
 
+    def must_sign(self, hotkey: str) -> bool:
+        """Whether this validator has ever signed a job request, and so must sign all of them."""
+        return hotkey in self._signing or hotkey in self._being_stored
+
+    def record_signed(self, hotkey: str) -> None:
+        """Require signatures of this validator from now on; stores that in the background."""
+        if not self.must_sign(hotkey):
+            self._being_stored[hotkey] = asyncio.create_task(self._store_signed(hotkey))
+
+    async def _store_signed(self, hotkey: str) -> None:
+        try:
+            await in_database(_insert_signing, hotkey)
+            self._signing |= {hotkey}
+        except DatabaseError:
+            # It is tried again at the next signed request.
+            log.exception("cannot store that a validator signs", extra={"validator": hotkey})
+        finally:
+            del self._being_stored[hotkey]
+
+    async def close(self) -> None:
+        """Finish writing."""
+        await asyncio.gather(*self._being_stored.values(), return_exceptions=True)
+
     async def read(self) -> None:
-        """Look at the rows."""
-        self._active, self._blacklisted = await in_database(_rows)
+        """Read the validators."""
+        before = None
+        # A hotkey stored in `_signing` during a read may be missing in its result.
+        while before is not self._signing:
+            before = self._signing
+            rows = await in_database(_read_rows)
+        self._active, self._blacklisted, self._signing = rows
 
     async def follow(self) -> None:
-        """Read again at every change, for ever."""
-        async for _ in notices(CHANGED):
-            while not await self._reads():
+        """Read the validators after every change; never returns."""
+        async for _ in listen(CHANNEL):
+            while not await self._try_read():
                 continue
 
-    async def _reads(self) -> bool:
+    async def _try_read(self) -> bool:
         try:
             await self.read()
         except (OperationalError, InterfaceError) as exc:
             log.error("validators cannot be read", extra={"problem": str(exc)[:200]})
-            await asyncio.sleep(READ_AGAIN_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             return False
         return True
 
 
-def _rows() -> tuple[dict[str, bool], frozenset[str]]:
+def _read_rows() -> tuple[dict[str, bool], frozenset[str], frozenset[str]]:
     active = dict(Validator.objects.values_list("hotkey", "active"))
-    return active, frozenset(ValidatorBlacklist.objects.values_list("hotkey", flat=True))
+    blacklisted = frozenset(ValidatorBlacklist.objects.values_list("hotkey", flat=True))
+    return active, blacklisted, frozenset(SigningValidator.objects.values_list("hotkey", flat=True))
 
 
-def tell_change() -> None:
-    """Let the web process read the validators again once this transaction commits."""
-    notify(CHANGED)
+def _insert_signing(hotkey: str) -> None:
+    SigningValidator.objects.get_or_create(hotkey=hotkey)
+
+
+def notify_change() -> None:
+    """Notify the web process to read the validators, once this transaction commits."""
+    notify(CHANNEL)
 
 
 def pin(hotkeys: Iterable[str]) -> None:
-    """Make these validators heard whatever the chain says."""
+    """Accept these validators whatever their stake."""
     with transaction.atomic():
         for hotkey in hotkeys:
             Validator.objects.update_or_create(
                 hotkey=hotkey, defaults={"active": True, "pinned": True}
             )
-        tell_change()
+        notify_change()
 
 
-def refresh(neurons: Iterable[Staked], *, minimum: Decimal, count: int) -> int:
-    """Store who is heard by the chain's present word; how many are active."""
-    chosen = rules.heard(neurons, minimum=minimum, count=count)
+def refresh(neurons: Iterable[StakedHotkey], *, minimum: Decimal, count: int) -> int:
+    """Store the validators selected by stake; returns how many are active."""
+    chosen = rules.select_validators(neurons, minimum=minimum, count=count)
     now = timezone.now()
     rows = [Validator(hotkey=h, active=True, stake=s, refreshed_at=now) for h, s in chosen.items()]
     with transaction.atomic():
@@ -96,10 +131,12 @@ def refresh(neurons: Iterable[Staked], *, minimum: Decimal, count: int) -> int:
             unique_fields=["hotkey"],
             update_fields=["active", "stake", "refreshed_at"],
         )
-        gone = Validator.objects.filter(active=True, pinned=False).exclude(hotkey__in=chosen)
-        gone.update(active=False, refreshed_at=now)
+        deactivated = Validator.objects.filter(active=True, pinned=False).exclude(hotkey__in=chosen)
+        deactivated.update(active=False, refreshed_at=now)
         after = set(Validator.objects.filter(active=True).values_list("hotkey", flat=True))
         if before != after:
-            tell_change()
-            log.info("validators changed", extra={"came": after - before, "went": before - after})
+            notify_change()
+            log.info(
+                "validators changed", extra={"added": after - before, "removed": before - after}
+            )
     return len(after)

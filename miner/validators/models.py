@@ -1,4 +1,4 @@
-"""Validators this miner knows, and those it refuses."""
+"""The validators known to this miner, and blacklisted ones."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,7 +7,7 @@ SS58_LENGTH = 48
 
 
 class Validator(models.Model):
-    """One that may open a conversation while `active`."""
+    """A validator, which may log in while it is `active`."""
 
     hotkey = models.CharField(max_length=SS58_LENGTH, primary_key=True)
     active = models.BooleanField(default=True)
@@ -27,8 +27,25 @@ class Validator(models.Model):
         return self.hotkey
 
 
+class SigningValidator(models.Model):
+    """A validator that has signed a job request; from then on it must sign all of them.
+
+    Deleting the row allows unsigned requests until the next signed one.
+    """
+
+    hotkey = models.CharField(max_length=SS58_LENGTH, primary_key=True)
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "miner_signingvalidator"
+        ordering = ["hotkey"]
+
+    def __str__(self) -> str:
+        return self.hotkey
+
+
 class ValidatorBlacklist(models.Model):
-    """One whose jobs are all declined."""
+    """A validator whose jobs are all declined."""
 
     hotkey = models.CharField(max_length=SS58_LENGTH, unique=True)
     reason = models.CharField(max_length=200, blank=True)

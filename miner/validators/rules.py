@@ -1,4 +1,4 @@
-"""Which validators are heard, and whether one is who it says."""
+"""Rules for selecting validators by stake and for checking logins."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -8,36 +8,40 @@ from compute_horde import signing
 from compute_horde.errors import BadSignature
 from compute_horde.protocol.handshake import MAX_AUTH_AGE_SECONDS, ValidatorAuth
 
-ALWAYS_HEARD = frozenset({"5HBVrFGy6oYhhh71m9fFGYD7zbKyAeHnWN8i8s9fJTBMCtEE"})
+ALWAYS_ACCEPTED = frozenset({"5HBVrFGy6oYhhh71m9fFGYD7zbKyAeHnWN8i8s9fJTBMCtEE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Staked:
+class StakedHotkey:
     """A hotkey and its stake in TAO."""
 
     hotkey: str
     stake: Decimal
 
 
-def heard(
-    neurons: Iterable[Staked], *, minimum: Decimal, count: int, always: Collection[str] = ()
+def select_validators(
+    neurons: Iterable[StakedHotkey], *, minimum: Decimal, count: int, always: Collection[str] = ()
 ) -> dict[str, Decimal]:
-    """The `count` neurons with most stake of at least `minimum`, and those always heard."""
-    named = ALWAYS_HEARD.union(always)
-    rich = sorted(
-        (one for one in neurons if one.stake >= minimum or one.hotkey in named),
+    """The stake of each selected validator, by hotkey.
+
+    Selected are the `count` neurons with the highest stake of at least `minimum` (TAO), and those
+    that are always accepted.
+    """
+    exempt = ALWAYS_ACCEPTED.union(always)
+    candidates = sorted(
+        (one for one in neurons if one.stake >= minimum or one.hotkey in exempt),
         key=lambda one: (-one.stake, one.hotkey),
     )
-    top = [one for one in rich if one.stake >= minimum][:count]
-    return {one.hotkey: one.stake for one in [*top, *(o for o in rich if o.hotkey in named)]}
+    top = [one for one in candidates if one.stake >= minimum][:count]
+    return {one.hotkey: one.stake for one in [*top, *(o for o in candidates if o.hotkey in exempt)]}
 
 
-def distrust(
+def login_problem(
     auth: ValidatorAuth, *, path_hotkey: str, miner_hotkey: str | None, now: float
 ) -> str | None:
-    """Why this introduction is not believed, or None when it is.
+    """Why a login is invalid, or None if it is valid; `now` is in seconds since the epoch.
 
-    `miner_hotkey` is None at a trusted miner, which validators do not call by its hotkey.
+    `miner_hotkey` is None at a trusted miner, because validators do not use its hotkey.
     """
     if auth.timestamp < now - MAX_AUTH_AGE_SECONDS:
         return "msg too old"

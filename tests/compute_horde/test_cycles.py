@@ -1,4 +1,4 @@
-"""Cycles cut the chain into equal pieces, where the subnet's rules say."""
+"""Cycles divide the chain into equal parts, at the blocks that the subnet's rules give."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Each stage adds its time; what one leaves over the next may use."""
+"""Each stage adds its time limit; unused time carries over to the next."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The error tree says who is to blame."""
+"""The exception tree names the party at fault."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The loader of hotkey files that is part of the wheel; `adapters/test_wallet.py` says the rest."""
+"""The loader of hotkey files that is part of the wheel; see also `adapters/test_wallet.py`."""
 
 import subprocess
 import sys

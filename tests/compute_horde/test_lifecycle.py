@@ -13,9 +13,11 @@ from compute_horde.lifecycle import (
     CLAIMS,
     FINAL,
     MAY_FOLLOW,
+    STAGE_OF_STATE,
     IllegalTransition,
     advance,
     catch_up,
+    follow,
     is_repeat,
     move,
 )
@@ -88,8 +90,8 @@ def test_a_message_moves_a_job_as_its_claim_does(state, cls):
 
 
 def test_every_state_that_peers_tell_of_is_claimed_by_one_message():
-    told = set(S) - {S.UNKNOWN, S.SENT, S.RECEIVED}
-    assert sorted(CLAIMS.values()) == sorted(told)
+    sent = set(S) - {S.UNKNOWN, S.SENT, S.RECEIVED}
+    assert sorted(CLAIMS.values()) == sorted(sent)
 
 
 @pytest.mark.parametrize("road", [ROAD, STREAMING_ROAD], ids=["plain", "streaming"])
@@ -155,6 +157,18 @@ def test_reports_in_any_order_and_number_end_where_the_job_ended(road, data):
     assert state is S.COMPLETED
 
 
+@pytest.mark.parametrize("road", [ROAD, STREAMING_ROAD])
+def test_claims_in_their_order_are_followed_and_repeats_change_nothing(road):
+    assert follow(S.SENT, []) is S.SENT
+    assert follow(S.SENT, [claim for claim in road for _ in "ab"]) is S.COMPLETED
+
+
+@pytest.mark.parametrize("claims", [[S.COMPLETED], [S.RECEIVED, S.SENT], [S.REJECTED, S.ACCEPTED]])
+def test_a_claim_that_may_not_follow_is_refused(claims):
+    with pytest.raises(IllegalTransition):
+        follow(S.SENT, claims)
+
+
 @given(st.lists(st.sampled_from(S)))
 def test_a_job_never_goes_back(reports):
     state = S.SENT
@@ -165,3 +179,7 @@ def test_a_job_never_goes_back(reports):
             continue
         assert after is state or after in lifecycle.REACH[state]
         state = after
+
+
+def test_an_executor_is_busy_with_something_in_each_state_a_validator_waits_in():
+    assert set(STAGE_OF_STATE) == set(MAY_FOLLOW) - {S.SENT}

@@ -124,6 +124,14 @@ def test_a_miner_does_not_sign_what_the_validator_did_not():
         counter_sign(STARTED, signing.signed_hex(USER, STARTED.blob()), MINER)
 
 
+def test_a_trusted_miner_signs_receipts_that_name_another_miner() -> None:
+    signature = signing.signed_hex(VALIDATOR, STARTED.blob())
+    receipt = counter_sign(STARTED, signature, USER, is_trusted_miner=True)
+    signing.verify_hex(USER.ss58_address, STARTED.blob(), receipt.miner_signature)
+    with pytest.raises(BadSignature):
+        counter_sign(STARTED, "0x" + "00" * 64, USER, is_trusted_miner=True)
+
+
 @pytest.mark.parametrize(
     ("after", "holds"),
     [

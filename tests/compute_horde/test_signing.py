@@ -45,8 +45,8 @@ def test_raw_bytes_are_hashed_as_they_are():
 
 @pytest.mark.parametrize("vector", SIGNED, ids=["offer", "payload"])
 def test_a_frame_signed_by_a_published_validator_verifies(vector):
-    told = json.loads(vector["wire"])
-    assert signing.validator_signed_text(told).hex() == vector["canonical_json_hex"]
+    sent = json.loads(vector["wire"])
+    assert signing.validator_signed_text(sent).hex() == vector["canonical_json_hex"]
     assert signing.verify_validator_frame(vector["wire"], vector["validator_hotkey"])
     assert signing.verify_validator_frame(vector["wire"].encode(), vector["validator_hotkey"])
 
@@ -56,14 +56,14 @@ def test_frames_signed_live_verify(transcript):
     events = VECTORS["live_transcripts"][transcript]
     signed = [e["msg"] for e in events if "validator_signature" in e.get("msg", {})]
     assert len(signed) == 2
-    for told in signed:
-        assert signing.verify_validator_frame(json.dumps(told), ALICE)
+    for sent in signed:
+        assert signing.verify_validator_frame(json.dumps(sent), ALICE)
 
 
 def test_a_key_that_we_do_not_know_is_covered_by_the_signature():
-    told = json.loads(SIGNED[1]["wire"])
+    sent = json.loads(SIGNED[1]["wire"])
     with pytest.raises(BadSignature):
-        signing.verify_validator_frame(json.dumps(told | {"added": 1}), ALICE)
+        signing.verify_validator_frame(json.dumps(sent | {"added": 1}), ALICE)
     odd = {"message_type": "V9", "added": [float("nan"), 1e400, "\ud800ż"], "a": {"c": 1, "b": 2}}
     odd["validator_signature"] = signing.signed_hex(VALIDATOR, signing.validator_signed_text(odd))
     assert signing.verify_validator_frame(json.dumps(odd), ALICE)
@@ -167,17 +167,20 @@ TEXTS = {
 
 @pytest.mark.parametrize("request_", HEADERS, ids=lambda request: request["path"])
 def test_the_headers_of_a_published_request_are_by_its_user(request_):
-    told = request_["headers"]
+    sent = request_["headers"]
     signature = RequestSignature(
-        signature_type=told["x-ch-signature-type"],
-        signatory=told["x-ch-signatory"],
-        timestamp_ns=told["x-ch-timestamp-ns"],
-        signature=told["x-ch-signature"],
-        signature_scope=told["x-ch-signature-scope"],
+        signature_type=sent["x-ch-signature-type"],
+        signatory=sent["x-ch-signatory"],
+        timestamp_ns=sent["x-ch-timestamp-ns"],
+        signature=sent["x-ch-signature"],
+        signature_scope=sent["x-ch-signature-scope"],
     )
     whole = signing.spaced_json(request_["body"]).decode()
     full = signature.signature_scope is SignatureScope.FULL_REQUEST
-    signing.verify_request(signature, whole if full else TEXTS[signature.signature])
+    text = whole if full else TEXTS[signature.signature]
+    assert signing.verify_request(signature, text, signature.signature_scope) is None
+    with pytest.raises(BadSignature):
+        signing.verify_request(signature, text + " ", signature.signature_scope)
 
 
 def test_the_header_of_the_stats_collector_is_by_its_validator():
@@ -189,7 +192,10 @@ def test_the_header_of_the_stats_collector_is_by_its_validator():
 
 
 def test_what_a_browser_s_wallet_wraps_in_bytes_tags_counts_as_signed():
-    signing.verify(ALICE, b"abc", bytes(VALIDATOR.sign(b"<Bytes>abc</Bytes>")))
+    wrapped = bytes(VALIDATOR.sign(b"<Bytes>abc</Bytes>"))
+    assert signing.verify(ALICE, b"abc", wrapped) is None
+    with pytest.raises(BadSignature):
+        signing.verify(ALICE, b"abd", wrapped)
 
 
 def test_an_address_and_its_key_name_each_other():
@@ -215,7 +221,7 @@ def test_a_hostile_request_signature_is_a_bad_signature(kind, signatory, signatu
         signature=signature,
     )
     with pytest.raises(BadSignature):
-        signing.verify_request(hostile, "never signed")
+        signing.verify_request(hostile, "never signed", SignatureScope.SIGNED_FIELDS)
 
 
 def test_a_long_address_is_refused_without_reading_it():
@@ -231,3 +237,22 @@ def test_a_long_address_is_refused_without_reading_it():
 def test_what_is_no_address_has_no_key(address):
     with pytest.raises(BadSignature, match="not an SS58 address"):
         signing.public_key(address)
+
+
+ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "has 0 characters"),
+        (ALICE[:-1], "has 47 characters"),
+        (ALICE[:-1] + "0", "holds '0'"),
+        (ALICE + "\n", r"holds '\n'"),
+        (ALICE[:10] + ALICE[11] + ALICE[10] + ALICE[12:], "wrong checksum"),
+        ("4" + ALICE[1:], "another network"),
+    ],
+)
+def test_an_address_that_is_none_is_told_what_is_wrong(text, why):
+    assert signing.address_problem(ALICE) is None
+    assert why in signing.address_problem(text)

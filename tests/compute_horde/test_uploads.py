@@ -68,7 +68,7 @@ def test_another_path_is_refused(kind, path):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "sent",
     [
         {},
         {"output_upload_type": "fax", "url": "u"},
@@ -81,9 +81,9 @@ def test_another_path_is_refused(kind, path):
     ],
     ids=["nothing", "unknown", "no url", "zip among files", "too many"],
 )
-def test_what_is_no_upload_is_refused(told):
+def test_what_is_no_upload_is_refused(sent):
     with pytest.raises(ValidationError):
-        ADAPTER.validate_python(told)
+        ADAPTER.validate_python(sent)
 
 
 def test_each_single_upload_is_told_in_order():

@@ -1,4 +1,4 @@
-"""Our words are the published words, one for one."""
+"""Our enumerations have the published values."""
 
 import pytest
 
@@ -25,7 +25,7 @@ WORDS = {
     "ReceiptType": ours.ReceiptType,
     "SignatureScope": ours.SignatureScope,
 }
-# What only peers of ours say, to each other.
+# Values that only our own services use.
 EXTENDED = {
     "JobStatus": ["cancelled"],
     "JobFailureReason": ["cancelled"],
@@ -33,7 +33,7 @@ EXTENDED = {
 }
 VOLUMES = [InlineVolume, ZipUrlVolume, SingleFileVolume, MultiVolume, HuggingfaceVolume]
 UPLOADS = [ZipPost, ZipPut, MultiUpload, FilePost, FilePut]
-LENIENT = [word for word in WORDS.values() if issubclass(word, ours.Word)]
+LENIENT = [word for word in WORDS.values() if issubclass(word, ours.TolerantEnum)]
 
 
 def test_every_published_list_of_words_is_compared():

@@ -11,9 +11,9 @@ from compute_horde.volumes import (
     SingleFileVolume,
     Volume,
     ZipUrlVolume,
-    each,
-    taint,
-    tainted_path,
+    first_unsafe_path,
+    path_problem,
+    simple_volumes,
 )
 from tests.compute_horde.vectors import VECTORS, compact
 
@@ -66,7 +66,7 @@ def test_fields_stand_in_the_order_that_signatures_cover(kind):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "sent",
     [
         {},
         {"volume_type": "tape"},
@@ -82,19 +82,19 @@ def test_fields_stand_in_the_order_that_signatures_cover(kind):
     ],
     ids=["nothing", "unknown", "no path", "nested", "too many"],
 )
-def test_what_is_no_volume_is_refused(told):
+def test_what_is_no_volume_is_refused(sent):
     with pytest.raises(ValidationError):
-        ADAPTER.validate_python(told)
+        ADAPTER.validate_python(sent)
 
 
 @pytest.mark.parametrize("path", SAFE, ids=ascii)
 def test_a_path_below_the_directory_is_safe(path):
-    assert taint(path) is None
+    assert path_problem(path) is None
 
 
 @pytest.mark.parametrize("path", UNSAFE, ids=lambda path: ascii(path)[:20])
 def test_a_path_that_could_lead_elsewhere_is_tainted_and_the_reason_told(path):
-    tainted = taint(path)
+    tainted = path_problem(path)
     assert tainted.path == path
     assert tainted.reason
 
@@ -102,14 +102,14 @@ def test_a_path_that_could_lead_elsewhere_is_tainted_and_the_reason_told(path):
 def test_the_first_tainted_path_of_many_volumes_is_told():
     good, bad = InlineVolume(contents=""), SingleFileVolume(url="u", relative_path="../x")
     worse = ZipUrlVolume(contents="u", relative_path="/")
-    assert tainted_path(None) is None
-    assert tainted_path(good) is None
-    assert tainted_path(bad).path == "../x"
-    assert tainted_path(MultiVolume(volumes=[good, bad, worse])).path == "../x"
+    assert first_unsafe_path(None) is None
+    assert first_unsafe_path(good) is None
+    assert first_unsafe_path(bad).path == "../x"
+    assert first_unsafe_path(MultiVolume(volumes=[good, bad, worse])).path == "../x"
 
 
 def test_each_simple_volume_is_told_in_order():
     one, two = InlineVolume(contents="1"), InlineVolume(contents="2")
-    assert each(None) == []
-    assert each(one) == [one]
-    assert each(MultiVolume(volumes=[one, two])) == [one, two]
+    assert simple_volumes(None) == []
+    assert simple_volumes(one) == [one]
+    assert simple_volumes(MultiVolume(volumes=[one, two])) == [one, two]

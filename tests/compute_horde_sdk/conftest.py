@@ -1,4 +1,4 @@
-"""What every test of the SDK is given."""
+"""Fixtures of the SDK's tests."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -6,9 +6,18 @@ from pathlib import Path
 import pytest
 from bittensor_core import serialized_keypair_to_keyfile_data
 
+from compute_horde_sdk import peers_requiring_proof
 from compute_horde_sdk.v1 import ComputeHordeClient, ComputeHordeJobSpec, ExecutorClass
 from tests.compute_horde_sdk import pretend
 from tests.compute_horde_sdk.pretend import USER, VALIDATOR, Pretend
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Isolates the sets of proven peers, which start empty in each test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    peers_requiring_proof.validators.forget_unsaved()
+    peers_requiring_proof.facilitators.forget_unsaved()
 
 
 @pytest.fixture

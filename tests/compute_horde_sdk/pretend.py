@@ -1,6 +1,7 @@
-"""A small real HTTP server with a facilitator's API: the published one, or ours with push."""
+"""A fake facilitator over HTTP, with the published API or with this project's event streams."""
 
 import asyncio
+import gzip
 import json
 import threading
 from collections import defaultdict
@@ -67,7 +68,7 @@ class Job:
     history: list[dict[str, Any]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def say(self, status: str, metadata: dict[str, Any] | None = None) -> None:
+    def add_status(self, status: str, metadata: dict[str, Any] | None = None) -> None:
         now = datetime.now(UTC).isoformat()
         self.history.append({"status": status, "metadata": metadata or {}, "created_at": now})
         self.changed.set()
@@ -77,7 +78,7 @@ class Job:
     def ended(self) -> bool:
         return self.history[-1]["status"] in ENDS
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         metadata = self.history[-1]["metadata"]
         response = metadata.get("miner_response") or metadata.get("job_failure_details") or {}
         return {
@@ -91,6 +92,9 @@ class Job:
             "stderr": response.get("docker_process_stderr", ""),
             "artifacts": response.get("artifacts", {}),
             "upload_results": response.get("upload_results", {}),
+            "left_out": response.get("left_out", []),
+            "truncated": response.get("truncated", {}),
+            "raw_output": response.get("raw_output", {}),
             "streaming_server_cert": "",
             "streaming_server_address": "",
             "streaming_server_port": 0,
@@ -99,7 +103,7 @@ class Job:
 
 
 class Pretend:
-    """The server's state and what it saw; tests read and change it from their own thread."""
+    """The server's state and received requests; tests use it from their own thread."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -113,28 +117,33 @@ class Pretend:
         self.jobs: dict[str, Job] = {}
         self.by_key: dict[str, Job] = {}
         self.requests: list[tuple[str, str, bytes, dict[str, str]]] = []
-        # What goes wrong next, by "METHOD path-prefix": a status, "drop" or "drop after".
+        # The next faults by "METHOD path-prefix": an HTTP status, "drop" or "drop after".
         self.faults: dict[str, list[int | str]] = defaultdict(list)
-        # After how many events each stream breaks; then no more breaks.
+        # Number of events after which each next stream is cut; later streams are not.
         self.stream_breaks: list[int] = []
         self.resumed_from: list[str | None] = []
         self.reports: list[dict[str, Any]] = []
-        # Whether jobs are cancelled here, and how long that takes.
+        # Seconds that a cancellation takes; None for a facilitator that cannot cancel.
         self.cancels: float | None = 0.0
         self.errors: dict[int, Any] = {}
-        # What every job prints, or None for a facilitator without logs; how often a reader of it
-        # hears one piece only, and whether the log never ends.
+        self.fault_headers: dict[str, str] = {}
+        # The log pieces of every job, or None for a facilitator without logs; how often a reader
+        # is disconnected after one piece; and whether the log never ends.
         self.log: list[dict[str, Any]] | None = None
         self.log_breaks = 0
         self.log_goes_on = False
         self.extra_bytes = b""
+        # Content-Encoding of a job's page; gzip is applied as often as it occurs in here.
+        self.encoding = ""
+        # Redirect targets by "METHOD path-prefix".
+        self.redirects: dict[str, str] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     def seen(self, prefix: str) -> list[tuple[str, str, bytes, dict[str, str]]]:
-        """The requests whose "METHOD path" begins so."""
+        """The requests whose "METHOD path" begins with `prefix`."""
         return [one for one in self.requests if f"{one[0]} {one[1]}".startswith(prefix)]
 
-    # What follows runs on the server's own loop.
+    # The methods below run in the server's own event loop.
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._note], client_max_size=100 * 2**20)
@@ -158,7 +167,11 @@ class Pretend:
             request.transport.abort()
             return web.Response()
         if isinstance(fault, int):
-            return web.json_response(self.errors.get(fault, {"detail": "no"}), status=fault)
+            detail = self.errors.get(fault, {"detail": "no"})
+            return web.json_response(detail, status=fault, headers=self.fault_headers)
+        for prefix, where in self.redirects.items():
+            if f"{request.method} {request.path}".startswith(prefix):
+                return web.Response(status=302, headers={"Location": where})
         if request.path.startswith("/api") and (
             request.headers.get("Authorization") != f"Bearer {self.token}"
         ):
@@ -181,11 +194,12 @@ class Pretend:
         return web.json_response({"nonce": nonce})
 
     async def _login(self, request: web.Request) -> web.Response:
-        told = await request.json()
-        if told["hotkey"] not in self.allowed:
+        login = await request.json()
+        if login["hotkey"] not in self.allowed:
             return web.json_response({"error": "Hotkey not allowed"}, status=400)
         try:
-            signing.verify(told["hotkey"], told["nonce"].encode(), bytes.fromhex(told["signature"]))
+            signature = bytes.fromhex(login["signature"])
+            signing.verify(login["hotkey"], login["nonce"].encode(), signature)
         except BadSignature:
             return web.json_response({"error": "Invalid signature"}, status=401)
         self.logins += 1
@@ -201,14 +215,14 @@ class Pretend:
         job = self.by_key.get(key)
         if job is None:
             job = Job(body, request.headers["X-CH-Signatory"])
-            job.say("sent")
+            job.add_status("sent")
             self.jobs[job.uuid] = job
             if key:
                 self.by_key[key] = job
             task = asyncio.create_task(_play(job, self.script))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        return web.json_response(job.told(), status=201)
+        return web.json_response(job.as_json(), status=201)
 
     async def _list(self, request: web.Request) -> web.Response:
         page, size = int(request.query["page"]), int(request.query["page_size"])
@@ -217,17 +231,20 @@ class Pretend:
         if page > 1 and not chosen:
             return web.json_response({"detail": "Invalid page."}, status=404)
         more = f"?page={page + 1}" if page * size < len(jobs) else None
-        told = [job.told() for job in chosen]
+        results = [job.as_json() for job in chosen]
         return web.json_response(
-            {"count": len(jobs), "next": more, "previous": None, "results": told}
+            {"count": len(jobs), "next": more, "previous": None, "results": results}
         )
 
     async def _read(self, request: web.Request) -> web.Response:
         job = self.jobs.get(request.match_info["uuid"])
         if job is None:
             return web.json_response({"detail": "Not found."}, status=404)
-        text = json.dumps(job.told()).encode() + self.extra_bytes
-        return web.Response(body=text, content_type="application/json")
+        text = json.dumps(job.as_json()).encode() + self.extra_bytes
+        for _ in range(self.encoding.count("gzip")):
+            text = gzip.compress(text)
+        headers = {"Content-Encoding": self.encoding} if self.encoding else None
+        return web.Response(body=text, content_type="application/json", headers=headers)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         job = self.jobs.get(request.match_info["uuid"])
@@ -246,8 +263,7 @@ class Pretend:
                     request.transport.abort()
                     return answer
                 data = json.dumps(job.history[at])
-                at += 1
-                sent += 1
+                at, sent = at + 1, sent + 1
                 await answer.write(f"id: {at}\ndata: {data}\n\n".encode())
             if job.ended:
                 await answer.write(b"event: end\ndata: {}\n\n")
@@ -258,23 +274,25 @@ class Pretend:
         job = self.jobs.get(request.match_info["uuid"])
         if job is None or self.cancels is None:
             return web.json_response({"detail": "Not found."}, status=404)
-        check_cancel(
-            CancelRequested(signature=signature_of(request), job_uuid=job.uuid), job.hotkey
-        )
+        signed = CancelRequested(signature=signature_of(request), job_uuid=job.uuid)
+        check_cancel(signed, job.hotkey)
         if not job.ended:
-            task = asyncio.create_task(_play(job, [(self.cancels, "cancelled", CANCELLED)]))
-            self._running.add(task)
-        return web.json_response(job.told(), status=200 if job.ended else 202)
+            played = _play(job, [(self.cancels, "cancelled", CANCELLED)])
+            self._running.add(asyncio.create_task(played))
+        return web.json_response(job.as_json(), status=200 if job.ended else 202)
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         if self.log is None or request.match_info["uuid"] not in self.jobs:
             return web.json_response({"detail": "Not found."}, status=404)
+        start, size = int(request.query["from"]), len("".join(p["text"] for p in self.log).encode())
+        if start > size:
+            return web.json_response({"details": f"the log has {size} bytes so far"}, status=416)
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await answer.prepare(request)
         cursor = 0
         for piece in self.log:
             before, cursor = cursor, cursor + len(piece["text"].encode())
-            if before < int(request.query["from"]):
+            if before < start:
                 continue
             await answer.write(f"id: {cursor}\ndata: {json.dumps(piece)}\n\n".encode())
             if self.log_breaks:
@@ -298,12 +316,12 @@ async def _play(job: Job, script: list[Step]) -> None:
     for pause, status, metadata in script:
         await asyncio.sleep(pause)
         if not job.ended:
-            job.say(status, metadata)
+            job.add_status(status, metadata)
 
 
 @contextmanager
 def running() -> Iterator[Pretend]:
-    """The server on a thread of its own, for clients with and without an event loop."""
+    """Run the server in its own thread, for clients with and without an event loop."""
     pretend = Pretend()
     started: threading.Event = threading.Event()
     loop = asyncio.new_event_loop()

@@ -12,24 +12,24 @@ from compute_horde.volumes import MultiVolume
 
 
 def signature_of(request: web.Request) -> RequestSignature:
-    told = request.headers
+    headers = request.headers
     return RequestSignature(
-        signature_type=told["X-CH-Signature-Type"],
-        signatory=told["X-CH-Signatory"],
-        timestamp_ns=int(told["X-CH-Timestamp-NS"]),
-        signature=told["X-CH-Signature"],
-        signature_scope=told["X-CH-Signature-Scope"],
+        signature_type=headers["X-CH-Signature-Type"],
+        signatory=headers["X-CH-Signatory"],
+        timestamp_ns=int(headers["X-CH-Timestamp-NS"]),
+        signature=headers["X-CH-Signature"],
+        signature_scope=headers["X-CH-Signature-Scope"],
     )
 
 
 def relayed(body: dict[str, Any], signature: RequestSignature) -> JobRequested:
     """The job as a facilitator relays it, and so as the validator verifies it."""
-    told = {k: v for k, v in body.items() if k in JobRequested.model_fields}
+    fields = {k: v for k, v in body.items() if k in JobRequested.model_fields}
     volumes, uploads = body.get("volumes"), body.get("uploads")
     return JobRequested(
         uuid=str(uuid4()),
         signature=signature,
         volume=MultiVolume(volumes=volumes) if volumes else None,
         output_upload=MultiUpload(uploads=uploads) if uploads else None,
-        **told,
+        **fields,
     )

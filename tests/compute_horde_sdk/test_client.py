@@ -1,10 +1,11 @@
-"""Jobs are made, found again and made anew until they succeed."""
+"""Jobs are created, fetched, cancelled, and retried until they succeed."""
 
 import asyncio
 
 import pytest
 
 from compute_horde_sdk import client as client_module
+from compute_horde_sdk.client import EXAMPLE_UUID
 from compute_horde_sdk.v1 import (
     ComputeHordeError,
     ComputeHordeJob,
@@ -58,9 +59,9 @@ async def test_a_job_object_of_the_published_facilitator_is_understood(client):
         {},
         {"uuid": 1},
         {"uuid": "../x", "status_history": []},
-        {"uuid": "1", "status_history": None},
-        {"uuid": "1", "status_history": ["sent"]},
-        {"uuid": "1", "status_history": [{"status": "sent", "created_at": "yesterday"}]},
+        {"uuid": EXAMPLE_UUID, "status_history": None},
+        {"uuid": EXAMPLE_UUID, "status_history": ["sent"]},
+        {"uuid": EXAMPLE_UUID, "status_history": [{"status": "sent", "created_at": "yesterday"}]},
     ],
 )
 async def test_a_malformed_job_is_an_error_of_ours(client, answer):
@@ -79,7 +80,7 @@ async def test_an_unsuccessful_job_is_made_anew_until_it_succeeds(client, server
             server.script = GOES_WELL
 
     server_jobs = await client.run_until_complete(spec, job_attempt_callback=note)
-    # The script is chosen when a job is made, before the callback hears of it.
+    # The script is chosen when a job is created, before the callback is called.
     assert server_jobs.status is ComputeHordeJobStatus.COMPLETED
     assert seen == list(server.jobs)
     assert len(seen) == 3
@@ -107,12 +108,19 @@ async def test_a_job_is_cancelled_by_its_uuid_also_when_the_answer_is_lost(clien
     server.announces = "events, idempotency-key, cancel"
     job = await client.create_job(spec)
     server.faults["POST /api/v1/jobs/"] = ["drop after"]
-    told = await client.cancel_job(job.uuid)
-    await told.wait(10)
-    assert told.status is ComputeHordeJobStatus.CANCELLED
+    cancelled = await client.cancel_job(job.uuid)
+    await cancelled.wait(10)
+    assert cancelled.status is ComputeHordeJobStatus.CANCELLED
     first, second = server.seen("POST /api/v1/jobs/")
     assert first[2:] == second[2:]
     assert "cancel" in first[3]["X-CH-Extensions"]
+
+
+async def test_a_uuid_in_upper_case_is_signed_in_lower_case(client, server, spec):
+    server.script = steps("received")
+    server.announces = "events, idempotency-key, cancel"
+    job = await client.create_job(spec)
+    assert (await client.cancel_job(job.uuid.upper())).uuid == job.uuid
 
 
 async def test_a_facilitator_that_cannot_cancel_says_so(client, server, spec):
@@ -131,3 +139,30 @@ async def test_a_job_may_be_created_many_times_at_once_with_one_login(client, se
     await asyncio.gather(*(job.wait(20) for job in jobs))
     assert all(job.result.stdout == "hi\n" for job in jobs)
     assert server.logins == 1
+
+
+async def test_a_job_that_cannot_be_read_cuts_no_list_off(client, server, spec, monkeypatch):
+    made = [await client.create_job(spec) for _ in range(3)]
+    notices = []
+    client.facilitator.on_notice = notices.append
+    server.jobs[made[1].uuid].history[0]["created_at"] = "no date"
+    server.jobs[made[0].uuid].history.clear()
+    monkeypatch.setattr(type(server.jobs[made[0].uuid]), "as_json", incomplete_json)
+    assert [job.uuid for job in await client.get_jobs()] == [made[2].uuid]
+    assert [job.uuid async for job in client.iter_jobs()] == [made[2].uuid]
+    for uuid in (made[0].uuid, made[1].uuid):
+        assert any(f"job {uuid} is left out of the list" in notice for notice in notices)
+
+
+def incomplete_json(job):
+    return {"uuid": job.uuid, "status_history": job.history}
+
+
+async def test_a_wait_that_polls_says_so_once(client, server, spec):
+    server.pushes = False
+    notices = []
+    client.facilitator.on_notice = notices.append
+    job = await client.create_job(spec)
+    await job.wait(20)
+    assert len(notices) == 1
+    assert "has no stream of status updates" in notices[0]

@@ -1,11 +1,12 @@
-"""Waiting for a job: every status once, in order, whatever happens to the line."""
+"""Waiting for a job: every status once, in order, whatever happens to the connection."""
 
 import asyncio
 import time
 
 import pytest
 
-from compute_horde_sdk import http, watch
+from compute_horde_sdk.client import EXAMPLE_UUID
+from compute_horde_sdk.facilitator import http, job_updates
 from compute_horde_sdk.jobs import ComputeHordeJob
 from compute_horde_sdk.v1 import (
     ComputeHordeError,
@@ -49,18 +50,18 @@ HORDE = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(watch, "FIRST_POLL_SECONDS", 0.02)
-    monkeypatch.setattr(watch, "LONGEST_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(job_updates, "FIRST_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(job_updates, "LONGEST_POLL_SECONDS", 0.05)
     monkeypatch.setattr(http, "wait_before_next", lambda attempt: 0.01)
-    monkeypatch.setattr(watch, "wait_before_next", lambda attempt: 0.01)
+    monkeypatch.setattr(job_updates, "wait_before_next", lambda attempt: 0.01)
 
 
 def words(job):
     return [entry.status.value for entry in job.status_history]
 
 
-class Heard(list):
-    """A status callback that remembers."""
+class RecordingCallback(list):
+    """A status callback that records the statuses."""
 
     def __call__(self, job, entry):
         assert job.status_history[len(self)] is entry
@@ -72,10 +73,10 @@ class Heard(list):
 async def test_a_job_is_waited_for_and_every_status_told_once(client, server, spec, pushes, pace):
     server.pushes = pushes
     server.script = steps(*ON_THE_WAY, end=(pace, "completed", finished()), pace=pace)
-    heard = Heard()
+    statuses = RecordingCallback()
     job = await client.create_job(spec)
-    await job.wait(10, heard)
-    assert heard == words(job) == ALL
+    await job.wait(10, statuses)
+    assert statuses == words(job) == ALL
     assert job.status is S.COMPLETED
     assert job.error is None
     assert job.result.stdout == "hi\n"
@@ -92,14 +93,14 @@ async def test_a_pushed_ending_needs_no_further_request(client, server, spec):
 
 
 async def test_a_callback_may_be_async(client, spec):
-    heard = []
+    statuses = []
 
     async def note(job, entry):
         await asyncio.sleep(0)
-        heard.append(entry.status)
+        statuses.append(entry.status)
 
     await (await client.create_job(spec)).wait(status_callback=note)
-    assert heard == ALL
+    assert statuses == ALL
 
 
 async def test_a_callback_s_own_error_is_not_mistaken_for_the_deadline(client, spec):
@@ -112,45 +113,47 @@ async def test_a_callback_s_own_error_is_not_mistaken_for_the_deadline(client, s
 
 
 async def test_a_second_wait_returns_at_once_and_repeats_nothing(client, spec):
-    heard = Heard()
+    statuses = RecordingCallback()
     job = await client.create_job(spec)
-    await job.wait(10, heard)
-    await job.wait(10, heard)
-    assert heard == ALL
+    await job.wait(10, statuses)
+    await job.wait(10, statuses)
+    assert statuses == ALL
 
 
 async def test_a_wait_that_ran_out_says_so_and_can_go_on(client, server, spec):
     server.script = steps("received", end=(0.4, "completed", finished()))
-    heard = Heard()
+    statuses = RecordingCallback()
     job = await client.create_job(spec)
     with pytest.raises(ComputeHordeJobTimeoutError, match=f"{job.uuid}.*received") as caught:
-        await job.wait(0.2, heard)
+        await job.wait(0.2, statuses)
     assert isinstance(caught.value, TimeoutError)
     assert job.status is S.RECEIVED
-    await job.wait(10, heard)
-    assert heard == ["sent", "received", "completed"]
+    await job.wait(10, statuses)
+    assert statuses == ["sent", "received", "completed"]
 
 
 async def test_a_broken_stream_is_taken_up_where_it_broke(client, server, spec):
     server.stream_breaks = [1, 0, 2]
     server.script = steps(*ON_THE_WAY, end=(0.03, "completed", finished()), pace=0.03)
-    heard = Heard()
+    statuses = RecordingCallback()
     job = await client.create_job(spec)
-    await job.wait(10, heard)
-    assert heard == words(job) == ALL
+    await job.wait(10, statuses)
+    assert statuses == words(job) == ALL
     assert server.resumed_from[:2] == [None, "1"]
     assert len(server.resumed_from) >= 3
 
 
 async def test_a_stream_that_stops_talking_is_not_believed(client, server, spec, monkeypatch):
-    monkeypatch.setattr(watch, "SAFETY_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(job_updates, "SAFETY_POLL_SECONDS", 0.1)
     server.script = steps(*ON_THE_WAY)
     job = await client.create_job(spec)
     waiting = asyncio.create_task(job.wait(10))
     await asyncio.sleep(0.15)
-    # The ending is written, and no stream is woken for it.
-    told = server.jobs[job.uuid]
-    told.history.append(told.history[0] | {"status": "completed", "metadata": finished("late\n")})
+    # The final status is stored without waking the event streams.
+    stored = server.jobs[job.uuid]
+    stored.history.append(
+        stored.history[0] | {"status": "completed", "metadata": finished("late\n")}
+    )
     await waiting
     assert words(job) == ALL
     assert job.result.stdout == "late\n"
@@ -190,7 +193,7 @@ async def test_a_facilitator_that_is_away_for_a_while_is_waited_for(client, serv
 
 
 async def test_a_facilitator_that_stays_away_ends_the_wait(client, server, spec, monkeypatch):
-    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(job_updates, "MAX_OUTAGE_SECONDS", 0.3)
     job = await client.create_job(spec)
     server.faults["GET /api/v1/jobs"] = ["drop"] * 10_000
     began = time.monotonic()
@@ -225,7 +228,7 @@ async def test_a_job_that_is_gone_ends_the_wait(client, server, spec):
         ),
         ("failed", FAILURE, ComputeHordeJobFailure),
         ("horde_failed", HORDE, ComputeHordeHordeFailure),
-        # Published validators report their own troubles so.
+        # Published validators report their own failures like this.
         ("failed", HORDE, ComputeHordeHordeFailure),
     ],
 )
@@ -303,23 +306,23 @@ def entry(status, second):
 
 def test_what_is_known_stays_and_what_is_new_is_added(client):
     job = ComputeHordeJob.from_answer(
-        client, {"uuid": "1", "status_history": [entry("sent", 0), entry("accepted", 2)]}
+        client, {"uuid": EXAMPLE_UUID, "status_history": [entry("sent", 0), entry("accepted", 2)]}
     )
     late = [entry("sent", 0), entry("received", 1), entry("accepted", 2), entry("accepted", 3)]
-    job.learn({"status_history": late})
+    job.update_from({"status_history": late})
     assert words(job) == ["sent", "accepted", "received", "accepted"]
-    job.learn({"status_history": late[:1]})
+    job.update_from({"status_history": late[:1]})
     assert len(job.status_history) == 4
 
 
 def test_an_ended_job_stays_ended_and_unknown_statuses_are_passed_over(client):
     history = [entry("sent", 0), entry("completed", 1), entry("volumes_ready", 2), entry("new", 3)]
-    job = ComputeHordeJob.from_answer(client, {"uuid": "1", "status_history": history})
+    job = ComputeHordeJob.from_answer(client, {"uuid": EXAMPLE_UUID, "status_history": history})
     assert job.status is S.COMPLETED
     assert words(job) == ["sent", "completed", "volumes_ready"]
 
 
 def test_a_job_without_status_is_an_error(client):
-    job = ComputeHordeJob.from_answer(client, {"uuid": "1", "status_history": []})
+    job = ComputeHordeJob.from_answer(client, {"uuid": EXAMPLE_UUID, "status_history": []})
     with pytest.raises(ComputeHordeError, match="no status"):
         _ = job.status

@@ -8,7 +8,13 @@ import pytest
 
 from compute_horde.errors import ConfigurationError
 from compute_horde_sdk import config
-from compute_horde_sdk.v1 import ComputeHordeError, ExecutorClass, JobUnsuccessful, run
+from compute_horde_sdk.v1 import (
+    ComputeHordeError,
+    ExecutorClass,
+    InvalidRequestError,
+    JobUnsuccessful,
+    run,
+)
 from tests.compute_horde_sdk.pretend import USER, VALIDATOR, finished, steps
 from tests.compute_horde_sdk.test_jobs import FAILURE
 
@@ -76,11 +82,23 @@ def test_a_job_that_does_not_complete_raises_with_its_error(settings, server):
     assert (result.exit_code, result.stdout, result.error.stage) == (3, "so far", "execution")
 
 
+def test_outputs_of_a_job_that_does_not_complete_are_said_not_to_be_kept(
+    settings, server, tmp_path
+):
+    server.script = steps("received", end=(0, "failed", FAILURE))
+    notices = []
+    outputs = {"a": tmp_path / "a"}
+    result = run("image", check=False, outputs=outputs, notice_callback=notices.append)
+    assert result.saved == []
+    (notice,) = notices
+    assert notice.startswith(f"no output was saved: job {result.uuid} ended failed")
+
+
 def test_the_callback_hears_every_status(settings, server):
-    heard = []
-    run("image", status_callback=lambda job, entry: heard.append(entry.status.value))
-    assert heard[0] == "sent"
-    assert heard[-1] == "completed"
+    statuses = []
+    run("image", status_callback=lambda job, entry: statuses.append(entry.status.value))
+    assert statuses[0] == "sent"
+    assert statuses[-1] == "completed"
 
 
 async def test_within_an_event_loop_it_names_the_way_that_works(settings):
@@ -99,26 +117,26 @@ def test_args_are_words(settings):
 
 
 def test_a_file_of_settings_is_read_and_arguments_win(server, hotkey_file, tmp_path, monkeypatch):
-    monkeypatch.setenv("VALIDATOR_HOTKEY", "of the environment")
+    monkeypatch.setenv("VALIDATOR_HOTKEY", USER.ss58_address)
     lines = f"""
     # a comment
     FACILITATOR_URL={server.url}
     export USER_HOTKEY_FILE='{hotkey_file}'
-    VALIDATOR_HOTKEY="of the file"
+    VALIDATOR_HOTKEY="{VALIDATOR}"
     EXECUTOR_CLASS=always_on__cpu__8c__16gb
     """
     (tmp_path / "env").write_text(lines)
     known = config.load(env_file=tmp_path / "env")
     assert known == config.Config(
-        server.url, hotkey_file, "of the file", ExecutorClass.always_on__cpu__8c__16gb
+        server.url, hotkey_file, VALIDATOR, ExecutorClass.always_on__cpu__8c__16gb
     )
-    known = config.load(env_file=tmp_path / "env", validator_hotkey="said", hotkey_file="f")
-    assert (known.validator_hotkey, str(known.hotkey_file)) == ("said", "f")
+    known = config.load(env_file=tmp_path / "env", validator_hotkey="given", hotkey_file="f")
+    assert (known.validator_hotkey, str(known.hotkey_file)) == ("given", "f")
     assert run("image", env_file=tmp_path / "env").stdout == "hi\n"
 
 
 @pytest.mark.parametrize(
-    ("told", "complaint"),
+    ("arguments", "complaint"),
     [
         ({}, "USER_HOTKEY_FILE is not set"),
         ({"hotkey": USER}, "VALIDATOR_HOTKEY is not set"),
@@ -127,9 +145,9 @@ def test_a_file_of_settings_is_read_and_arguments_win(server, hotkey_file, tmp_p
         ({"env_file": "/no/such"}, "/no/such"),
     ],
 )
-def test_what_is_missing_is_named(told, complaint):
+def test_what_is_missing_is_named(arguments, complaint):
     with pytest.raises(ConfigurationError, match=complaint):
-        run("image", **told)
+        run("image", **arguments)
 
 
 def test_a_line_that_sets_nothing_is_named(tmp_path):
@@ -146,3 +164,43 @@ def test_the_public_names_load_without_what_only_some_need():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("timeout", [-1, 0, float("nan")])
+def test_a_wait_of_no_time_is_refused_before_the_job_is_sent(settings, server, timeout):
+    with pytest.raises(InvalidRequestError, match="more than 0"):
+        run("image", timeout=timeout)
+    assert not server.jobs
+
+
+@pytest.mark.parametrize("limit", ["download", "execution", "upload"])
+def test_a_limit_of_no_time_is_refused_with_its_option(settings, server, limit):
+    with pytest.raises(InvalidRequestError, match=rf"\(--{limit}-limit\).*at least 1, not 0"):
+        run("image", **{f"{limit}_time_limit": 0})
+    assert not server.jobs
+
+
+def test_an_environment_file_is_read_as_a_shell_reads_it(tmp_path):
+    file = tmp_path / "env"
+    file.write_text(
+        "# whom to ask\n\nexport FACILITATOR_URL='http://f.example/#a'  # the old one\n"
+        'USER_HOTKEY_FILE="/my wallets/hot # key"\nVALIDATOR_HOTKEY=5V # mine\nEXECUTOR_CLASS=\n'
+    )
+    known = config.load(env_file=file)
+    assert known.facilitator_url == "http://f.example/#a"
+    assert str(known.hotkey_file) == "/my wallets/hot # key"
+    assert known.validator_hotkey == "5V"
+    names = '"$FACILITATOR_URL" "$USER_HOTKEY_FILE" "$VALIDATOR_HOTKEY"'
+    sourced = subprocess.run(
+        ["bash", "-c", f'. {file}; printf "%s|" {names}'],
+        capture_output=True, text=True, check=True, env={},
+    )  # fmt: skip
+    assert sourced.stdout == "http://f.example/#a|/my wallets/hot # key|5V|"
+
+
+@pytest.mark.parametrize("line", ["just words", "FACILITATOR_URL", "VALIDATOR_HOTKEY='5V"])
+def test_a_line_that_is_none_is_named_by_its_number(tmp_path, line):
+    file = tmp_path / "env"
+    file.write_text(f"# one\n\nUSER_HOTKEY_FILE=x\n{line}\n")
+    with pytest.raises(ConfigurationError, match=rf"{file}:4 is not a KEY=VALUE line"):
+        config.load(env_file=file)

@@ -1,10 +1,10 @@
-"""What the executor's tests share: settings, directories, tiny images, a web server."""
+"""Fixtures of the executor's tests: settings, directories, tiny images, a web server."""
 
 import asyncio
 import io
 import subprocess
-import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -12,49 +12,26 @@ from aiohttp.test_utils import TestServer
 
 from executor import process
 from executor.config import Config
-from executor.containers import EXECUTOR, Engine
+from executor.probe import sandbox
 from executor.process import id_of
-from executor.workdir import WorkDir
-from localnet import images
-from tests.executor.peer import TOKEN, Miner, offer, payload, serving
+from executor.sandbox.engine import EXECUTOR, Engine
+from executor.sandbox.workdir import WorkDir
+from tests.executor.tiny_images import imported
+from tests.peers.executors_miner import TOKEN, Miner, offer, payload, serving
 
-APPLETS = "sh true false echo cat ls ln mkdir mkfifo sleep yes dd head rm id touch seq env df kill"
 OWNER = "executor-tests"
-
-
-def _root() -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as root:
-        for folder, mode in (("bin", 0o755), ("tmp", 0o1777)):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, mode
-            root.addfile(entry)
-        root.add(images.static_busybox(), "bin/busybox")
-        for name in APPLETS.split():
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            root.addfile(link)
-    return packed.getvalue()
-
-
-def _imported(name: str, *changes: str) -> str:
-    options = [part for change in ("ENV PATH=/bin", *changes) for part in ("-c", change)]
-    subprocess.run(
-        ["docker", "import", *options, "-", name], input=_root(), check=True, capture_output=True
-    )
-    return name
 
 
 @pytest.fixture(scope="session")
 def busybox() -> str:
     """An image with a shell and no user of its own."""
-    return _imported("executor-tests/busybox:latest")
+    return imported("executor-tests/busybox:latest")
 
 
 @pytest.fixture(scope="session")
 def rooted() -> str:
     """An image that names its user, has a volume and asks for a writable root."""
-    return _imported(
+    return imported(
         "executor-tests/rooted:1",
         "USER 0",
         "VOLUME /data",
@@ -65,7 +42,7 @@ def rooted() -> str:
 @pytest.fixture(scope="session")
 def with_volume() -> str:
     """An image with a volume, which the engine would put on disk."""
-    return _imported("executor-tests/with-volume:1", "VOLUME /data")
+    return imported("executor-tests/with-volume:1", "VOLUME /data")
 
 
 @pytest.fixture
@@ -76,8 +53,30 @@ def config(tmp_path: Path) -> Config:
         owner=OWNER,
         allow_private_urls=True,
         pull_policy="never",
+        local_images=("executor-tests/*",),
         memory_bytes=256 * 2**20,
     )
+
+
+@pytest.fixture(scope="session")
+def tried_before() -> dict[Any, Any]:
+    """Results of the confinement probe, by settings."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def sandbox_is_tried_once(monkeypatch, tried_before):
+    """Run the confinement probe once: each test has its own work directory, but the same engine."""
+    real = sandbox._run_probe
+
+    async def tried(engine, work, config, executor_id, hold):
+        asked = (config.writable_root, config.job_user, config.job_runtime)
+        if asked not in tried_before:
+            tried_before[asked] = await real(engine, work, config, executor_id, hold)
+        return tried_before[asked]
+
+    monkeypatch.setattr(sandbox, "_run_probe", tried)
+    return real
 
 
 @pytest.fixture
@@ -89,7 +88,7 @@ def work(config: Config):
 
 @pytest.fixture
 async def engine():
-    """The real engine; what a test made is removed after it."""
+    """The real engine; containers of a test are removed after it."""
     async with await Engine.connect(None) as connected:
         yield connected
         await connected.remove(label=EXECUTOR, value=id_of(TOKEN))
@@ -97,12 +96,12 @@ async def engine():
 
 @pytest.fixture
 async def does(config, work, engine):
-    """Runs a job to its end and gives the miner that heard it."""
+    """Runs a job to its end and returns the miner that received its messages."""
 
     async def run(offered, full=None, **changes):
         async with serving(Miner(offered, after_ready=full)) as miner:
             settings = config.model_copy(update={"miner_address": miner.address} | changes)
-            await process.live(settings, TOKEN, id_of(TOKEN), work)
+            await process.run_executor(settings, TOKEN, id_of(TOKEN), work)
             await asyncio.wait_for(miner.hung_up.wait(), 5)
         assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
         return miner
@@ -112,7 +111,7 @@ async def does(config, work, engine):
 
 @pytest.fixture
 def runs(does, busybox):
-    """Runs a shell line in the small image and gives the last word."""
+    """Runs a shell line in the small image and returns the last message."""
 
     async def run(line, *, offered=None, settings=None, **changes):
         full = payload(busybox, "sh", "-c", line, **changes)
@@ -121,8 +120,14 @@ def runs(does, busybox):
     return run
 
 
+def time_for(attempts: int):
+    """A `seconds_left` of a stage that has time for this many attempts."""
+    left = iter([60.0] * (attempts - 1))
+    return lambda: next(left, 0.0)
+
+
 class Site:
-    """A web server that answers each path as a test says, and keeps what it was sent."""
+    """A web server with scripted answers by path, which records requests."""
 
     def __init__(self) -> None:
         self.answers: dict[str, object] = {}

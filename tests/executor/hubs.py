@@ -18,7 +18,7 @@ RESOLVE = re.compile(r"/(?:(dataset|space)s/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)
 
 @dataclass
 class Repo:
-    """What the hub has of one repository; `extra` is put into the tree as it is."""
+    """One repository of the hub; `extra` entries are added to its tree unchanged."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     lfs: frozenset[str] = frozenset()
@@ -41,7 +41,7 @@ class Repo:
 
 
 class HubSite:
-    """`repos` by type and id, such as `model org/name`; `asked` is all that came, with where."""
+    """A hub with `repos` by type and id, such as `model org/name`; `asked` records the requests."""
 
     def __init__(self, port: int | None = None) -> None:
         self.repos: dict[str, Repo] = {}

@@ -1,11 +1,11 @@
-"""A small web service for streaming jobs, and the user who asks it."""
+"""A small web service for streaming jobs, and a client of it."""
 
 import ssl
 import tempfile
 
 import httpx
 
-from compute_horde.certificates import Identity
+from compute_horde.streaming.certificates import Identity
 
 # Serves until somebody asks for /cgi-bin/terminate.
 SCRIPT = r"""
@@ -24,7 +24,7 @@ echo served
 
 
 def user(server: str, identity: Identity | None) -> ssl.SSLContext:
-    """Trusts exactly one server, shows `identity`."""
+    """A TLS context that trusts exactly one server and presents `identity`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.load_verify_locations(cadata=server)
@@ -37,7 +37,7 @@ def user(server: str, identity: Identity | None) -> ssl.SSLContext:
 
 
 def client(port: int, server: str, identity: Identity | None) -> httpx.AsyncClient:
-    """The user's own way to the service."""
+    """An HTTP client of the user."""
     return httpx.AsyncClient(
         base_url=f"https://127.0.0.1:{port}", verify=user(server, identity), timeout=20
     )

@@ -11,9 +11,9 @@ from compute_horde.uploads import ZipPut
 from compute_horde.vocabulary import Party, Stage
 from compute_horde.volumes import SingleFileVolume
 from executor import process
-from executor.containers import EXECUTOR
 from executor.process import id_of
-from tests.executor.peer import JOB, TOKEN, Miner, offer, payload, serving
+from executor.sandbox.engine import EXECUTOR
+from tests.peers.executors_miner import JOB, TOKEN, Miner, offer, payload, serving
 
 pytestmark = pytest.mark.docker
 
@@ -28,19 +28,19 @@ def working(config, work, engine):
     async def play(offered, full=None):
         async with serving(Miner(offered, after_ready=full)) as miner:
             settings = config.model_copy(update={"miner_address": miner.address})
-            living = asyncio.create_task(process.live(settings, TOKEN, id_of(TOKEN), work))
+            running = asyncio.create_task(process.run_executor(settings, TOKEN, id_of(TOKEN), work))
             yield miner
             async with asyncio.timeout(10):
-                await living
+                await running
         assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
 
     return play
 
 
 async def cancelled(miner: Miner) -> JobCancelled:
-    """The executor's last word on an order to end its job."""
+    """The executor's last message after the cancellation of its job."""
     await miner.socket.send(ORDER.encode())
-    ending = await miner.hears(JobCancelled)
+    ending = await miner.receives(JobCancelled)
     assert ending.reported_by is Party.EXECUTOR
     assert ending.message == "The job was cancelled"
     return ending
@@ -49,7 +49,7 @@ async def cancelled(miner: Miner) -> JobCancelled:
 async def test_a_running_job_is_killed_and_its_output_so_far_told(working, busybox):
     line = "echo out; echo err >&2; trap '' TERM; sleep 600"
     async with working(offer(busybox), payload(busybox, "sh", "-c", line)) as miner:
-        await miner.hears(VolumesReady)
+        await miner.receives(VolumesReady)
         await asyncio.sleep(1)
         ending = await cancelled(miner)
     assert ending.stage is Stage.EXECUTION
@@ -58,7 +58,7 @@ async def test_a_running_job_is_killed_and_its_output_so_far_told(working, busyb
 
 async def test_an_executor_that_waits_for_the_full_job_is_cancelled(working, busybox):
     async with working(offer(busybox)) as miner:
-        await miner.hears(ExecutorReady)
+        await miner.receives(ExecutorReady)
         ending = await cancelled(miner)
     assert ending.stage is Stage.VOLUME_DOWNLOAD
     assert ending.docker_process_stdout is None
@@ -85,7 +85,7 @@ async def test_an_upload_is_cancelled(working, busybox, site):
     site.answers["/hang"] = hang
     full = payload(busybox, "echo", "hi", output_upload=ZipPut(url=site / "hang"))
     async with working(offer(busybox), full) as miner:
-        await miner.hears(ExecutionDone)
+        await miner.receives(ExecutionDone)
         ending = await cancelled(miner)
     assert (ending.stage, ending.docker_process_stdout) == (Stage.RESULT_UPLOAD, "hi\n")
 

@@ -1,8 +1,8 @@
-"""Progress that nobody hears."""
+"""The callback that ignores progress."""
 
 from executor import progress
 
 
 def test_nobody_need_listen_to_progress():
-    tell: progress.Tell = progress.silent
-    assert tell("file", 1, None) is None
+    report_progress: progress.ProgressCallback = progress.ignore_progress
+    assert report_progress("file", 1, None) is None

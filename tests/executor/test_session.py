@@ -24,12 +24,13 @@ from compute_horde.uploads import FilePut, MultiUpload, ZipPut
 from compute_horde.vocabulary import FailureReason, HordeReason, Party, Stage
 from compute_horde.volumes import HuggingfaceVolume, InlineVolume, SingleFileVolume
 from executor import process
-from executor.containers import EXECUTOR, EngineError
+from executor.images import job_image
 from executor.process import id_of
-from executor.session import Session
-from executor.stages import check
+from executor.sandbox.container import EngineError
+from executor.sandbox.engine import EXECUTOR
+from executor.stages.execution_stage import ContainerStage
 from tests.executor.conftest import zipped
-from tests.executor.peer import JOB, TIMING, TOKEN, Miner, offer, payload, serving
+from tests.peers.executors_miner import JOB, TIMING, TOKEN, Miner, offer, payload, serving
 
 pytestmark = pytest.mark.docker
 
@@ -58,7 +59,7 @@ async def test_a_job_that_goes_well_is_told_stage_by_stage(does, busybox, site):
     assert miner.facts == ["ExecutorReady", "VolumesReady", "ExecutionDone", "JobFinished"]
     # Between the container's start and its end, one frame for each stream.
     began, ended = (miner.kinds.index(kind) for kind in ("VolumesReady", "ExecutionDone"))
-    printed = miner.heard[began + 1 : ended]
+    printed = miner.received[began + 1 : ended]
     assert sorted(one.text for one in printed) == ["b c\n", "data"]
     finished = miner.last
     assert finished.docker_process_stdout == "data"
@@ -113,12 +114,12 @@ async def test_the_execution_limit_kills_the_container(runs, busybox):
     assert failed.docker_process_stdout == "begun\n"
 
 
-async def silent(request):
+async def never_answer(request):
     await asyncio.sleep(20)
 
 
 async def test_the_download_limit_is_the_job_s_own(does, busybox, site):
-    site.answers["/f"] = silent
+    site.answers["/f"] = never_answer
     failed = (
         await does(
             offer(
@@ -130,11 +131,30 @@ async def test_the_download_limit_is_the_job_s_own(does, busybox, site):
         )
     ).last
     assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.VOLUME_DOWNLOAD)
-    assert failed.message == "Download time exceeded"
+    assert failed.message == (
+        "Download time exceeded: volume 1 (single_file) 127.0.0.1: it had not answered in full"
+    )
+
+
+async def test_the_last_problem_before_the_download_limit_is_told(does, busybox, site):
+    answers = iter([web.Response(status=503)])
+
+    async def busy_then_silent(request):
+        return next(answers, None) or await never_answer(request)
+
+    site.answers["/f"] = busy_then_silent
+    volume = SingleFileVolume(url=site / "f", relative_path="f")
+    limits = Timing(**(NO_TIME | {"download_time_limit": 3}))
+    failed = await does(offer(busybox, executor_timing=limits), payload(busybox, volume=volume))
+    assert (failed.last.reason, failed.last.stage) == (FailureReason.TIMEOUT, Stage.VOLUME_DOWNLOAD)
+    assert failed.last.message == (
+        "Download time exceeded: volume 1 (single_file) 127.0.0.1: the server answered HTTP 503; "
+        "another attempt was not through yet"
+    )
 
 
 async def test_the_upload_limit_is_the_job_s_own(runs, busybox, site):
-    site.answers["/f"] = silent
+    site.answers["/f"] = never_answer
     timing = Timing(**(NO_TIME | {"allowed_leeway": 2, "execution_time_limit": 2}))
     failed = await runs(
         "echo >/output/f",
@@ -142,6 +162,7 @@ async def test_the_upload_limit_is_the_job_s_own(runs, busybox, site):
         output_upload=FilePut(url=site / "f", relative_path="f"),
     )
     assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.RESULT_UPLOAD)
+    assert failed.message == "Upload time exceeded: 'f': 127.0.0.1: it had not answered in full"
 
 
 async def test_a_failed_download_is_the_job_s_fault(does, busybox):
@@ -158,9 +179,9 @@ async def test_the_progress_of_a_download_is_told(does, busybox, site):
     site.answers["/f"] = lambda request: web.Response(body=bytes(1000))
     volume = SingleFileVolume(url=site / "f", relative_path="f")
     miner = await does(offer(busybox, volume=volume), payload(busybox, "true"))
-    told = [one for one in miner.heard if isinstance(one, ProgressMade)]
+    specs = [one for one in miner.received if isinstance(one, ProgressMade)]
     assert ("volume 1 (single_file) of 1", 1000, 1000) in [
-        (one.what, one.done_bytes, one.total_bytes) for one in told
+        (one.what, one.done_bytes, one.total_bytes) for one in specs
     ]
 
 
@@ -186,19 +207,19 @@ async def test_an_image_may_be_named_only_with_the_job(does, busybox):
 async def test_a_variable_that_cannot_be_is_the_job_s_fault(runs, name):
     failed = await runs("true", env={name: "a\0b"})
     assert isinstance(failed, JobFailed)
-    assert "environment variable" in failed.message
+    assert "a name in env" in failed.message
 
 
 async def test_an_image_that_takes_long_delays_only_its_own_job(does, busybox, monkeypatch):
-    """Ready is said in time; the rest of the fetch is part of the job's download time."""
-    real = check.image
+    """The executor is ready in time; the rest of the image is fetched in the download stage."""
+    real = job_image.obtain
 
     async def slow(*arguments, **named):
         await asyncio.sleep(0.5)
         return await real(*arguments, **named)
 
-    monkeypatch.setattr(check, "image", slow)
-    monkeypatch.setattr("executor.session.READY_MARGIN_SECONDS", 4 - 0.1)
+    monkeypatch.setattr(job_image, "obtain", slow)
+    monkeypatch.setattr("executor.stages.startup_stage.READY_MARGIN_SECONDS", 4 - 0.1)
     miner = await does(offer(busybox), payload(busybox, "echo", "hi"), startup_seconds=1)
     assert miner.last.docker_process_stdout == "hi\n"
 
@@ -218,10 +239,10 @@ async def test_volumes_that_came_twice_are_the_network_s_fault(does, busybox):
 
 
 async def test_an_engine_in_trouble_is_the_network_s_fault(runs, monkeypatch):
-    async def refuse(self, order):
+    async def refuse(self, spec):
         raise EngineError(500, "no room for containers")
 
-    monkeypatch.setattr("executor.containers.Engine.create", refuse)
+    monkeypatch.setattr("executor.sandbox.engine.Engine.create", refuse)
     assert await runs("true") == HordeFailed(
         job_uuid=JOB,
         reported_by=Party.EXECUTOR,
@@ -235,7 +256,7 @@ async def test_a_bug_is_the_network_s_fault_and_keeps_its_details(runs, monkeypa
     async def stumble(*arguments):
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(Session, "_executed", stumble)
+    monkeypatch.setattr(ContainerStage, "run", stumble)
     failed = await runs("true")
     assert (failed.reason, failed.reported_by) == (
         HordeReason.UNHANDLED_EXCEPTION,
@@ -251,7 +272,7 @@ async def test_a_full_disk_is_the_network_s_fault(full_disk_work, config, busybo
         settings = config.model_copy(
             update={"miner_address": miner.address, "work_dir": full_disk_work.path.parent}
         )
-        await process.live(settings, TOKEN, id_of(TOKEN), full_disk_work)
+        await process.run_executor(settings, TOKEN, id_of(TOKEN), full_disk_work)
         await asyncio.wait_for(miner.hung_up.wait(), 5)
     assert isinstance(miner.last, HordeFailed)
     assert miner.last.message == "the executor's disk is full"
@@ -263,22 +284,23 @@ async def test_a_gpu_class_tells_its_hardware_just_before_the_end(does, busybox)
         offer(busybox, **changes),
         payload(busybox, "true", **changes),
         nvidia_toolkit_version="1.17.8",
+        accepted_advisories=("CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"),
     )
     assert miner.kinds[-2:] == ["MachineSpecs", "JobFinished"]
-    (told,) = [one for one in miner.heard if isinstance(one, MachineSpecs)]
-    assert told.specs["specs"]["cpu"]["count"] > 0
+    (message,) = [one for one in miner.received if isinstance(one, MachineSpecs)]
+    assert message.specs["specs"]["cpu"]["count"] > 0
 
 
 async def test_a_lost_miner_ends_the_job(config, work, engine, busybox):
     full = payload(busybox, "sleep", "60")
     async with serving(Miner(offer(busybox), after_ready=full)) as miner:
         settings = config.model_copy(update={"miner_address": miner.address})
-        living = asyncio.create_task(process.live(settings, TOKEN, id_of(TOKEN), work))
-        await miner.hears(VolumesReady)
+        living = asyncio.create_task(process.run_executor(settings, TOKEN, id_of(TOKEN), work))
+        await miner.receives(VolumesReady)
         while not await engine.labelled(EXECUTOR, id_of(TOKEN)):
             await asyncio.sleep(0.01)
         miner.socket.transport.abort()
-        with pytest.raises(process.LineLost):
+        with pytest.raises(process.ConnectionLostError):
             await asyncio.wait_for(living, 5)
     assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
 
@@ -287,9 +309,9 @@ async def test_a_stopped_executor_says_so_and_leaves_nothing(config, work, engin
     full = payload(busybox, "sleep", "60")
     async with serving(Miner(offer(busybox), after_ready=full)) as miner:
         settings = config.model_copy(update={"miner_address": miner.address})
-        living = asyncio.create_task(process.live(settings, TOKEN, id_of(TOKEN), work))
-        await miner.hears(ExecutorReady)
-        await miner.hears(VolumesReady)
+        living = asyncio.create_task(process.run_executor(settings, TOKEN, id_of(TOKEN), work))
+        await miner.receives(ExecutorReady)
+        await miner.receives(VolumesReady)
         living.cancel()
         with pytest.raises(asyncio.CancelledError):
             await living

@@ -1,4 +1,4 @@
-"""The first rows."""
+"""Creating the first rows."""
 
 from django.contrib.auth import get_user_model
 from pydantic import SecretStr
@@ -9,19 +9,22 @@ from facilitator.models import AllowedHotkey, Validator
 
 
 def configured(**changes) -> Config:
-    required = {"secret_key": SecretStr("s" * 32), "database_url": SecretStr("postgresql://x/y")}
+    required = {
+        "secret_key": SecretStr("0123456789" * 5),
+        "database_url": SecretStr("postgresql://x/y"),
+    }
     return Config(**required | changes)
 
 
 def test_seeding_twice_is_seeding_once(monkeypatch):
-    told = configured(
+    settings = configured(
         admin_user="root",
         admin_password=SecretStr("first"),
         validators=["5V", "5W"],
         allowed_hotkeys=["5U"],
     )
     for _ in range(2):
-        monkeypatch.setattr(seed, "config", told)
+        monkeypatch.setattr(seed, "config", settings)
         seed.seed()
     assert {"5V", "5W"} <= set(Validator.objects.values_list("hotkey", flat=True))
     assert AllowedHotkey.objects.filter(hotkey="5U").count() == 1
@@ -34,10 +37,10 @@ def test_a_changed_password_is_taken_over_and_a_struck_off_validator_stays_so(mo
     Validator.objects.update(is_active=False)
     hotkey = Validator.objects.get().hotkey
     for password in ("first", "second"):
-        told = configured(
+        settings = configured(
             admin_user="root", admin_password=SecretStr(password), validators=[hotkey]
         )
-        monkeypatch.setattr(seed, "config", told)
+        monkeypatch.setattr(seed, "config", settings)
         seed.seed()
     assert get_user_model().objects.get(username="root").check_password("second")
     assert not Validator.objects.get().is_active

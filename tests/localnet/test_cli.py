@@ -5,19 +5,19 @@ import sys
 
 import pytest
 
-from localnet import control, postgres
-from localnet.home import Home
-from localnet.network import ROOT
+from localnet import network_lifecycle, postgres
+from localnet.network_dir import NetworkDir
+from localnet.process_table import ROOT
 
 
 @pytest.fixture
 def localnet(tmp_path):
-    """Runs a command on a home of its own."""
-    place = tmp_path / "home"
+    """Runs a command on a network of the test's own."""
+    path = tmp_path / "network"
 
     def run(*words):
         return subprocess.run(
-            [sys.executable, "-m", "localnet", *words, "--home", str(place)],
+            [sys.executable, "-m", "localnet", *words, "--home", str(path)],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -25,8 +25,8 @@ def localnet(tmp_path):
         )
 
     yield run
-    control.down(Home.at(place))
-    postgres.remove(Home.at(place))
+    network_lifecycle.down(NetworkDir.at(path))
+    postgres.remove(NetworkDir.at(path))
 
 
 def test_up_status_env_down(localnet):
@@ -44,8 +44,9 @@ def test_up_status_env_down(localnet):
     lines = dict(line.split("=", 1) for line in localnet("env").stdout.splitlines())
     assert lines["REDIS_URL"].startswith("redis://127.0.0.1:")
 
-    assert localnet("down").stdout.strip() == "down"
-    assert localnet("down").stdout.strip() == "nothing was up"
+    first, second = localnet("down").stdout, localnet("down").stdout
+    assert first.startswith("The network is stopped.\nIts data, keys and logs are kept in ")
+    assert second.startswith("The network was not running.\n")
     stopped = localnet("status")
     assert stopped.returncode == 1
     assert "not up" in stopped.stdout
@@ -54,5 +55,5 @@ def test_up_status_env_down(localnet):
 def test_an_unknown_process_is_refused(localnet):
     up = localnet("up", "--only", "redis")
     assert up.returncode == 1
-    assert "there are" in up.stdout
+    assert up.stdout.startswith("the network did not start: no process 'redis'; there are ")
     assert "Traceback" not in up.stdout + up.stderr

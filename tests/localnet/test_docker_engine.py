@@ -1,4 +1,4 @@
-"""Whose engine is used, and what is said when there is none."""
+"""Which engine is used, and the error when there is none."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ NOWHERE = "unix:///nowhere/docker.sock"
 
 
 @pytest.mark.docker
-def test_a_running_engine_is_used_and_not_ours():
+def test_a_running_engine_is_used():
     assert docker_engine.answers()
     assert docker_engine.prepare() is False
 
@@ -31,17 +31,17 @@ def test_without_engine_and_rights_the_remedy_is_named(monkeypatch):
         docker_engine.prepare()
 
 
-def test_our_own_engine_runs_under_the_supervisor():
-    process = docker_engine.process({"PATH": "/usr/sbin"}, furnish=lambda: None)
+def test_the_networks_own_engine_runs_under_the_supervisor():
+    process = docker_engine.process({"PATH": "/usr/sbin"}, on_first_ready=lambda: None)
     assert process.command[0] == "dockerd"
-    assert process.ready is not None
+    assert process.probe is not None
 
 
 @pytest.mark.docker
-def test_the_client_talks_to_the_same_engine_as_the_command_line():
+def test_the_client_uses_the_same_engine_as_the_command_line():
     with docker_engine.client() as engine:
         version = engine.get("/version").json()["Version"]
-    told = subprocess.run(
+    shown = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True
     )
-    assert version == told.stdout.strip()
+    assert version == shown.stdout.strip()

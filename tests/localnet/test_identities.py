@@ -7,20 +7,20 @@ import bittensor
 import pytest
 from bittensor_core import Keypair
 
-from localnet.home import Home
-from localnet.identities import identity
+from localnet.identities import ensure_identity
+from localnet.network_dir import NetworkDir
 
 
 def test_a_participant_keeps_its_keys(tmp_path):
-    home = Home.at(tmp_path)
-    first = identity(home, "validator")
-    assert identity(home, "validator") == first
-    assert identity(home, "miner").hotkey != first.hotkey
+    network_dir = NetworkDir.at(tmp_path)
+    first = ensure_identity(network_dir, "validator")
+    assert ensure_identity(network_dir, "validator") == first
+    assert ensure_identity(network_dir, "miner").hotkey != first.hotkey
     assert first.hotkey != first.coldkey
 
 
 def test_the_hotkey_file_is_plain_and_private(tmp_path):
-    user = identity(Home.at(tmp_path), "user")
+    user = ensure_identity(NetworkDir.at(tmp_path), "user")
     kept = json.loads(user.hotkey_file.read_text())
     pair = Keypair.create_from_mnemonic(kept["secretPhrase"])
     assert pair.ss58_address == kept["ss58Address"] == user.hotkey
@@ -29,7 +29,7 @@ def test_the_hotkey_file_is_plain_and_private(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_bittensor_opens_the_wallet(tmp_path):
-    user = identity(Home.at(tmp_path), "user")
+    user = ensure_identity(NetworkDir.at(tmp_path), "user")
     wallet = bittensor.Wallet(name="user", hotkey="default", path=str(tmp_path / "wallets"))
     assert wallet.hotkey.ss58_address == user.hotkey
     assert wallet.coldkeypub.ss58_address == user.coldkey

@@ -1,9 +1,9 @@
-"""A pytest run with Django settings finds its servers."""
+"""The plugin starts servers for a pytest run with Django settings."""
 
 import subprocess
 import sys
 
-from localnet.network import ROOT
+from localnet.process_table import ROOT
 
 TEST = """
 import os

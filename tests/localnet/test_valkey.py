@@ -1,4 +1,4 @@
-"""A real Valkey: killed, and nothing acknowledged is lost."""
+"""A real Valkey: acknowledged writes survive a kill."""
 
 import asyncio
 import os
@@ -6,28 +6,28 @@ import signal
 import socket
 
 from localnet import valkey
-from localnet.home import Home
-from localnet.processes import Supervisor
+from localnet.network_dir import NetworkDir
+from localnet.supervisor.supervisor import Supervisor
 
 
-def say(home, *words):
-    """Says one command as Redis clients do and returns the answer."""
-    with socket.create_connection(("127.0.0.1", home.port("valkey")), timeout=5) as server:
+def request(network_dir, *words):
+    """Send one command in the Redis protocol; the response."""
+    with socket.create_connection(("127.0.0.1", network_dir.port("valkey")), timeout=5) as server:
         parts = [f"${len(word)}\r\n{word}\r\n" for word in words]
         server.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
         return server.recv(64).decode()
 
 
-async def test_a_killed_server_comes_back_with_what_it_knew(tmp_path):
-    home = Home.at(tmp_path)
-    supervisor = Supervisor([valkey.process(home)], home.log)
+async def test_a_killed_server_restarts_with_its_data(tmp_path):
+    network_dir = NetworkDir.at(tmp_path)
+    supervisor = Supervisor([valkey.process(network_dir)], network_dir.log)
     await supervisor.start()
-    assert say(home, "SET", "job", "7") == "+OK\r\n"
-    keeper = supervisor.keepers["valkey"]
-    victim = keeper.pid
+    assert request(network_dir, "SET", "job", "7") == "+OK\r\n"
+    supervised = supervisor.processes["valkey"]
+    victim = supervised.pid
     os.kill(victim, signal.SIGKILL)
-    while keeper.pid in (victim, None) or not await keeper.process.ready():
+    while supervised.pid in (victim, None) or not await supervised.spec.probe():
         await asyncio.sleep(0.02)
-    assert say(home, "GET", "job") == "$1\r\n7\r\n"
+    assert request(network_dir, "GET", "job") == "$1\r\n7\r\n"
     await supervisor.stop()
-    assert valkey.url(home) == f"redis://127.0.0.1:{home.port('valkey')}/0"
+    assert valkey.url(network_dir) == f"redis://127.0.0.1:{network_dir.port('valkey')}/0"

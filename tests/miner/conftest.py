@@ -1,4 +1,4 @@
-"""A miner whose executors are played by tests, and a validator it knows."""
+"""A miner whose executors are scripted by tests, and a validator that it accepts."""
 
 import asyncio
 import gc
@@ -19,10 +19,10 @@ from compute_horde.django import database
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import ExecutorReady, JobAccepted
-from miner.asgi import Application
-from miner.assembly import Miner
+from miner.asgi import AdminApplication, Application
 from miner.config import config
 from miner.jobs.models import Job
+from miner.wiring import Miner
 from tests.miner.peers import ExecutorPeer, ScriptedManager, ValidatorPeer
 
 VALIDATOR = Keypair.create_from_uri("//Alice")
@@ -42,25 +42,26 @@ SETTINGS = {
 }
 
 
-class Scene:
-    """A miner that runs, and its peers."""
+class RunningMiner:
+    """A running miner, and its peers."""
 
     def __init__(self, miner: Miner) -> None:
         self.miner = miner
         self._application = Application(miner)
-        self._lines: set[asyncio.Task[None]] = set()
+        self.admin = AdminApplication(miner)
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def app(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """The miner's application; remembers what it serves."""
+        """The miner's application; records its connections."""
         if scope["type"] == "websocket":
-            self._lines.add(asyncio.current_task())
+            self._connections.add(asyncio.current_task())
         await self._application(scope, receive, send)
 
-    async def hang_up(self) -> None:
-        """End every line that is still open."""
-        for line in self._lines:
-            line.cancel()
-        await asyncio.gather(*self._lines, return_exceptions=True)
+    async def close_connections(self) -> None:
+        """Close all connections that are still open."""
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     @property
     def manager(self) -> ScriptedManager:
@@ -74,75 +75,75 @@ class Scene:
         return peer
 
     async def executor(self, number: int = -1) -> ExecutorPeer:
-        """The executor started last (or at `number`), connected."""
+        """The executor started last (or with `number`), connected."""
         await self.manager.has_started(number)
         peer = ExecutorPeer(self.app, self.manager.tokens[number])
         await peer.open()
         return peer
 
 
-Run = Callable[..., "AbstractAsyncContextManager[Scene]"]
+Run = Callable[..., "AbstractAsyncContextManager[RunningMiner]"]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_half_open(django_db_setup: None) -> Iterator[None]:
-    """A connection given up while it was being opened ends when it is collected."""
+    """A connection abandoned while it was opened is closed when it is collected."""
     yield
     gc.collect()
 
 
 @pytest.fixture
-def scene(transactional_db: None) -> Iterator[Run]:
-    """`async with scene(executors=…) as it:` runs a miner with these settings changed."""
+def run_miner(transactional_db: None) -> Iterator[Run]:
+    """`async with run_miner(executors=…) as it:` runs a miner with these settings."""
 
     @asynccontextmanager
-    async def run(**changes: object) -> AsyncIterator[Scene]:
+    async def run(**changes: object) -> AsyncIterator[RunningMiner]:
         miner = Miner(config.model_copy(update=SETTINGS | changes), MINER)
         await miner.open()
-        it = Scene(miner)
+        it = RunningMiner(miner)
         try:
             yield it
         finally:
             await miner.close()
-            await it.hang_up()
+            await it.close_connections()
 
     yield run
     database.close_threads()
 
 
-async def accepted(it: Scene, **changes: object) -> tuple[ExecutorPeer, ValidatorPeer, str]:
-    """A job whose executor is ready; both peers have heard all so far."""
+async def accepted(it: RunningMiner, **changes: object) -> tuple[ExecutorPeer, ValidatorPeer, str]:
+    """A job whose executor is ready; both peers have received all messages so far."""
     executor, validator = await it.executor(), await it.validator()
     offer = validator.offer(**changes)
-    await validator.say(offer)
-    assert isinstance(await validator.hear(), JobAccepted)
-    await executor.hear()
-    await executor.say(ExecutorReady(job_uuid=offer.job_uuid))
-    assert isinstance(await validator.hear(), ExecutorReady)
+    await validator.send(offer)
+    assert isinstance(await validator.receive(), JobAccepted)
+    await executor.receive()
+    await executor.send(ExecutorReady(job_uuid=offer.job_uuid))
+    assert isinstance(await validator.receive(), ExecutorReady)
     return executor, validator, offer.job_uuid
 
 
 async def record(uuid: str) -> Job:
-    """The job's row, once all that was said is in it."""
+    """The row of a job."""
     return await in_database(Job.objects.get, pk=uuid)
 
 
 @pytest.fixture
 def statements() -> Callable[[], AbstractContextManager[list[str]]]:
-    """Collects the SQL said meanwhile by any database thread."""
+    """Collects the SQL statements of all database threads."""
 
     @contextmanager
     def collect() -> Iterator[list[str]]:
-        said: list[str] = []
+        statements: list[str] = []
         execute = CursorWrapper._execute
 
         def spy(self: CursorWrapper, sql: str, *rest: object) -> object:
-            said.append(sql)
+            statements.append(sql)
             return execute(self, sql, *rest)
 
         CursorWrapper._execute = spy
         try:
-            yield said
+            yield statements
         finally:
             CursorWrapper._execute = execute
 

@@ -1,4 +1,4 @@
-"""The parties a miner talks to, played by tests."""
+"""The peers of a miner, scripted by tests."""
 
 import asyncio
 import json
@@ -17,10 +17,10 @@ from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceip
 from compute_horde.receipts import JobAcceptedReceipt, JobFinishedReceipt, JobStartedReceipt
 from compute_horde.signing import signed_hex
 from compute_horde.vocabulary import GpuPreset
-from miner.executors.manager import ExecutorManager, OnExit, Setting
+from miner.executors.manager import ExecutorManager, ManagerSettings, OnExit
 
-PATIENCE = 5.0
-QUIET = 0.15
+TIMEOUT_SECONDS = 5.0
+QUIET_SECONDS = 0.15
 CLASS = ExecutorClass.always_on__test
 TIMING = Timing(
     allowed_leeway=5,
@@ -32,57 +32,57 @@ TIMING = Timing(
 
 
 class ScriptedManager(ExecutorManager):
-    """Starts nothing; remembers what it was told."""
+    """Starts nothing; records the calls."""
 
-    def __init__(self, setting: Setting, on_exit: OnExit) -> None:
+    def __init__(self, setting: ManagerSettings, on_exit: OnExit) -> None:
         super().__init__(setting, on_exit)
         self.tokens: list[str] = []
         self.killed: list[str] = []
         self.fails: Exception | None = None
-        self._news = asyncio.Condition()
+        self._changed = asyncio.Condition()
 
     async def start(self, token: str, executor_class: ExecutorClass) -> None:
         if self.fails:
             raise self.fails
         self.tokens.append(token)
-        async with self._news:
-            self._news.notify_all()
+        async with self._changed:
+            self._changed.notify_all()
 
     async def kill(self, token: str) -> None:
         self.killed.append(token)
-        async with self._news:
-            self._news.notify_all()
+        async with self._changed:
+            self._changed.notify_all()
 
     async def has_started(self, number: int) -> None:
-        """Return once there is an executor of this number."""
+        """Return once the executor of this number was started."""
         enough = abs(number) if number < 0 else number + 1
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(lambda: len(self.tokens) >= enough)
+        async with asyncio.timeout(TIMEOUT_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: len(self.tokens) >= enough)
 
     async def has_killed(self, token: str) -> None:
         """Return once this executor was killed."""
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(lambda: token in self.killed)
+        async with asyncio.timeout(TIMEOUT_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: token in self.killed)
 
 
 class Peer:
-    """One end of a websocket, without a network between."""
+    """The client end of a websocket, connected without a network."""
 
-    hears: Link[Any]
+    incoming: Link[Any]
 
     def __init__(self, app: Any, path: str) -> None:
-        self._scope = {"type": "websocket", "path": path, "client": ("192.0.2.7", 4444)}
+        self.scope = {"type": "websocket", "path": path, "client": ("192.0.2.7", 4444)}
         self._app = app
         self._to: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._from: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def open(self) -> bool:
-        """Whether the miner lets us in."""
+        """Connect; whether the miner accepts the connection."""
         self._to.put_nowait({"type": "websocket.connect"})
-        self._served = asyncio.create_task(self._app(self._scope, self._to.get, self._from.put))
+        self._served = asyncio.create_task(self._app(self.scope, self._to.get, self._from.put))
         return (await self._event())["type"] == "websocket.accept"
 
-    async def say(self, message: Message | dict[str, Any] | str) -> None:
+    async def send(self, message: Message | dict[str, Any] | str) -> None:
         match message:
             case Message():
                 text = message.encode()
@@ -92,17 +92,17 @@ class Peer:
                 text = message
         self._to.put_nowait({"type": "websocket.receive", "text": text})
 
-    async def raw(self) -> dict[str, Any]:
+    async def receive_raw(self) -> dict[str, Any]:
         return json.loads(await self._text())
 
-    async def hear(self) -> Any:
-        return self.hears.decode(await self._text())
+    async def receive(self) -> Any:
+        return self.incoming.decode(await self._text())
 
-    async def hear_all(self, count: int) -> list[str]:
-        return [type(await self.hear()).__name__ for _ in range(count)]
+    async def receive_names(self, count: int) -> list[str]:
+        return [type(await self.receive()).__name__ for _ in range(count)]
 
-    async def hears_nothing(self) -> bool:
-        await asyncio.sleep(QUIET)
+    async def receives_nothing(self) -> bool:
+        await asyncio.sleep(QUIET_SECONDS)
         return self._from.empty()
 
     async def closed(self) -> int:
@@ -113,7 +113,7 @@ class Peer:
 
     async def close(self, code: int = 1000) -> None:
         self._to.put_nowait({"type": "websocket.disconnect", "code": code})
-        await asyncio.wait_for(self._served, PATIENCE)
+        await asyncio.wait_for(self._served, TIMEOUT_SECONDS)
 
     async def _text(self) -> str:
         event = await self._event()
@@ -121,22 +121,22 @@ class Peer:
         return event["text"]
 
     async def _event(self) -> dict[str, Any]:
-        return await asyncio.wait_for(self._from.get(), PATIENCE)
+        return await asyncio.wait_for(self._from.get(), TIMEOUT_SECONDS)
 
 
 class ExecutorPeer(Peer):
-    """An executor at its miner."""
+    """An executor, as its miner sees it."""
 
-    hears = MINER_TO_EXECUTOR
+    incoming = MINER_TO_EXECUTOR
 
     def __init__(self, app: Any, token: str) -> None:
         super().__init__(app, f"/v0.1/executor_interface/{token}")
 
 
 class ValidatorPeer(Peer):
-    """A validator at a miner; signs as a real one does."""
+    """A validator, as a miner sees it; signs its messages."""
 
-    hears = MINER_TO_VALIDATOR
+    incoming = MINER_TO_VALIDATOR
 
     def __init__(self, app: Any, keypair: Keypair, miner_hotkey: str) -> None:
         super().__init__(app, f"/v0.1/validator_interface/{keypair.ss58_address}")
@@ -144,8 +144,8 @@ class ValidatorPeer(Peer):
         self.miner = miner_hotkey
 
     async def log_in(self, *extensions: str) -> Any:
-        await self.say(ValidatorAuth.signed(self.key, self.miner, int(time.time()), extensions))
-        return await self.hear()
+        await self.send(ValidatorAuth.signed(self.key, self.miner, int(time.time()), extensions))
+        return await self.receive()
 
     def offer(self, uuid: str | None = None, **changes: Any) -> JobOffered:
         receipt = self.started(uuid or str(uuid4()), changes.get("executor_class", CLASS))
@@ -210,5 +210,5 @@ class ValidatorPeer(Peer):
 
 
 def _now() -> str:
-    """As issuers write it; the text is signed."""
+    """The time in the format of receipt issuers, whose text is signed."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,4 +1,4 @@
-"""What the environment may say."""
+"""Settings from the environment."""
 
 import pytest
 from pydantic import ValidationError
@@ -30,18 +30,18 @@ def test_executors_are_counted_by_class(env):
 
 def test_executors_find_the_miner_on_its_own_port(env):
     env("MINER_PORT", "4711")
-    assert Config(_env_file=None).executors_see_us_at == "ws://127.0.0.1:4711"
+    assert Config(_env_file=None).address_for_executors == "ws://127.0.0.1:4711"
 
 
-def test_the_engine_is_the_one_of_the_docker_command(env):
+def test_the_engine_is_that_of_the_docker_command(env):
     env("DOCKER_HOST", "unix:///run/mine.sock")
     assert str(Config(_env_file=None).docker_socket) == "/run/mine.sock"
 
 
-def test_children_are_not_told_our_secrets(env):
+def test_child_processes_do_not_get_the_miners_secrets(env):
     env("MINER_SECRET_KEY", "hush")
     env("DATABASE_URL", "hush")
     env("EXECUTOR_DEBUG", "true")
-    told = child_environment(EXECUTOR_OWNER="me")
-    assert "hush" not in told.values()
-    assert (told["EXECUTOR_DEBUG"], told["EXECUTOR_OWNER"]) == ("true", "me")
+    environment = child_environment(EXECUTOR_OWNER="me")
+    assert "hush" not in environment.values()
+    assert (environment["EXECUTOR_DEBUG"], environment["EXECUTOR_OWNER"]) == ("true", "me")

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localnet import control
-from localnet.home import Home
-from localnet.identities import identity
+from localnet import network_lifecycle
+from localnet.identities import ensure_identity
+from localnet.network_dir import NetworkDir
 from tests.network.running import FILLED_BYTES, HUB_TOKEN, TINY_DISK_BYTES, Running
 
 LEFT_SECONDS = 15
@@ -35,16 +35,16 @@ LIMITS = {
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The usual network and a second miner, whose executors are odd and have a tiny disk."""
-    home = Home.at(tmp_path_factory.mktemp("network"))
+    home = NetworkDir.at(tmp_path_factory.mktemp("network"))
     (home.path / "settings.json").write_text(json.dumps(SETTINGS))
     with tiny_disk(home.path / "miner-2-work"):
         with pytest.MonkeyPatch.context() as around:
             hub = {"EXECUTOR_HUB_URL": f"http://127.0.0.1:{home.port('hub')}"}
             for name, value in (LIMITS | hub).items():
                 around.setenv(name, value)
-            control.up(home, miners=2, only=[], tell=print)
+            network_lifecycle.up(home, miners=2, only=[], on_progress=print)
         yield Running(home)
-        control.down(home)
+        network_lifecycle.down(home)
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def containers(network: Running) -> Iterator[None]:
     yield
     give_up = time.monotonic() + LEFT_SECONDS
     for miner in ("miner", "miner-2"):
-        owner = f"label=compute_horde.owner={identity(network.home, miner).hotkey}"
+        owner = f"label=compute_horde.owner={ensure_identity(network.home, miner).hotkey}"
         left = ["docker", "ps", "-aq", "--filter", owner]
         while found := subprocess.run(left, capture_output=True, text=True, check=True).stdout:
             assert time.monotonic() < give_up, f"containers of {miner} are left: {found}"

@@ -11,8 +11,8 @@ from compute_horde.frames import MAX_FRAME_BYTES
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import ExecutorReady, JobFinished, JobOffered, VolumesReady
 from compute_horde.protocol.links import MINER_TO_EXECUTOR
-from miner.executors.local import LocalManager
-from miner.executors.manager import OnExit, Setting
+from miner.executors.local_manager import LocalManager
+from miner.executors.manager import ManagerSettings, OnExit
 
 BABBLERS = ExecutorClass.always_on__gpu_24gb
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -39,7 +39,7 @@ GARBAGE: dict[str, str | bytes] = {
 class OddManager(LocalManager):
     """Executors of `BABBLERS` do what the job's image is called; the others are ordinary."""
 
-    def __init__(self, setting: Setting, on_exit: OnExit) -> None:
+    def __init__(self, setting: ManagerSettings, on_exit: OnExit) -> None:
         super().__init__(setting, on_exit)
         self.babblers: dict[str, asyncio.Task[None]] = {}
 

@@ -19,8 +19,8 @@ from compute_horde_sdk.v1 import (
     ComputeHordeJobSpec,
     ExecutorClass,
 )
-from localnet import state
-from localnet.home import Home
+from localnet.network_dir import NetworkDir
+from localnet.supervisor import state_file
 
 BUSYBOX = "computehorde/busybox"
 ENDS_WITHIN_SECONDS = 90
@@ -53,7 +53,7 @@ def shell(script: str, **changes: Any) -> ComputeHordeJobSpec:
 class Running:
     """The network's addresses, databases and processes."""
 
-    home: Home
+    home: NetworkDir
     clients: list[ComputeHordeClient] = field(default_factory=list)
 
     @property
@@ -84,7 +84,7 @@ class Running:
 
     def pid(self, name: str) -> int:
         """The process of the network called `name`."""
-        found = next(entry.pid for entry in state.read(self.home) if entry.name == name)
+        found = next(entry.pid for entry in state_file.read(self.home) if entry.name == name)
         assert found, f"{name} does not run"
         return found
 
@@ -93,7 +93,7 @@ class Running:
         os.kill(self.pid(name), signal.SIGKILL)
 
     def executors(self) -> list[psutil.Process]:
-        """The executors of the miner: what its nursery has forked."""
+        """The executors that the miner's prefork server has forked."""
         below = psutil.Process(self.pid("miner")).children(recursive=True)
         return [process for process in below if _is_leaf(process)]
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("containers", "steady")
 
 async def test_a_token_that_nobody_was_given_opens_nothing(network: Running) -> None:
     async with talk(miner_url(network, "executor_interface/guess")) as line:
-        assert details(await line.hear()) == "No job waiting for token guess"
+        assert details(await line.receive()) == "No job waiting for token guess"
         assert await line.end() == 1000
 
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from bittensor_core import Keypair
 
+from compute_horde_sdk.cli.exit_codes import Exit
 from compute_horde_sdk.errors import ComputeHordeError
-from compute_horde_sdk.exits import Exit
 from compute_horde_sdk.v1 import ComputeHordeClient, ComputeHordeJob, HTTPInputVolume
-from localnet.identities import identity
+from localnet.identities import ensure_identity
 from tests.network.running import ENDS_WITHIN_SECONDS, Running, shell, until
 from tests.network.sites import Site
 from tests.network.test_killed import assert_all_is_well_again
@@ -27,7 +27,7 @@ STATE = "SELECT state FROM miner_acceptedjob WHERE uuid = %s"
 
 def containers_of(network: Running) -> str:
     """The miner's containers, running or not."""
-    label = f"label=compute_horde.owner={identity(network.home, 'miner').hotkey}"
+    label = f"label=compute_horde.owner={ensure_identity(network.home, 'miner').hotkey}"
     found = ["docker", "ps", "-a", "--filter", label, "--format", "{{.Names}} {{.Status}}"]
     return subprocess.run(found, capture_output=True, text=True, check=True).stdout
 
@@ -145,7 +145,7 @@ async def test_a_published_client_sees_a_cancelled_job_as_failed(network: Runnin
     assert await ended(job) == "cancelled"
     base = network.env["FACILITATOR_URL"]
     facilitator = network.client().facilitator
-    token = (await facilitator._with_token({}))["Authorization"]
+    token = (await facilitator._headers_with_token({}))["Authorization"]
     async with httpx.AsyncClient(base_url=base, headers={"Authorization": token}) as published:
         seen = (await published.get(f"/api/v1/jobs/{job.uuid}/")).json()
         events = (await published.get(f"/api/v1/jobs/{job.uuid}/events")).text

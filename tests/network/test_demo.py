@@ -9,16 +9,17 @@ import time
 import psutil
 import pytest
 
-from localnet import leftovers, postgres
-from localnet.home import Home
-from localnet.network import ROOT
+from localnet import postgres
+from localnet.network_dir import NetworkDir
+from localnet.process_table import ROOT
+from localnet.supervisor import orphans
 
 
 @pytest.fixture
 def home(tmp_path):
-    place = Home.at(tmp_path / "home")
+    place = NetworkDir.at(tmp_path / "home")
     yield place
-    leftovers.sweep(place)
+    orphans.terminate(place)
     postgres.remove(place)
 
 
@@ -39,7 +40,7 @@ def running(home):
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(leftovers.MARK) == str(home.path):
+            if process.environ().get(orphans.NETWORK_VARIABLE) == str(home.path):
                 found.append(process.cmdline())
         except psutil.Error:
             continue

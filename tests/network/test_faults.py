@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from compute_horde.blame import fault_of
+from compute_horde.failure_messages import fault_of_message
 from compute_horde.faults import Culprit, Fault
 from compute_horde.protocol.job import HordeFailed, JobFailed
 from compute_horde.protocol.links import MINER_TO_VALIDATOR
 from compute_horde.vocabulary import Party
-from compute_horde_sdk.console import error_line
+from compute_horde_sdk.cli.rendering import error_line
 from compute_horde_sdk.v1 import ComputeHordeJob, HTTPInputVolume
 from tests.network.running import Running, shell, spec, until
 from tests.network.sites import Site
@@ -35,7 +35,7 @@ def fault(network: Running, job: ComputeHordeJob) -> Fault:
     [(body, said_by)] = network.rows("validator", query, job.uuid)
     message = MINER_TO_VALIDATOR.decode(body)
     assert isinstance(message, JobFailed | HordeFailed)
-    return fault_of(message, Party(said_by))
+    return fault_of_message(message, Party(said_by))
 
 
 def paid(network: Running, job: ComputeHordeJob) -> int:
@@ -68,7 +68,7 @@ async def test_an_overrun_registry_is_nobody_s(network: Running, site: Site) -> 
     told = fault(network, job)
     assert (job.status, told.blamed) == ("horde_failed", Culprit.NOBODY), job.error
     assert not told.counts_against_miner
-    assert "pull rate limit" in job.error.message
+    assert "its registry is asked too often (HTTP 429)" in job.error.message
     assert "[fault: nobody; next step: try again later" in error_line(job)
     again = await network.run(shell("echo fine"))
     assert (again.status, again.result.stdout) == ("completed", "fine\n")

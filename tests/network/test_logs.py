@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from compute_horde_sdk.v1 import ComputeHordeJob
-from localnet.state import read
+from localnet.supervisor.state_file import read
 from tests.network.running import BUSYBOX, Running, memory, shell, until
 
 LINES = 100_000

@@ -81,7 +81,7 @@ async def test_the_admins_pages_show_the_job(network: Running) -> None:
             form = {
                 "username": env[f"{service}_ADMIN_USER"],
                 "password": env[f"{service}_ADMIN_PASSWORD"],
-                "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+                "csrfmiddlewaretoken": browser.cookies[f"{service.lower()}_csrf"],
                 "next": "/admin/",
             }
             page = await browser.post(f"{base}login/", data=form, headers={"Referer": base})

@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from compute_horde_sdk.streaming import EVIDENCE, Server, StreamingClient, new_identity
+from compute_horde_sdk.streaming_client import EVIDENCE, JobServer, StreamingClient, new_identity
 from compute_horde_sdk.v1 import ComputeHordeError, ComputeHordeJob, ComputeHordeJobSpec
 from tests.executor.service import SCRIPT
 from tests.network.running import ENDS_WITHIN_SECONDS, Running, shell, until
@@ -91,7 +91,9 @@ async def test_nobody_else_does(network: Running) -> None:
     job = await a_serving_job(network)
     assert job.streaming_server_address
     assert job.streaming_server_cert
-    server = Server(job.uuid, job.streaming_server_address, port_of(job), job.streaming_server_cert)
+    server = JobServer(
+        job.uuid, job.streaming_server_address, port_of(job), job.streaming_server_cert
+    )
     async with StreamingClient(server, new_identity()) as stranger:
         with pytest.raises(httpx.TransportError):
             await stranger.get("/hello")

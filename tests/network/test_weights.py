@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from compute_horde.adapters.chain import connect
-from localnet import control
-from localnet.home import Home
-from localnet.network import NETUID
+from localnet import network_lifecycle
+from localnet.network_dir import NetworkDir
+from localnet.process_table import NETUID
 from tests.network.running import Running, until
 
 CYCLES = 3
@@ -26,11 +26,11 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def weighing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A network of short cycles with an honest miner and a lying one."""
-    home = Home.at(tmp_path_factory.mktemp("weighing"))
+    home = NetworkDir.at(tmp_path_factory.mktemp("weighing"))
     (home.path / "settings.json").write_text(json.dumps(SETTINGS))
-    control.up(home, miners=2, only=[], tell=print)
+    network_lifecycle.up(home, miners=2, only=[], on_progress=print)
     yield Running(home)
-    control.down(home)
+    network_lifecycle.down(home)
 
 
 async def test_three_cycles_pay_the_honest_miner_and_never_the_liar(weighing: Running) -> None:

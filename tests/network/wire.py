@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ from websockets.exceptions import ConnectionClosed
 
 from compute_horde import signing
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.binding import RequestBinding
+from compute_horde.protocol.handshake import CHALLENGE_HEADER, FacilitatorLogin
 from compute_horde.protocol.job import SIGNED_KEYS, JobOffered, Timing
 from compute_horde.protocol.message import Message
 from compute_horde.receipts import JobStartedReceipt
@@ -65,13 +68,22 @@ def signed(body: dict[str, Any], key: Signer, *, at_ns: int | None = None) -> di
     fields = {name: body.get(name) for name in SIGNED_KEYS}
     fields |= {"artifacts_dir": body.get("artifacts_dir") or ""}
     fields |= {name: body.get(name, []) for name in ("volumes", "uploads")}
+    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
     signature = signing.sign_request(
         key,
-        json.dumps(fields, separators=(",", ":"), ensure_ascii=False),
+        text,
         timestamp_ns=at_ns or time.time_ns(),
         scope=SignatureScope.SIGNED_FIELDS,
     )
-    return {
+    # The same user also uses the SDK, which binds its requests.
+    binding = RequestBinding.signed(
+        key,
+        target_validator=body["target_validator_hotkey"],
+        nonce=secrets.token_urlsafe(24),
+        request_digest=signing.request_digest(text, signature.timestamp_ns),
+        job_namespace=body.get("job_namespace"),
+    )
+    return binding.headers() | {
         "X-CH-Signature-Type": signature.signature_type,
         "X-CH-Signatory": signature.signatory,
         "X-CH-Timestamp-NS": str(signature.timestamp_ns),
@@ -96,7 +108,17 @@ class Talk:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
 
-    async def hear(self) -> dict[str, Any]:
+    def login(self, key: Signer) -> FacilitatorLogin:
+        """The answer to the challenge with which the facilitator opened this websocket."""
+        assert self.socket.response
+        return FacilitatorLogin.answering(
+            key,
+            self.socket.response.headers[CHALLENGE_HEADER],
+            audience="127.0.0.1",
+            timestamp=int(time.time()),
+        )
+
+    async def receive(self) -> dict[str, Any]:
         async with asyncio.timeout(HEAR_SECONDS):
             heard = json.loads(await self.socket.recv())
         assert isinstance(heard, dict)
@@ -105,7 +127,7 @@ class Talk:
     async def ask(self, frame: Frame) -> dict[str, Any]:
         """What is answered to a frame."""
         await self.socket.send(frame.encode() if isinstance(frame, Message) else frame)
-        return await self.hear()
+        return await self.receive()
 
     async def end(self, *frames: Frame) -> int:
         """The code with which the other end closes; 1006 when it just hangs up."""
@@ -113,7 +135,7 @@ class Talk:
             for frame in frames:
                 await self.ask(frame)
             while True:
-                await self.hear()
+                await self.receive()
         return self.socket.close_code or 1006
 
 
@@ -156,6 +178,6 @@ def offered(network: Running, validator: Signer, **changes: Any) -> dict[str, An
 
 
 def details(answer: dict[str, Any]) -> str:
-    """What the miner complains about."""
+    """The text of an error that the miner sent."""
     assert answer["message_type"] == "GenericError", answer
     return str(answer["details"])

@@ -1,4 +1,4 @@
-"""A chain that says what a test wants and remembers what it was told."""
+"""A fake chain with a given state that records the weights set on it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from compute_horde.adapters.chain_port import (
+    AcceptedWeights,
     Hyperparameters,
     Metagraph,
     Neuron,
-    WeightsSet,
 )
 
 
@@ -45,8 +45,8 @@ class FakeChain:
     def hyperparameters(self) -> Hyperparameters:
         return Hyperparameters(self.tempo, 0, 0, 1, 65535, False, 1, 0)
 
-    def set_weights(self, weights: Mapping[int, Decimal]) -> WeightsSet:
+    def set_weights(self, weights: Mapping[int, Decimal]) -> AcceptedWeights:
         if self.problems:
             raise self.problems.pop(0)
         self.set.append(dict(weights))
-        return WeightsSet(self.block, None)
+        return AcceptedWeights(self.block, None)

@@ -1,1 +1,1 @@
-"""Jobs of users and operators: taken, given to a miner, followed to their end."""
+"""Jobs of users and operators: accepted, given to a miner, and run until they end."""

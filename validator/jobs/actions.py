@@ -1,4 +1,4 @@
-"""What is done to jobs from outside the listener: by operators, by time, by reports."""
+"""Changes to jobs and to the lists of signers that processes beside the listener make too."""
 
 import logging
 from uuid import uuid4
@@ -10,18 +10,18 @@ from django.utils import timezone
 
 from compute_horde.django.job_record import notify
 from compute_horde.errors import BadSignature
-from compute_horde.lifecycle import FINAL
+from compute_horde.lifecycle import UNFINISHED
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.vocabulary import JobState
-from validator.jobs.models import AllowedSigner, Job
+from validator.jobs.models import AllowedSigner, BindingSigner, Job, KnownFacilitator
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "validator_jobs"
 
 
-def order(request: JobRequested, *, miner: str) -> Job:
-    """An operator's own job: stored, and the listener told, in one transaction."""
+def create_admin_job(request: JobRequested, *, miner: str) -> Job:
+    """Store an operator's own job and notify the listener, in one transaction."""
     with transaction.atomic():
         job = Job.objects.create(
             uuid=request.uuid,
@@ -37,22 +37,22 @@ def order(request: JobRequested, *, miner: str) -> Job:
 
 
 def cancel(uuid: str) -> bool:
-    """Have the listener end a job; False when it has ended already."""
+    """Ask the listener to cancel a job; False when the job has already ended."""
     with transaction.atomic():
-        going_on = Job.objects.filter(pk=uuid).exclude(state__in=FINAL)
-        asked = Coalesce("cancel_asked_at", Value(timezone.now()))
-        found = going_on.update(cancel_asked_at=asked)
+        unfinished = Job.objects.filter(pk=uuid, state__in=UNFINISHED)
+        first_request = Coalesce("cancel_asked_at", Value(timezone.now()))
+        found = unfinished.update(cancel_asked_at=first_request)
         notify(CHANNEL, uuid)
     return bool(found)
 
 
 def new_uuid() -> str:
-    """A name for a job of our own."""
+    """A new UUID for a job that this validator creates."""
     return str(uuid4())
 
 
-def note_cheat(report: CheatReported) -> None:
-    """A user says that a miner's answer was false; kept for whoever decides about it."""
+def record_cheat_report(report: CheatReported) -> None:
+    """Record a user's signed report that a miner's result was false, for later review."""
     try:
         signatory = report.verify()
     except BadSignature as exc:
@@ -61,15 +61,34 @@ def note_cheat(report: CheatReported) -> None:
     done = Job.objects.filter(
         pk=report.job_uuid, kind=Job.Kind.ORGANIC, state=JobState.COMPLETED, signatory=signatory
     )
-    noted = done.filter(cheat_reported_at=None).update(cheat_reported_at=timezone.now())
+    recorded = done.filter(cheat_reported_at=None).update(cheat_reported_at=timezone.now())
     log.warning(
         "cheat reported",
-        extra={"job": report.job_uuid, "trusted_job": report.trusted_job_uuid, "noted": noted},
+        extra={
+            "job": report.job_uuid,
+            "trusted_job": report.trusted_job_uuid,
+            "recorded": recorded,
+        },
     )
 
 
-def allow(hotkeys: list[str], note: str) -> None:
-    """Take jobs signed by these from now on."""
+def allow_signers(hotkeys: list[str], note: str) -> None:
+    """Add hotkeys whose signed jobs this validator accepts."""
     AllowedSigner.objects.bulk_create(
         [AllowedSigner(hotkey=hotkey, note=note) for hotkey in hotkeys], ignore_conflicts=True
     )
+
+
+def record_binding_signer(hotkey: str) -> None:
+    """Record that this user binds its requests: unbound ones are refused from now on."""
+    BindingSigner.objects.get_or_create(hotkey=hotkey)
+
+
+def has_offered_challenge(url: str) -> bool:
+    """Whether a login by challenge has ever succeeded at this facilitator."""
+    return KnownFacilitator.objects.filter(url=url).exists()
+
+
+def record_challenge(url: str) -> None:
+    """Record that a login by challenge succeeded at this facilitator."""
+    KnownFacilitator.objects.get_or_create(url=url)

@@ -1,4 +1,4 @@
-"""How an operator describes a job."""
+"""The admin form with which an operator creates a job."""
 
 import shlex
 from typing import Any
@@ -14,7 +14,7 @@ from validator.jobs.actions import new_uuid
 from validator.jobs.models import CLASSES, Job
 from validator.network.models import Neuron
 
-LONGEST_SECONDS = 24 * 3600
+MAX_SECONDS = 24 * 3600
 
 
 def _miners() -> list[tuple[str, str]]:
@@ -23,8 +23,8 @@ def _miners() -> list[tuple[str, str]]:
     return [("", "any"), *known]
 
 
-class OrderForm(forms.ModelForm):
-    """A job of the operator's own, for one miner or any."""
+class AdminJobForm(forms.ModelForm):
+    """An operator's own job, for one miner or any."""
 
     docker_image = forms.CharField(max_length=512, initial="computehorde/busybox")
     args = forms.CharField(
@@ -43,30 +43,30 @@ class OrderForm(forms.ModelForm):
     artifacts_dir = forms.CharField(
         required=False, max_length=255, help_text="its files come back, for example /artifacts"
     )
-    download_time_limit = forms.IntegerField(min_value=0, max_value=LONGEST_SECONDS, initial=30)
-    execution_time_limit = forms.IntegerField(min_value=0, max_value=LONGEST_SECONDS, initial=60)
-    upload_time_limit = forms.IntegerField(min_value=0, max_value=LONGEST_SECONDS, initial=30)
+    download_time_limit = forms.IntegerField(min_value=0, max_value=MAX_SECONDS, initial=30)
+    execution_time_limit = forms.IntegerField(min_value=0, max_value=MAX_SECONDS, initial=60)
+    upload_time_limit = forms.IntegerField(min_value=0, max_value=MAX_SECONDS, initial=30)
 
     class Meta:
         model = Job
         fields = ["docker_image", "executor_class", "wanted_miner"]
 
     def clean_args(self) -> list[str]:
-        """As a shell would split them."""
+        """Split the arguments like a shell."""
         try:
             return shlex.split(self.cleaned_data["args"])
         except ValueError as exc:
             raise ValidationError(f"cannot be split: {exc}") from exc
 
     def clean_env(self) -> dict[str, str]:
-        """As a mapping."""
+        """Parse the lines into a mapping."""
         lines = [line for line in self.cleaned_data["env"].splitlines() if line.strip()]
         if wrong := [line for line in lines if "=" not in line]:
             raise ValidationError(f"not KEY=VALUE: {wrong[0]}")
         return dict(line.strip().split("=", 1) for line in lines)
 
     def clean(self) -> dict[str, Any]:
-        """One choice of miner only, and one that exists."""
+        """Check that at most one miner is chosen and that the trusted miner exists."""
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("on_trusted_miner"):
             if cleaned.get("wanted_miner"):
@@ -77,24 +77,25 @@ class OrderForm(forms.ModelForm):
 
     @property
     def miner(self) -> str:
-        """Who shall do it; empty for anybody."""
+        """The hotkey of the chosen miner; empty for any."""
         if self.cleaned_data["on_trusted_miner"]:
             return TRUSTED_MINER_HOTKEY
-        return self.cleaned_data["wanted_miner"]
+        wanted: str = self.cleaned_data["wanted_miner"]
+        return wanted
 
     def request(self) -> JobRequested:
-        """The job as the listener will read it."""
-        asked = self.cleaned_data
+        """The job request that the listener will read."""
+        values = self.cleaned_data
         return JobRequested(
             uuid=new_uuid(),
-            executor_class=asked["executor_class"],
-            docker_image=asked["docker_image"],
-            args=asked["args"],
-            env=asked["env"],
-            artifacts_dir=asked["artifacts_dir"] or None,
-            on_trusted_miner=asked["on_trusted_miner"],
-            download_time_limit=asked["download_time_limit"],
-            execution_time_limit=asked["execution_time_limit"],
-            upload_time_limit=asked["upload_time_limit"],
+            executor_class=values["executor_class"],
+            docker_image=values["docker_image"],
+            args=values["args"],
+            env=values["env"],
+            artifacts_dir=values["artifacts_dir"] or None,
+            on_trusted_miner=values["on_trusted_miner"],
+            download_time_limit=values["download_time_limit"],
+            execution_time_limit=values["execution_time_limit"],
+            upload_time_limit=values["upload_time_limit"],
             streaming_start_time_limit=0,
         )

@@ -1,4 +1,6 @@
-"""A job, what was said of it, and whose jobs we take."""
+"""Jobs, their events, and the signers and facilitators that are known."""
+
+from collections.abc import Collection
 
 from django.db import models
 from django.utils import timezone
@@ -8,17 +10,17 @@ from compute_horde.django.job_record import JobRecord
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import JobRequested
 from compute_horde.vocabulary import Party
-from validator.jobs.intervals import Worked
+from validator.jobs.interval_receipts import WorkProgress
 
 CLASSES = [(one.value, one.value) for one in ExecutorClass]
 PARTIES = [(one.value, one.value) for one in Party]
 
 
 class Job(JobRecord):
-    """A job of a user, an operator or a batch, from `received` to its end.
+    """A job of a user, an operator or a batch, from `received` to its final state.
 
-    The listener (or the batch) that conducts a job is the only writer of its row, but for what
-    others ask of it.
+    Only the listener or the batch that runs a job writes its row, except for
+    `cancel_asked_at` and `cheat_reported_at`.
     """
 
     class Kind(models.TextChoices):
@@ -34,6 +36,9 @@ class Job(JobRecord):
     request_digest = models.CharField(
         max_length=64, null=True, unique=True, help_text="a signed request is taken once"
     )
+    nonce_digest = models.CharField(
+        max_length=64, null=True, unique=True, help_text="a nonce is used once, too"
+    )
     wanted_miner = models.CharField(max_length=64, blank=True, help_text="empty: any miner")
     miner = models.CharField(max_length=64, blank=True, db_index=True)
     deadline = models.DateTimeField(null=True, help_text="when the present state must be over")
@@ -45,34 +50,63 @@ class Job(JobRecord):
     cancel_asked_at = models.DateTimeField(
         null=True, help_text="when its owner, or an operator, wanted it ended"
     )
-    # Not a column: what its receipts say, filled in for whoever takes the job up again.
-    worked: Worked | None = None
+    # Not a column: read from the receipts when a job is resumed.
+    work_progress: WorkProgress | None = None
+    # Not a column: the miners that were sent a started receipt.
+    offered_to: Collection[str] = ()
 
     class Meta:
         ordering = ["-created_at"]
         indexes = [
+            models.Index(fields=["state", "kind"], name="job_by_state"),
             models.Index(
                 fields=["created_at"],
                 name="untold_organic",
                 condition=models.Q(kind="organic", told=False),
-            )
+            ),
         ]
 
     @property
     def request(self) -> JobRequested:
-        """What is to be done."""
+        """The job request."""
         return JobRequested.model_validate_json(self.spec)
 
 
 class JobEvent(job_record.JobEvent):
-    """One fact about a job and who said it."""
+    """A message that changed the state of a job; `said_by` is its sender."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
     said_by = models.CharField(max_length=16, choices=PARTIES, default=Party.MINER)
 
 
+class BindingSigner(models.Model):
+    """A user that has bound a request to this validator; all its later ones must be bound too.
+
+    Deleting the row allows unbound requests until the next bound one.
+    """
+
+    hotkey = models.CharField(primary_key=True, max_length=64)
+    since = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.hotkey
+
+
+class KnownFacilitator(models.Model):
+    """A facilitator where a login by challenge succeeded; it never gets the published login again.
+
+    Deleting the row allows that, for example after it went back to published software.
+    """
+
+    url = models.CharField(max_length=500, primary_key=True)
+    challenges_since = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.url
+
+
 class AllowedSigner(models.Model):
-    """A hotkey whose signed jobs this validator takes."""
+    """A hotkey whose signed jobs this validator accepts."""
 
     hotkey = models.CharField(max_length=64, primary_key=True)
     note = models.CharField(max_length=200, blank=True)

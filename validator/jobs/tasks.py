@@ -1,14 +1,14 @@
-"""When old rows go."""
+"""Celery task that deletes old rows."""
 
 from datetime import timedelta
 
 from celery import shared_task
 
-from validator import chores
+from validator import eviction
 from validator.config import config
 
 
 @shared_task
 def evict() -> None:
-    """Forget what is older than the operator wants to keep."""
-    chores.evict(timedelta(days=config.keep_days))
+    """Delete rows older than `VALIDATOR_KEEP_DAYS`."""
+    eviction.evict(timedelta(days=config.keep_days))

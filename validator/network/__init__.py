@@ -1,1 +1,1 @@
-"""Which miners there are and what they offer."""
+"""The subnet: its neurons, and the executors that its miners offer."""

@@ -1,4 +1,4 @@
-"""Keeping up with the subnet: the metagraph and the miners' manifests."""
+"""Stores the metagraph and the manifests of miners, and lists the serving miners."""
 
 import asyncio
 import logging
@@ -10,11 +10,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from compute_horde.adapters.chain_port import Chain, Metagraph
+from compute_horde.addresses import Reach
 from compute_horde.django.job_record import notify
 from compute_horde.hardware import ExecutorClass
 from compute_horde.signing import Signer
-from validator.jobs.lines import Address
-from validator.network import manifests
+from validator.miners import manifest_poll
+from validator.miners.connection import Address
 from validator.network.models import Manifest, Neuron, Snapshot
 
 log = logging.getLogger(__name__)
@@ -24,21 +25,21 @@ CHANNEL = "validator_network"
 
 @dataclass(frozen=True, slots=True)
 class ServingMiner:
-    """A miner with an address and what it last said it has, as far as that was stored."""
+    """A miner with an address, and its stored manifest."""
 
     hotkey: str
     host: str
     port: int
     manifest: Mapping[ExecutorClass, int]
-    heard_at: datetime | None = field(default=None, compare=False)
+    reported_at: datetime | None = field(default=None, compare=False)
 
-    def is_news(self, told_at: datetime | None) -> bool:
-        """Whether what is stored is newer than what the miner itself told at `told_at`."""
-        return told_at is None or (self.heard_at is not None and self.heard_at > told_at)
+    def is_newer_than(self, moment: datetime | None) -> bool:
+        """Whether the stored manifest is newer than one reported at `moment`."""
+        return moment is None or (self.reported_at is not None and self.reported_at > moment)
 
 
 def refresh_metagraph(chain: Chain) -> None:
-    """Store the subnet as the chain sees it now; tell the listener if addresses changed."""
+    """Store the metagraph of the chain; notify the listener when addresses changed."""
     metagraph, tempo = chain.metagraph(), chain.hyperparameters().tempo
     with transaction.atomic():
         before = _addresses()
@@ -53,40 +54,40 @@ def refresh_metagraph(chain: Chain) -> None:
         )
 
 
-def last_look(longest_ago: timedelta) -> Snapshot | None:
-    """The chain as it was a moment ago; None when nobody looked for so long."""
-    return Snapshot.objects.filter(taken_at__gt=timezone.now() - longest_ago).first()
+def latest_snapshot(max_age: timedelta) -> Snapshot | None:
+    """The latest snapshot of the chain; None when it is older than `max_age`."""
+    return Snapshot.objects.filter(taken_at__gt=timezone.now() - max_age).first()
 
 
-def serving_miners(validator: str) -> list[ServingMiner]:
-    """Who may be given jobs: everybody with an address but ourselves."""
+def serving_miners(validator: str, reach: Reach) -> list[ServingMiner]:
+    """The miners that may get jobs: all with an address in `reach`, except this validator."""
     offers: dict[str, dict[ExecutorClass, int]] = {}
-    heard: dict[str, datetime] = {}
+    reported_at: dict[str, datetime] = {}
     for row in Manifest.objects.all():
-        heard[row.hotkey] = max(row.heard_at, heard.get(row.hotkey, row.heard_at))
+        reported_at[row.hotkey] = max(row.heard_at, reported_at.get(row.hotkey, row.heard_at))
         if row.executor_class in ExecutorClass.__members__.values():
             offers.setdefault(row.hotkey, {})[ExecutorClass(row.executor_class)] = row.count
     return [
-        ServingMiner(hotkey, ip, port, offers.get(hotkey, {}), heard.get(hotkey))
+        ServingMiner(hotkey, ip, port, offers.get(hotkey, {}), reported_at.get(hotkey))
         for hotkey, ip, port in sorted(_addresses())
-        if hotkey != validator
+        if hotkey != validator and _may_reach(hotkey, ip, reach)
     ]
 
 
-def poll_manifests(validator: Signer, timeout_seconds: float) -> None:
-    """Ask every serving miner what it offers; who does not answer keeps what it said before."""
+def poll_manifests(validator: Signer, reach: Reach, timeout_seconds: float) -> None:
+    """Request the manifest of every serving miner; one that does not answer keeps its old one."""
     addresses = [
         Address(miner.hotkey, miner.host, miner.port)
-        for miner in serving_miners(validator.ss58_address)
+        for miner in serving_miners(validator.ss58_address, reach)
     ]
-    answers = asyncio.run(manifests.poll(addresses, validator, timeout_seconds))
+    answers = asyncio.run(manifest_poll.poll(addresses, validator, timeout_seconds))
     for hotkey, answer in answers.items():
         store_manifest(hotkey, answer.manifest)
     log.debug("manifests polled", extra={"asked": len(addresses), "answered": len(answers)})
 
 
 def store_manifest(hotkey: str, manifest: Mapping[ExecutorClass, int]) -> None:
-    """Remember what a miner said it has; classes it no longer names are gone."""
+    """Store a miner's manifest; classes that it no longer lists are deleted."""
     now = timezone.now()
     rows = [
         Manifest(hotkey=hotkey, executor_class=kind.value, count=count, heard_at=now)
@@ -104,6 +105,17 @@ def store_manifest(hotkey: str, manifest: Mapping[ExecutorClass, int]) -> None:
         )
         if before != {row.executor_class: row.count for row in rows}:
             notify(CHANNEL)
+
+
+def _may_reach(hotkey: str, ip: str, reach: Reach) -> bool:
+    """Whether a miner's announced address is public or in an allowed network."""
+    try:
+        allowed = reach.allows(ip)
+    except ValueError:
+        allowed = False
+    if not allowed:
+        log.info("miner has no public address", extra={"miner": hotkey, "address": ip})
+    return allowed
 
 
 def _addresses() -> set[tuple[str, str, int]]:

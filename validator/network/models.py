@@ -1,4 +1,4 @@
-"""What the chain and the miners themselves tell of the subnet."""
+"""Database models of the subnet: chain snapshots, neurons and manifests."""
 
 from django.db import models
 
@@ -8,7 +8,7 @@ CLASSES = [(one.value, one.value) for one in ExecutorClass]
 
 
 class Snapshot(models.Model):
-    """The chain as it was seen last; earlier ones stay for a while."""
+    """The state of the chain when it was read; the newest row is the present one."""
 
     block = models.BigIntegerField()
     tempo = models.IntegerField()
@@ -24,7 +24,7 @@ class Snapshot(models.Model):
 
 
 class Neuron(models.Model):
-    """A participant of the subnet; one with an address serves and may be a miner."""
+    """A registered hotkey of the subnet; one with an address may be a miner."""
 
     hotkey = models.CharField(max_length=64, primary_key=True)
     coldkey = models.CharField(max_length=64, db_index=True)

@@ -1,20 +1,19 @@
-"""When the subnet is looked at. What that means is in `actions`."""
+"""Celery tasks that read the chain and poll manifests; the work is in `actions`."""
 
 from celery import shared_task
 
-from validator import chain
 from validator.config import config
-from validator.network import actions
+from validator.network import actions, chain
 
 
 @shared_task
 def refresh_metagraph() -> None:
-    """Read the chain."""
-    with chain.opened() as now:
-        actions.refresh_metagraph(now)
+    """Read and store the metagraph."""
+    with chain.opened() as connection:
+        actions.refresh_metagraph(connection)
 
 
 @shared_task
 def poll_manifests() -> None:
-    """Ask the miners."""
-    actions.poll_manifests(config.hotkey, config.manifest_timeout_seconds)
+    """Request and store the manifests of all miners."""
+    actions.poll_manifests(config.hotkey, config.reach, config.manifest_timeout_seconds)

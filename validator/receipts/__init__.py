@@ -1,1 +1,1 @@
-"""The promises of payment this validator issued."""
+"""The receipts that this validator issued to miners."""

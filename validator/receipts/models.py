@@ -1,4 +1,4 @@
-"""Receipts as this validator issued them."""
+"""Database model of issued receipts."""
 
 from django.db import models
 
@@ -8,7 +8,7 @@ TYPES = [(one.value, one.value) for one in ReceiptType]
 
 
 class IssuedReceipt(models.Model):
-    """One promise: exactly what was signed and sent to the miner."""
+    """A receipt, exactly as it was signed and sent to the miner."""
 
     id = models.BigAutoField(primary_key=True)
     job_uuid = models.UUIDField()

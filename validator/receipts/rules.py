@@ -1,4 +1,4 @@
-"""What each receipt says (protocol §5.4, §7)."""
+"""Builds the payloads of receipts and computes their scores (protocol §5.4, §7)."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,34 +16,35 @@ from compute_horde.receipts import (
     JobStartedReceipt,
 )
 
-NOTHING = Decimal(0)
+ZERO = Decimal(0)
 
 
 def price(job: JobRequested) -> Decimal:
-    """What a user's job is worth when it was done: the executor seconds it could have taken."""
+    """The score of a completed user's job: the sum of its time limits, in executor seconds."""
     if job.on_trusted_miner:
-        return NOTHING
+        return ZERO
     return Decimal(job.download_time_limit + job.execution_time_limit + job.upload_time_limit)
 
 
-def used(job: JobRequested, *, began: datetime | None, until: datetime) -> Decimal:
-    """What a cancelled job is worth: the executor seconds it took, at most its price."""
+def price_of_used_time(job: JobRequested, *, began: datetime | None, until: datetime) -> Decimal:
+    """The score of a cancelled job: the executor seconds it took, at most its price."""
     if began is None:
-        return NOTHING
+        return ZERO
     took = Decimal(max(until - began, timedelta(0)) // timedelta(microseconds=1))
     return min(took / 1_000_000, price(job))
 
 
 def interval_score(length: timedelta, earned: Decimal, limit: Decimal) -> Decimal:
-    """What the next interval is worth: its seconds, but with those before never over `limit`."""
+    """The score of the next interval: its seconds; together with `earned` at most `limit`."""
     seconds = Decimal(length // timedelta(microseconds=1)) / 1_000_000
-    return max(min(seconds, limit - earned), NOTHING)
+    return max(min(seconds, limit - earned), ZERO)
 
 
-def worth(receipts: Iterable[AnyPayload]) -> Decimal:
-    """What receipts of one job at one miner prove, in any order and however often they are told.
+def proven_score(receipts: Iterable[AnyPayload]) -> Decimal:
+    """The score that the receipts of one job at one miner prove.
 
-    The finished receipt counts for the whole job; without it the intervals do.
+    Order and duplicates do not matter. The finished receipt counts for the whole job; without it
+    the interval receipts are added up.
     """
     intervals: dict[int, Decimal] = {}
     for receipt in receipts:
@@ -52,15 +53,15 @@ def worth(receipts: Iterable[AnyPayload]) -> Decimal:
                 return Decimal(receipt.score_str)
             case JobIntervalReceipt():
                 intervals.setdefault(receipt.interval, Decimal(receipt.score_str))
-    return sum(intervals.values(), NOTHING)
+    return sum(intervals.values(), ZERO)
 
 
 def score_text(score: Decimal) -> str:
-    """A score as receipts spell it: plain decimals, six of them."""
+    """A score as written in receipts: with six decimals."""
     return f"{score:.6f}"
 
 
-def started(
+def started_payload(
     job: JobRequested,
     *,
     miner: str,
@@ -69,7 +70,7 @@ def started(
     budget: Budget,
     is_organic: bool,
 ) -> JobStartedReceipt:
-    """An executor is asked for."""
+    """The receipt for an offer: it reserves an executor until the miner answers."""
     return JobStartedReceipt(
         job_uuid=job.uuid,
         miner_hotkey=miner,
@@ -81,10 +82,10 @@ def started(
     )
 
 
-def accepted(
+def accepted_payload(
     job_uuid: str, *, miner: str, validator: str, now: datetime, budget: Budget
 ) -> JobAcceptedReceipt:
-    """The executor is ours for the rest of the job."""
+    """The receipt for an accepted job: it reserves the executor until the end of the job."""
     return JobAcceptedReceipt(
         job_uuid=job_uuid,
         miner_hotkey=miner,
@@ -95,7 +96,7 @@ def accepted(
     )
 
 
-def interval(
+def interval_payload(
     job_uuid: str,
     *,
     miner: str,
@@ -106,7 +107,7 @@ def interval(
     length: timedelta,
     score: Decimal,
 ) -> JobIntervalReceipt:
-    """An interval of the job is over."""
+    """The receipt for one interval of work."""
     return JobIntervalReceipt(
         job_uuid=job_uuid,
         miner_hotkey=miner,
@@ -119,7 +120,7 @@ def interval(
     )
 
 
-def finished(
+def finished_payload(
     job_uuid: str,
     *,
     miner: str,
@@ -128,7 +129,7 @@ def finished(
     began: datetime,
     score: Decimal,
 ) -> JobFinishedReceipt:
-    """What the job was worth."""
+    """The receipt for an ended job, with its final score."""
     took = max(now - began, timedelta(0)) // timedelta(microseconds=1)
     return JobFinishedReceipt(
         job_uuid=job_uuid,

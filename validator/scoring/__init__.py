@@ -1,1 +1,1 @@
-"""From points to weights."""
+"""Computes the weights of miners from the points they earned."""

@@ -1,4 +1,4 @@
-"""From points to weights, exactly: nothing is lost and nothing made in the division."""
+"""Computes weights from points exactly: the shares add up to 1 without rounding errors."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from compute_horde.hardware import ExecutorClass
 
-# Weights are counted in these, so that shares are whole numbers and add up.
+# Shares are integers out of this total, so that they add up exactly.
 UNITS = 10**12
 
 Key = TypeVar("Key", bound=str)
@@ -16,7 +16,7 @@ Key = TypeVar("Key", bound=str)
 
 @dataclass(frozen=True, slots=True)
 class Earned:
-    """What a miner earned in a class."""
+    """The points that a miner earned in one executor class."""
 
     hotkey: str
     executor_class: ExecutorClass
@@ -26,17 +26,17 @@ class Earned:
 def miner_weights(
     earned: Iterable[Earned], class_weights: Mapping[ExecutorClass, Decimal]
 ) -> dict[str, Decimal]:
-    """Share each worked class's weight among its miners by points; all together make one.
+    """Divide the weight of each executor class among its miners by points; the sum is 1.
 
-    Classes in which nobody earned anything leave their part to the others.
+    The weight of a class in which nobody earned points goes to the other classes.
     """
     points = _by_class(earned)
     worked = {
         kind: weight for kind in points if (weight := class_weights.get(kind, Decimal(0))) > 0
     }
     shares: dict[str, int] = {}
-    for kind, units in _divided(UNITS, worked).items():
-        for hotkey, share in _divided(units, points[kind]).items():
+    for kind, units in _divide_units(UNITS, worked).items():
+        for hotkey, share in _divide_units(units, points[kind]).items():
             shares[hotkey] = shares.get(hotkey, 0) + share
     return {hotkey: Decimal(share) / UNITS for hotkey, share in sorted(shares.items()) if share}
 
@@ -50,8 +50,8 @@ def _by_class(earned: Iterable[Earned]) -> dict[ExecutorClass, dict[str, Decimal
     return points
 
 
-def _divided(units: int, parts: Mapping[Key, Decimal]) -> dict[Key, int]:
-    """`units` in whole numbers in the proportion of `parts`; the largest remainders round up."""
+def _divide_units(units: int, parts: Mapping[Key, Decimal]) -> dict[Key, int]:
+    """Divide `units` into integers in proportion to `parts`, by the largest remainder method."""
     total = sum(map(Fraction, parts.values()))
     exact = {key: Fraction(part) * units / total for key, part in parts.items()}
     whole = {key: int(share) for key, share in exact.items()}

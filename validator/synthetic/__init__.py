@@ -1,1 +1,1 @@
-"""Puzzles for every declared executor, once per cycle."""
+"""Synthetic jobs: one puzzle for every executor that miners offer, once per cycle."""

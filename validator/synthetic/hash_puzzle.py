@@ -1,4 +1,4 @@
-"""The kind `hash`: find the numbers behind seeded hashes."""
+"""Puzzles of kind `hash`: find the numbers whose salted SHA-256 hashes are given."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ TARGETS = 3
 
 @dataclass(frozen=True, slots=True)
 class HashPuzzle:
-    """What is asked: for each target the number that hashes to it with this salt."""
+    """Find for each target the number below `candidates` that hashes to it with this salt."""
 
     salt: str
     candidates: int
@@ -20,7 +20,7 @@ class HashPuzzle:
 
 
 def _numbers(seed: str, candidates: int) -> list[int]:
-    """Distinct numbers that only the seed tells, fewer when there are not so many."""
+    """The answer: `TARGETS` distinct numbers derived from the seed, or all if there are fewer."""
     numbers: list[int] = []
     turn = 0
     while len(numbers) < min(TARGETS, candidates):

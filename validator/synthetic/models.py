@@ -1,4 +1,4 @@
-"""A batch of synthetic jobs, and each of its puzzles."""
+"""Database models of batches of synthetic jobs and their puzzles."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from validator.jobs.models import CLASSES, Job
 
 
 class Batch(models.Model):
-    """All puzzles of one cycle. A second row for a cycle cannot exist."""
+    """All puzzles of one cycle; `cycle_start` is unique, so each cycle has at most one."""
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -33,7 +33,7 @@ class Batch(models.Model):
 
 
 class Puzzle(models.Model):
-    """One synthetic job for one declared executor, and what it earned."""
+    """One synthetic job for one offered executor, and the points it earned."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="puzzles")
     job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="puzzle")

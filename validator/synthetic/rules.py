@@ -1,4 +1,4 @@
-"""Which puzzles a batch sets, when it is due, and what an answer is worth."""
+"""Rules for batches: when one is due, its puzzles, and the points of an answer."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -7,19 +7,20 @@ from enum import Enum
 
 from compute_horde.cycles import Cycle
 from compute_horde.hardware import PROMISES, ExecutorClass
+from compute_horde.nul_characters import replace_nul
 from compute_horde.protocol.job import JobFinished, JobRequested
 from compute_horde.protocol.message import JobMessage
 from validator.synthetic import hash_puzzle
 
 RIGHT = "right"
 WRONG = "wrong answer"
-MOST_CHARACTERS = 2**15
+MAX_CHARACTERS = 2**15
 KEPT_CHARACTERS = 2**12
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """How hard puzzles are at present."""
+    """The difficulty of puzzles: image, number of candidates, and time limit in seconds."""
 
     image: str
     candidates: int
@@ -28,7 +29,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How puzzles of a kind are set and checked."""
+    """How puzzles of one kind are generated and checked."""
 
     arguments: Callable[[str, Cost], list[str]]
     is_right: Callable[[str, Cost, str], bool]
@@ -37,14 +38,14 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "hash": Kind(
         arguments=lambda seed, cost: hash_puzzle.puzzle(seed, cost.candidates).arguments(),
-        is_right=lambda seed, cost, said: hash_puzzle.is_right(seed, cost.candidates, said),
+        is_right=lambda seed, cost, stdout: hash_puzzle.is_right(seed, cost.candidates, stdout),
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One puzzle for one declared executor."""
+    """One puzzle for one offered executor."""
 
     hotkey: str
     executor_class: ExecutorClass
@@ -53,14 +54,14 @@ class Task:
 
 
 def tasks(
-    manifests: Mapping[str, Mapping[ExecutorClass, int]], *, seed: str, most_per_class: int
+    manifests: Mapping[str, Mapping[ExecutorClass, int]], *, seed: str, max_per_class: int
 ) -> list[Task]:
-    """One task for every declared executor, up to a limit; each with a secret of its own."""
+    """One task for every offered executor, up to a limit per class; each has its own seed."""
     return [
         Task(hotkey, executor_class, "hash", _own_seed(seed, hotkey, executor_class, number))
         for hotkey, manifest in sorted(manifests.items())
         for executor_class, count in sorted(manifest.items())
-        for number in range(min(count, most_per_class))
+        for number in range(min(count, max_per_class))
     ]
 
 
@@ -84,23 +85,23 @@ def request(task: Task, cost: Cost, uuid: str) -> JobRequested:
     )
 
 
-def verdict(task: Task, cost: Cost, last_word: JobMessage) -> str:
-    """`right`, or why the task earns nothing; being late is told by `last_word` itself."""
-    if not isinstance(last_word, JobFinished):
-        reason = getattr(last_word, "reason", "")
-        text = getattr(last_word, "message", "")
-        # PostgreSQL holds no NUL, and one miner's words must not cost all the others their points.
-        return f"{reason}: {text}"[:200].replace("\0", "")
-    said = last_word.docker_process_stdout
-    return RIGHT if KINDS[task.kind].is_right(task.seed, cost, said) else WRONG
+def verdict(task: Task, cost: Cost, final_message: JobMessage) -> str:
+    """`RIGHT`, or why the task earns nothing; for a late answer the final message tells it."""
+    if not isinstance(final_message, JobFinished):
+        reason = getattr(final_message, "reason", "")
+        text = getattr(final_message, "message", "")
+        # PostgreSQL stores no NUL, and one such text would lose the results of the whole batch.
+        return replace_nul(f"{reason}: {text}"[:200])
+    stdout = final_message.docker_process_stdout
+    return RIGHT if KINDS[task.kind].is_right(task.seed, cost, stdout) else WRONG
 
 
-def brief(message: JobMessage) -> JobMessage:
-    """What a miner said, cut where it is longer than any puzzle needs.
+def shortened(message: JobMessage) -> JobMessage:
+    """The message, cut when it is longer than any puzzle needs.
 
-    All answers of a batch are held until its end, and nobody may fill the worker's memory.
+    All answers of a batch are held in memory until its end.
     """
-    if len(message.encode()) <= MOST_CHARACTERS:
+    if len(message.encode()) <= MAX_CHARACTERS:
         return message
     cut: dict[str, object] = {}
     for name, value in message:
@@ -112,11 +113,11 @@ def brief(message: JobMessage) -> JobMessage:
 
 
 def points(verdict: str) -> int:
-    """One point per job done right and in time."""
+    """One point for a right answer in time, else none."""
     return int(verdict == RIGHT)
 
 
 def is_due(cycle: Cycle, block: int, *, offset: float, deadline: float) -> bool:
-    """Whether the cycle's batch should begin at `block`, if it has not."""
+    """Whether the cycle's batch should start at `block`; both limits are parts of the cycle."""
     length = cycle.stop - cycle.start
     return offset * length <= block - cycle.start < deadline * length

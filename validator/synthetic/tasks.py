@@ -1,4 +1,4 @@
-"""When batches are held."""
+"""Celery tasks that run batches of synthetic jobs."""
 
 from celery import shared_task
 
@@ -8,11 +8,11 @@ from validator.synthetic import actions
 
 @shared_task
 def run_due_batch() -> None:
-    """The cycle's batch, once per cycle."""
+    """Run the cycle's batch, if it is due."""
     actions.run_due(config)
 
 
 @shared_task
 def run_extra_batch() -> None:
-    """A batch because an operator asked for it."""
+    """Run a batch that an operator requested."""
     actions.run_extra(config)

@@ -1,1 +1,1 @@
-"""Weights on the chain, once per cycle."""
+"""Sets the weights of miners on the chain, once per cycle."""

@@ -1,4 +1,4 @@
-"""Setting weights: once per cycle, tried again until the chain took them."""
+"""Sets weights on the chain once per cycle, and retries until the chain accepts them."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.errors import ChainError
 from compute_horde.hardware import ExecutorClass
 from validator.config import Config
-from validator.network.actions import last_look
+from validator.network.actions import latest_snapshot
 from validator.scoring.rules import Earned, miner_weights
 from validator.synthetic.models import Batch, Puzzle
 from validator.weights import rules
@@ -22,36 +22,39 @@ from validator.weights.models import WeightsSet
 log = logging.getLogger(__name__)
 
 
-def publish(open_chain: Callable[[], AbstractContextManager[Chain]], config: Config) -> None:
-    """Set this cycle's weights, if its window is open and they are not set."""
-    seen = last_look(config.look_lasts)
-    if seen is None:
+def set_weights_if_due(
+    open_chain: Callable[[], AbstractContextManager[Chain]], config: Config
+) -> None:
+    """Set this cycle's weights, if its window is open and they are not set yet."""
+    snapshot = latest_snapshot(config.snapshot_lifetime)
+    if snapshot is None:
         return
-    cycle = cycle_at(seen.block, netuid=config.netuid, tempo=seen.tempo)
+    cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
     _close_missed(cycle)
-    paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=seen.tempo)
-    if seen.block not in rules.window(cycle) or _is_still_worked(paid):
+    paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=snapshot.tempo)
+    if snapshot.block not in rules.window(cycle) or _is_batch_running(paid):
         return
-    row = claim(cycle, paid, seen.block)
+    row = claim(cycle, paid, snapshot.block)
     if row is None:
         return
     try:
         with open_chain() as chain:
             _attempt(chain, config, row, cycle)
     except ChainError as exc:
-        _failed(row, exc, next_try_block=seen.block + 1)
+        _failed(row, exc, next_try_block=snapshot.block + 1)
 
 
 def claim(cycle: Cycle, paid: Cycle, block: int) -> WeightsSet | None:
-    """This cycle's row, ours to try; the conditional update lets one worker through.
+    """Claim an attempt at this cycle's weights; None when there is nothing to try now.
 
-    One that never tells how it ended holds the claim for a part of the window.
+    The conditional update lets one worker through. If that worker dies, its claim expires after
+    `rules.claim_blocks` blocks.
     """
     WeightsSet.objects.get_or_create(cycle_start=cycle.start, defaults={"earned_in": paid.start})
     trying = WeightsSet.objects.filter(
         cycle_start=cycle.start, state=WeightsSet.State.TRYING, next_try_block__lte=block
     )
-    until = block + rules.patience(cycle)
+    until = block + rules.claim_blocks(cycle)
     if not trying.update(next_try_block=until, attempts=F("attempts") + 1):
         return None
     return WeightsSet.objects.get(cycle_start=cycle.start)
@@ -68,7 +71,7 @@ def earned(cycle_start: int) -> list[Earned]:
 
 def _attempt(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> None:
     metagraph = chain.metagraph()
-    if row.attempts > 1 and _came_true(metagraph, config.hotkey.ss58_address, cycle):
+    if row.attempts > 1 and _was_set(metagraph, config.hotkey.ss58_address, cycle):
         _end(row, WeightsSet.State.PUBLISHED, "an earlier attempt was found on the chain")
         return
     shares = miner_weights(earned(row.earned_in), config.class_weights)
@@ -86,7 +89,7 @@ def _set(chain: Chain, row: WeightsSet, by_uid: dict[int, Decimal]) -> None:
     try:
         accepted = chain.set_weights(by_uid)
     except ChainUnreachable as exc:
-        # It may still come true: the claim stays until that is over.
+        # The transaction may still be included, so the claim stays until it expires.
         _failed(row, exc, next_try_block=row.next_try_block)
         return
     row.block = accepted.block
@@ -108,20 +111,20 @@ def _end(row: WeightsSet, state: WeightsSet.State, outcome: str) -> None:
     log.info("weights of the cycle", extra={"cycle": row.cycle_start, "outcome": outcome})
 
 
-def _came_true(metagraph: Metagraph, validator: str, cycle: Cycle) -> bool:
-    """Whether the chain says that we set weights since this cycle's window opened."""
+def _was_set(metagraph: Metagraph, validator: str, cycle: Cycle) -> bool:
+    """Whether this validator set weights on the chain since this cycle's window opened."""
     opened = rules.window(cycle).start
     return any(
         neuron.hotkey == validator and neuron.last_update >= opened for neuron in metagraph.neurons
     )
 
 
-def _is_still_worked(paid: Cycle) -> bool:
+def _is_batch_running(paid: Cycle) -> bool:
     return Batch.objects.filter(cycle_start=paid.start, state=Batch.State.RUNNING).exists()
 
 
 def _close_missed(cycle: Cycle) -> None:
-    """Windows that closed while the chain refused are over."""
+    """Mark earlier cycles as failed whose window closed before the chain accepted weights."""
     WeightsSet.objects.filter(state=WeightsSet.State.TRYING, cycle_start__lt=cycle.start).update(
         state=WeightsSet.State.FAILED
     )

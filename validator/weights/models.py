@@ -1,10 +1,10 @@
-"""What was set on the chain, cycle by cycle."""
+"""Database model of the weights of each cycle."""
 
 from django.db import models
 
 
 class WeightsSet(models.Model):
-    """The weights of one cycle. A second row for a cycle cannot exist."""
+    """The weights of one cycle; `cycle_start` is unique, so each cycle has at most one row."""
 
     class State(models.TextChoices):
         TRYING = "trying"

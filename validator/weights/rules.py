@@ -1,8 +1,8 @@
-"""When weights are set."""
+"""The window of blocks in which weights are set, and the cycle that they pay."""
 
 from compute_horde.cycles import Cycle, cycle_at
 
-# Of a cycle of 722 blocks: the second half, but for the last 15 blocks (protocol §9.5).
+# The window of a cycle of 722 blocks is its second half without the last 15 blocks (protocol §9.5).
 END_BUFFER = 15
 FULL_CYCLE = 722
 
@@ -19,6 +19,6 @@ def paid_cycle(cycle: Cycle, *, netuid: int, tempo: int) -> Cycle:
     return cycle_at(cycle.start - 1, netuid=netuid, tempo=tempo)
 
 
-def patience(cycle: Cycle) -> int:
-    """For how many blocks a try that never told how it ended is waited for."""
+def claim_blocks(cycle: Cycle) -> int:
+    """After how many blocks the claim of a worker that never finished expires."""
     return max(len(window(cycle)) // 4, 1)

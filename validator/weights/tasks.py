@@ -1,13 +1,13 @@
-"""When weights are set. What that means is in `actions`."""
+"""Celery task that sets weights; the work is in `actions`."""
 
 from celery import shared_task
 
-from validator import chain
 from validator.config import config
+from validator.network import chain
 from validator.weights import actions
 
 
 @shared_task
 def publish_weights() -> None:
-    """The cycle's weights, once, in its window."""
-    actions.publish(chain.opened, config)
+    """Set the cycle's weights, if its window is open."""
+    actions.set_weights_if_due(chain.opened, config)

@@ -11,7 +11,7 @@ from localnet.chain.testing import RunningChain, running
 
 @pytest.fixture(scope="session", autouse=True)
 def sdk_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The SDK remembers metadata and symbols in the home directory; not in tests."""
+    """The SDK caches metadata and symbols in the home directory; not in tests."""
     folder: Path = tmp_path_factory.mktemp("sdk")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(folder))

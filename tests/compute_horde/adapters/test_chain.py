@@ -1,4 +1,4 @@
-"""The chain's adapter against a real local chain, with the real SDK."""
+"""The chain adapter against a real local chain, with the real SDK."""
 
 import asyncio
 import os
@@ -100,9 +100,9 @@ def test_a_block_has_one_hash_and_the_future_has_none(chain: Chain, admin: Admin
 
 def test_hyperparameters_are_the_chains(chain: Chain, admin: Admin) -> None:
     admin.set_hyperparameter("min_allowed_weights", 2)
-    told = chain.hyperparameters()
+    sent = chain.hyperparameters()
     admin.set_hyperparameter("min_allowed_weights", 1)
-    assert told == Hyperparameters(
+    assert sent == Hyperparameters(
         tempo=10,
         weights_rate_limit=10,
         weights_version=0,
@@ -159,12 +159,12 @@ def test_weights_are_read_back_as_shares_of_the_greatest(
     uid = admin.add_neuron(key("validator").ss58_address, OWNER, 100 * TAO)
     validator = signed_by("validator")
 
-    told = validator.set_weights({first: Decimal("0.3"), second: Decimal("0.1"), unpaid: 0.0})
+    sent = validator.set_weights({first: Decimal("0.3"), second: Decimal("0.1"), unpaid: 0.0})
 
     assert chain.weights(uid) == {first: 65535, second: 21845}
-    assert told.block == chain.head()
-    assert told.reveal_round is None
-    assert neuron(chain, "validator").last_update == told.block
+    assert sent.block == chain.head()
+    assert sent.reveal_round is None
+    assert neuron(chain, "validator").last_update == sent.block
     with pytest.raises(RateLimited):
         validator.set_weights({first: 1})
     assert chain.weights(uid) == {first: 65535, second: 21845}
@@ -205,12 +205,12 @@ def test_where_the_subnet_demands_it_weights_are_sealed(
     uid = admin.add_neuron(key("sealer").ss58_address, OWNER, 1 * TAO)
     admin.set_hyperparameter("commit_reveal_weights_enabled", True)
     try:
-        told = signed_by("sealer").set_weights({0: 1})
+        sent = signed_by("sealer").set_weights({0: 1})
     finally:
         admin.set_hyperparameter("commit_reveal_weights_enabled", False)
-    assert told.reveal_round is not None
+    assert sent.reveal_round is not None
     assert chain.weights(uid) == {}
-    assert neuron(chain, "sealer").last_update == told.block
+    assert neuron(chain, "sealer").last_update == sent.block
 
 
 def test_a_commitment_is_read_back_by_everyone(chain: Chain, admin: Admin, signed_by: Open) -> None:

@@ -70,7 +70,7 @@ def test_a_folder_is_no_hotkey_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", [b"$NACL", b"$ANSIBLE_VAULT;1.1;AES256", b"gAAAAA"])
 def test_an_encrypted_file_is_refused_without_asking(tmp_path: Path, mark: bytes) -> None:
-    # Sealing a real one takes seconds; by this beginning it is known.
+    # Encrypting a real one takes seconds; this prefix identifies it.
     (tmp_path / "locked").write_bytes(mark + b"sealed")
     with pytest.raises(ConfigurationError, match=r"locked is encrypted"):
         load_hotkey(tmp_path / "locked")

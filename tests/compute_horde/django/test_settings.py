@@ -1,4 +1,4 @@
-"""What the services' settings share."""
+"""Settings that all services share."""
 
 import logging.config
 
@@ -16,9 +16,9 @@ from compute_horde.django import settings
     ],
 )
 def test_a_database_is_told_by_its_url(url, where):
-    told = settings.databases(url)["default"]
-    assert tuple(told[key] for key in ("USER", "PASSWORD", "HOST", "PORT", "NAME")) == where
-    assert told["ENGINE"] == "django.db.backends.postgresql"
+    sent = settings.databases(url)["default"]
+    assert tuple(sent[key] for key in ("USER", "PASSWORD", "HOST", "PORT", "NAME")) == where
+    assert sent["ENGINE"] == "django.db.backends.postgresql"
 
 
 @pytest.mark.parametrize("debug", [True, False])

@@ -1,4 +1,4 @@
-"""What is said beyond the published protocol: signed, counted, and silent towards others."""
+"""Messages beyond the published protocol: signatures, offsets, and compatibility with others."""
 
 import json
 from pathlib import Path

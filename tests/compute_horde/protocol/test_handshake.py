@@ -21,13 +21,13 @@ def test_a_published_introduction_to_a_miner_verifies():
 
 @pytest.mark.parametrize("transcript", ["ok", "fail", "reconnect"])
 def test_introductions_recorded_live_verify(transcript):
-    told = [
+    sent = [
         event["msg"]
         for event in VECTORS["live_transcripts"][transcript]
         if event.get("msg", {}).get("message_type") == "ValidatorAuthForMiner"
     ]
-    assert told
-    for auth in map(ValidatorAuth.model_validate, told):
+    assert sent
+    for auth in map(ValidatorAuth.model_validate, sent):
         signing.verify_hex(VALIDATOR.ss58_address, auth.blob(), auth.signature)
 
 
@@ -65,3 +65,18 @@ def test_a_refusal_has_the_published_form():
             Problem(msg="Not authenticated", type="auth.not_authenticated", help="Log in first")
         ],
     )
+
+
+def test_the_answer_to_a_challenge_is_by_its_validator_and_every_part_of_it_is_signed():
+    login = FacilitatorLogin.answering(VALIDATOR, "ab" * 32, audience="f.example", timestamp=7)
+    assert login.verify() == VALIDATOR.ss58_address
+    for part, value in {"nonce": "cd", "audience": "evil.example", "timestamp": 8}.items():
+        changed = login.challenge.model_copy(update={part: value})
+        with pytest.raises(BadSignature):
+            login.model_copy(update={"challenge": changed}).verify()
+    with pytest.raises(BadSignature):
+        login.model_copy(update={"challenge": None}).verify()
+
+
+def test_the_published_login_has_no_key_that_published_facilitators_refuse():
+    assert "challenge" not in FacilitatorLogin.signed(VALIDATOR).encode()

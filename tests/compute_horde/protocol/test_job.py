@@ -19,8 +19,8 @@ REPORTS = VECTORS["cheat_report_vectors"]
 
 
 def requested(name: str, **changes: object) -> JobRequested:
-    told = REQUESTS[name]["relayed_V2JobRequest"] | changes
-    return links.FACILITATOR_TO_VALIDATOR.decode(compact(told))
+    sent = REQUESTS[name]["relayed_V2JobRequest"] | changes
+    return links.FACILITATOR_TO_VALIDATOR.decode(compact(sent))
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
@@ -180,6 +180,6 @@ def test_an_old_failure_report_is_read_and_today_s_words_win():
         "error_detail": "old",
         "error_type": "timeout",
     }
-    heard = links.MINER_TO_VALIDATOR.decode(compact(old))
-    assert heard == JobFailed(job_uuid=JOB, message="old", reason=FailureReason.TIMEOUT)
+    received = links.MINER_TO_VALIDATOR.decode(compact(old))
+    assert received == JobFailed(job_uuid=JOB, message="old", reason=FailureReason.TIMEOUT)
     assert links.MINER_TO_VALIDATOR.decode(compact(old | {"message": "new"})).message == "new"

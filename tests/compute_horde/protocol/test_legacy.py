@@ -1,4 +1,4 @@
-"""What old peers say is heard in today's words."""
+"""Messages of older peers are converted to current ones."""
 
 import pytest
 
@@ -19,18 +19,18 @@ def old(tag: str) -> str:
     [(FAILED, HordeReason.GENERIC_ERROR), (NOT_READY, HordeReason.STREAMING_FAILED)],
 )
 def test_a_validator_blames_the_miner_for_an_old_failure(tag, reason):
-    heard = links.MINER_TO_VALIDATOR.decode(old(tag))
-    assert isinstance(heard, HordeFailed)
-    assert (heard.job_uuid, heard.reported_by, heard.reason) == (JOB, Party.MINER, reason)
+    received = links.MINER_TO_VALIDATOR.decode(old(tag))
+    assert isinstance(received, HordeFailed)
+    assert (received.job_uuid, received.reported_by, received.reason) == (JOB, Party.MINER, reason)
 
 
 def test_a_miner_hears_that_an_old_executor_failed():
-    heard = links.EXECUTOR_TO_MINER.decode(old(FAILED))
-    assert isinstance(heard, HordeFailed)
-    assert (heard.reported_by, heard.reason) == (Party.EXECUTOR, HordeReason.GENERIC_ERROR)
+    received = links.EXECUTOR_TO_MINER.decode(old(FAILED))
+    assert isinstance(received, HordeFailed)
+    assert (received.reported_by, received.reason) == (Party.EXECUTOR, HordeReason.GENERIC_ERROR)
 
 
 def test_a_miner_blames_the_job_when_an_old_executor_could_not_stream():
-    heard = links.EXECUTOR_TO_MINER.decode(old(NOT_READY))
-    assert isinstance(heard, JobFailed)
-    assert (heard.stage, heard.reason) == (Stage.STREAMING_STARTUP, FailureReason.UNKNOWN)
+    received = links.EXECUTOR_TO_MINER.decode(old(NOT_READY))
+    assert isinstance(received, JobFailed)
+    assert (received.stage, received.reason) == (Stage.STREAMING_STARTUP, FailureReason.UNKNOWN)

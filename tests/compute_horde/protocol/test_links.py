@@ -1,4 +1,4 @@
-"""Every published example crosses its links unchanged, and nothing else crosses."""
+"""Every published example passes its links unchanged, and nothing else passes."""
 
 import json
 from pathlib import Path
@@ -52,9 +52,7 @@ EXAMPLES = [
     for number, example in enumerate(examples)
 ]
 GOLDEN = Path(__file__).parent / "golden"
-CLASSES = sorted(
-    {c for _, union in links.SPOKEN for c in get_args(union)}, key=lambda c: c.__name__
-)
+CLASSES = sorted({c for _, union in links.LINKS for c in get_args(union)}, key=lambda c: c.__name__)
 # Keys of old failure reports that have new names today.
 RENAMED = {"error_detail", "error_type"}
 OLD = {legacy.ExecutorFailed, legacy.StreamingNotReady}
@@ -78,10 +76,10 @@ def test_the_table_above_names_every_published_message():
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_an_example_crosses_exactly_its_links_and_keeps_its_bytes(name, example):
     frame = compact(example)
-    heard = {
-        link.name: message.encode() for link, _ in links.SPOKEN if (message := decoded(link, frame))
+    received = {
+        link.name: message.encode() for link, _ in links.LINKS if (message := decoded(link, frame))
     }
-    assert heard == dict.fromkeys(CROSSES[name], frame)
+    assert received == dict.fromkeys(CROSSES[name], frame)
 
 
 def test_each_message_class_has_one_golden_file_and_there_are_no_others():
@@ -97,14 +95,14 @@ def test_a_golden_file_is_read_and_written_without_a_change(cls):
 @pytest.mark.parametrize("cls", [c for c in CLASSES if c not in OLD], ids=lambda c: c.__name__)
 def test_a_class_is_heard_on_the_links_that_list_it_and_on_no_other(cls):
     frame = golden(cls.__name__)
-    listed = {link.name for link, union in links.SPOKEN if cls in get_args(union)}
-    assert {link.name for link, _ in links.SPOKEN if type(decoded(link, frame)) is cls} == listed
+    listed = {link.name for link, union in links.LINKS if cls in get_args(union)}
+    assert {link.name for link, _ in links.LINKS if type(decoded(link, frame)) is cls} == listed
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
 def test_unknown_keys_are_ignored_since_peers_upgrade_separately(cls):
-    told = json.loads(golden(cls.__name__)) | {"added_in_2031": {"x": [1]}}
-    assert cls.model_validate_json(compact(told)).encode() == golden(cls.__name__)
+    sent = json.loads(golden(cls.__name__)) | {"added_in_2031": {"x": [1]}}
+    assert cls.model_validate_json(compact(sent)).encode() == golden(cls.__name__)
 
 
 @pytest.mark.parametrize("transcript", ["ok", "fail", "reconnect"])
@@ -116,10 +114,10 @@ def test_every_frame_of_a_live_conversation_is_understood(transcript):
         if "dir" in e
     ]
     assert len(frames) >= 9
-    for link, told in frames:
-        heard = json.loads(link.decode(compact(told)).encode())
-        assert {key: heard[key] for key in told if key not in RENAMED} == {
-            key: value for key, value in told.items() if key not in RENAMED
+    for link, sent in frames:
+        received = json.loads(link.decode(compact(sent)).encode())
+        assert {key: received[key] for key in sent if key not in RENAMED} == {
+            key: value for key, value in sent.items() if key not in RENAMED
         }
 
 
@@ -132,9 +130,9 @@ def test_every_frame_of_a_live_conversation_is_understood(transcript):
     ],
 )
 def test_an_answer_of_the_facilitator_needs_no_tag_and_may_tell_more(frame):
-    told = json.loads(links.FACILITATOR_TO_VALIDATOR.decode(frame).encode())
-    assert told["status"] == json.loads(frame)["status"]
-    assert told["errors"] == json.loads(frame).get("errors", [])
+    sent = json.loads(links.FACILITATOR_TO_VALIDATOR.decode(frame).encode())
+    assert sent["status"] == json.loads(frame)["status"]
+    assert sent["errors"] == json.loads(frame).get("errors", [])
 
 
 @pytest.mark.parametrize(
@@ -154,7 +152,7 @@ def test_an_answer_of_the_facilitator_needs_no_tag_and_may_tell_more(frame):
         '{"message_type":"GenericError"',
     ],
 )
-@pytest.mark.parametrize("link", [link for link, _ in links.SPOKEN], ids=lambda link: link.name)
+@pytest.mark.parametrize("link", [link for link, _ in links.LINKS], ids=lambda link: link.name)
 def test_what_is_no_message_is_the_peers_mistake(link, frame):
     with pytest.raises(ProtocolError, match=link.name):
         link.decode(frame)

@@ -17,7 +17,7 @@ from compute_horde.protocol import links
 from compute_horde.protocol.message import Link
 from tests.compute_horde.vectors import compact
 
-LINKS = [link for link, _ in links.SPOKEN]
+LINKS = [link for link, _ in links.LINKS]
 GOLDEN = [p.read_text() for p in sorted((Path(__file__).parent / "golden").glob("*.json"))]
 MIB = 2**20
 N = frames.MAX_VALUES // 2 - 50
@@ -41,13 +41,13 @@ values = st.recursive(
 )
 
 
-def heard(link: Link, frame: str | bytes) -> None:
-    """Decode; what was understood must also be said again."""
+def received(link: Link, frame: str | bytes) -> None:
+    """Decode a frame; a decoded message must also be encodable."""
     try:
         message = link.decode(frame)
     except ProtocolError:
         return
-    link.decode(message.encode())
+    assert type(link.decode(message.encode())) is type(message)
 
 
 def paths(value: object, here: tuple = ()) -> list[tuple]:
@@ -63,31 +63,31 @@ def paths(value: object, here: tuple = ()) -> list[tuple]:
 
 @st.composite
 def spoiled(draw: st.DrawFn) -> str:
-    """A golden message in which one value is another, or gone."""
-    told = {"": json.loads(draw(st.sampled_from(GOLDEN)))}
-    *way, last = draw(st.sampled_from(paths(told)[1:]))
-    place = told
+    """A golden message with one value replaced or removed."""
+    sent = {"": json.loads(draw(st.sampled_from(GOLDEN)))}
+    *way, last = draw(st.sampled_from(paths(sent)[1:]))
+    place = sent
     for step in way:
         place = place[step]
     if draw(st.booleans()):
         place[last] = draw(values)
     else:
         del place[last]
-    return json.dumps(told.get(""), ensure_ascii=draw(st.booleans()))
+    return json.dumps(sent.get(""), ensure_ascii=draw(st.booleans()))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100))
 @settings(max_examples=60)
 def test_noise_is_refused(frame):
     for link in LINKS:
-        heard(link, frame)
+        received(link, frame)
 
 
 @given(spoiled())
 @settings(max_examples=400)
 def test_a_spoiled_message_is_refused_or_understood(frame):
     for link in LINKS:
-        heard(link, frame)
+        received(link, frame)
 
 
 @given(st.sampled_from(GOLDEN), st.data())
@@ -97,7 +97,7 @@ def test_a_message_with_spoiled_bytes_is_refused_or_understood(golden, data):
     for _ in range(data.draw(st.integers(1, 4))):
         frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     for link in LINKS:
-        heard(link, bytes(frame))
+        received(link, bytes(frame))
 
 
 @pytest.mark.parametrize(
@@ -141,22 +141,22 @@ def test_a_number_that_fits_no_column_is_refused(number):
 
 
 def test_a_refusal_names_the_field_and_does_not_repeat_what_was_sent():
-    told = {"message_type": "V0ExecutionDoneRequest", "job_uuid": "my-secret"}
+    sent = {"message_type": "V0ExecutionDoneRequest", "job_uuid": "my-secret"}
     with pytest.raises(ProtocolError, match="job_uuid") as caught:
-        links.MINER_TO_VALIDATOR.decode(compact(told))
+        links.MINER_TO_VALIDATOR.decode(compact(sent))
     assert "my-secret" not in str(caught.value)
 
 
 def test_a_refusal_counts_the_problems_it_does_not_list():
-    told = {"message_type": "V0JobFinishedRequest", "artifacts": 1, "upload_results": 1}
+    sent = {"message_type": "V0JobFinishedRequest", "artifacts": 1, "upload_results": 1}
     with pytest.raises(ProtocolError, match=r"\(and 2 more\)"):
-        links.MINER_TO_VALIDATOR.decode(compact(told))
+        links.MINER_TO_VALIDATOR.decode(compact(sent))
 
 
 def test_a_refusal_of_very_many_problems_only_counts_them():
-    told = {"message_type": "V0JobRequest", "docker_run_cmd": [1] * 500}
+    sent = {"message_type": "V0JobRequest", "docker_run_cmd": [1] * 500}
     with pytest.raises(ProtocolError, match=r": 504 problems$"):
-        links.VALIDATOR_TO_MINER.decode(compact(told))
+        links.VALIDATOR_TO_MINER.decode(compact(sent))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def tell_growth() -> None:
     for name, frame in HOSTILE.items():
         before = most_memory()
         for link in LINKS:
-            heard(link, frame)
+            received(link, frame)
         grown[name] = most_memory() - before
     sys.stdout.write(json.dumps(grown))
 
@@ -232,12 +232,12 @@ def test_millions_of_values_are_refused_before_they_are_read(frame):
 
 
 def test_a_long_text_full_of_commas_is_one_value():
-    told = '{"message_type":"GenericError","details":"' + '[{,\\"' * 200_000 + '"}'
-    assert links.VALIDATOR_TO_MINER.decode(told).details == '[{,"' * 200_000
+    sent = '{"message_type":"GenericError","details":"' + '[{,\\"' * 200_000 + '"}'
+    assert links.VALIDATOR_TO_MINER.decode(sent).details == '[{,"' * 200_000
 
 
 def peak_of(link: Link, frame: bytes) -> int:
-    """What Python held at most while decoding."""
+    """The peak of Python's memory while decoding."""
     tracemalloc.start()
     try:
         with pytest.raises(ProtocolError):

@@ -60,8 +60,17 @@ PUBLISHED = WHOLE | NESTED
 COMPARED = OURS | PARTS
 # A published facilitator leaves null `details` out, so ours must not require them (protocol §4.7).
 MAY_BE_ABSENT = {"V0JobCheated": {"details"}}
-# Ours alone, and left out unless there is something to say.
-OPTIONAL = {"extensions", "proof", "streaming_proof"}
+# Our own fields, left out when empty.
+OPTIONAL = {
+    "binding",
+    "challenge",
+    "extensions",
+    "left_out",
+    "proof",
+    "raw_output",
+    "streaming_proof",
+    "truncated",
+}
 # Published schemas do not show the default of a mutable field.
 HIDDEN_DEFAULTS = {
     "V0JobRequest": {"env"},

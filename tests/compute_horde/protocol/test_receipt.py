@@ -21,9 +21,9 @@ def test_an_issued_receipt_is_by_its_validator(name):
 
 @pytest.mark.parametrize("transcript", ["ok", "fail", "reconnect"])
 def test_receipts_issued_live_are_by_their_validator(transcript):
-    told = [event["msg"] for event in VECTORS["live_transcripts"][transcript] if "msg" in event]
+    sent = [event["msg"] for event in VECTORS["live_transcripts"][transcript] if "msg" in event]
     issued = [
-        links.VALIDATOR_TO_MINER.decode(compact(t)) for t in told if t["message_type"] in ISSUED
+        links.VALIDATOR_TO_MINER.decode(compact(t)) for t in sent if t["message_type"] in ISSUED
     ]
     assert issued
     for one in issued:

@@ -29,7 +29,7 @@ class ClusterDoesNotExist(ValueError):
 
 
 class StandIn:
-    """The few calls of SkyPilot that we use; a request is what will give its answer."""
+    """The SkyPilot calls that the SDK uses; a request is a function that returns the answer."""
 
     exceptions = SimpleNamespace(ClusterDoesNotExist=ClusterDoesNotExist)
     CLOUD_REGISTRY = SimpleNamespace(from_str=str.upper)
@@ -40,19 +40,19 @@ class StandIn:
         self.running_polls = 1
         self.resources = self.launched = None
 
-    def Resources(self, **told):
-        self.resources = told
-        return told
+    def Resources(self, **options):
+        self.resources = options
+        return options
 
-    def Task(self, **told):
-        return SimpleNamespace(**told, set_resources=lambda resources: None)
+    def Task(self, **options):
+        return SimpleNamespace(**options, set_resources=lambda resources: None)
 
     def get(self, request):
         return request()
 
-    def launch(self, task, **told):
-        self.launched = told
-        return partial(self._launch, task, told["cluster_name"])
+    def launch(self, task, **options):
+        self.launched = options
+        return partial(self._launch, task, options["cluster_name"])
 
     def _launch(self, task, name):
         ended, log = JobStatus.SUCCEEDED, ""

@@ -1,4 +1,4 @@
-"""Hostile jobs, several at once, and a look at the machine after them."""
+"""Runs hostile jobs, several at once, and checks the machine after them."""
 
 import asyncio
 import io
@@ -15,11 +15,11 @@ import pytest
 from compute_horde.protocol.job import HordeFailed, JobFailed, JobFinished
 from executor import process
 from executor.config import Config
-from executor.containers import EXECUTOR, Engine
 from executor.process import id_of
-from executor.workdir import WorkDir
+from executor.sandbox.engine import EXECUTOR, Engine
+from executor.sandbox.workdir import WorkDir
 from localnet import images
-from tests.executor.peer import TIMING, Miner, offer, payload, serving
+from tests.peers.executors_miner import TIMING, Miner, offer, payload, serving
 
 SECONDS = 30
 LEAVE_SECONDS = 10
@@ -74,7 +74,7 @@ def as_root() -> str:
 
 @pytest.fixture(scope="session")
 def writable() -> str:
-    """An image that may write to its root, as root."""
+    """An image with a writable root whose user is root."""
     return _imported(
         "executor-tests/hostile-writable:1", "USER 0", "LABEL compute_horde.rootfs=writable"
     )
@@ -82,7 +82,7 @@ def writable() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the miner heard of a job at last."""
+    """The final message of a job."""
 
     answer: JobFinished | JobFailed | HordeFailed
 
@@ -91,17 +91,17 @@ class Trial:
         return type(self.answer)
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """Why it failed."""
         return "" if isinstance(self.answer, JobFinished) else self.answer.message
 
     @property
-    def said(self) -> str:
+    def printed(self) -> str:
         return self.answer.docker_process_stdout
 
 
 class Cell:
-    """Where the jobs of one test run; an executor each."""
+    """Runs the jobs of one test, with an executor each."""
 
     def __init__(self, config: Config, engine: Engine) -> None:
         self.config = config
@@ -116,7 +116,7 @@ class Cell:
         settings: dict[str, object] | None = None,
         **changes: object,
     ) -> Trial:
-        """Run a shell line as a job to its end; nothing of it is left then."""
+        """Run a shell line as a job to its end, and check that nothing of it is left."""
         token = secrets.token_hex(8)
         work = WorkDir.make(self.config.work_dir, id_of(token), self.config.owner)
         timing = TIMING.model_copy(update={"execution_time_limit": seconds, "allowed_leeway": 0})
@@ -127,7 +127,7 @@ class Cell:
             ) as miner:
                 update = {"miner_address": miner.address, **(settings or {})}
                 config = self.config.model_copy(update=update)
-                await process.live(config, token, id_of(token), work)
+                await process.run_executor(config, token, id_of(token), work)
                 await asyncio.wait_for(miner.hung_up.wait(), 5)
         finally:
             work.remove()
@@ -135,7 +135,7 @@ class Cell:
         return Trial(miner.last)
 
     async def endures_all(self, image: str, lines: dict[str, str], **how: object) -> dict:
-        """Several at once, by name."""
+        """Run several jobs at once, by name."""
         trials = await asyncio.gather(
             *(self.endures(image, line, **how) for line in lines.values())
         )
@@ -144,7 +144,7 @@ class Cell:
 
 @pytest.fixture
 async def cell(config, engine, tmp_path):
-    """A place for hostile jobs, whose machine is looked at afterwards."""
+    """Runs hostile jobs; the machine is checked afterwards."""
     owner = f"hostile-{secrets.token_hex(8)}"
     seen = tmp_path / "containers"
     with seen.open("wb") as file:
@@ -164,7 +164,7 @@ async def cell(config, engine, tmp_path):
 
 
 async def _gone(containers: list[str]) -> None:
-    """No process, mount or control group of these containers is there any more."""
+    """Check that no process, mount or control group of these containers is left."""
     async with asyncio.timeout(LEAVE_SECONDS):
         while traces := [trace for one in containers for trace in _traces(one)]:
             await asyncio.sleep(0.1)
@@ -186,6 +186,6 @@ def _text(path: Path) -> str:
 
 @pytest.fixture
 def sighted() -> None:
-    """Only root sees what the processes of other users hold open."""
+    """Skip without root, which alone sees the open files of other users' processes."""
     if os.geteuid():
         pytest.skip("needs root")

@@ -1,4 +1,4 @@
-"""Jobs that will not end, and jobs that leave traps for whoever cleans up."""
+"""Jobs that do not end, and jobs that hinder the cleanup."""
 
 import asyncio
 import os
@@ -12,10 +12,10 @@ from aiohttp import web
 from compute_horde.protocol.job import JobFailed, JobFinished
 from compute_horde.uploads import FilePut, MultiUpload, ZipPut
 from compute_horde.vocabulary import FailureReason
-from executor import openfiles
 from executor.config import MIB
+from executor.sandbox import open_files
 from tests.executor.conftest import Site
-from tests.executor.peer import TIMING, Miner, offer, payload, serving
+from tests.peers.executors_miner import TIMING, Miner, offer, payload, serving
 
 pytestmark = pytest.mark.docker
 
@@ -45,21 +45,21 @@ STUBBORN = {
 async def test_a_job_that_does_not_end_is_ended(cell, nobody):
     trials = await cell.endures_all(nobody, STUBBORN, seconds=SHORT)
     assert {trial.answer.reason for trial in trials.values()} == {FailureReason.TIMEOUT}
-    told = {trial.told for trial in trials.values()}
-    assert all("timed out during execution, after" in text for text in told)
+    messages = {trial.message for trial in trials.values()}
+    assert all("timed out during execution, after" in text for text in messages)
 
 
 async def test_a_fork_bomb_harms_only_itself(cell, nobody):
     trials = await cell.endures_all(nobody, BOMBS, seconds=5, settings={"pids": 64, "cpus": 0.5})
     assert {trial.kind for trial in trials.values()} == {JobFailed}
-    assert "its limit was 64 processes and threads" in trials["piles up"].told
-    assert "its limit of 64 processes and threads" in trials["keeps on"].told
+    assert "its limit was 64 processes and threads" in trials["piles up"].message
+    assert "its limit of 64 processes and threads" in trials["keeps on"].message
 
 
 async def test_what_a_job_leaves_running_ends_with_it(cell, nobody):
     line = "setsid sleep 600 & (sleep 600 >&- 2>&- &) ; sleep 600 >/output/x & echo done"
     trial = await cell.endures(nobody, line)
-    assert (trial.kind, trial.said) == (JobFinished, "done\n")
+    assert (trial.kind, trial.printed) == (JobFinished, "done\n")
 
 
 async def test_killing_everything_it_sees_kills_only_itself(cell, nobody):
@@ -75,12 +75,12 @@ async def test_neighbours_find_nothing_of_each_other(cell, nobody):
     trials = await cell.endures_all(nobody, {"keeps": secret, "looks": look})
     assert trials["keeps"].kind is JobFinished
     # It finds its own words, in those who look for them, and nothing else.
-    assert "secret" not in trials["looks"].said
+    assert "secret" not in trials["looks"].printed
 
 
 @pytest.fixture
 async def store():
-    """A server that takes whatever it is sent."""
+    """A server that accepts any upload."""
     site = Site()
     await site.start()
     yield site
@@ -127,7 +127,7 @@ async def test_a_trap_in_the_place_of_an_upload_is_the_job_s_fault(
     lay = TRAPS[trap].format(canary=canary, name="x")
     trial = await cell.endures(nobody, lay, output_upload=upload)
     assert trial.answer.reason is FailureReason.UPLOAD_FAILED
-    assert "cannot be read as a regular file" in trial.told
+    assert "cannot be read as a regular file" in trial.message
     assert store.asked == []
 
 
@@ -158,6 +158,7 @@ async def test_an_endless_printer_costs_its_executor_little_memory(nobody, tmp_p
                 "EXECUTOR_OWNER": "printer",
                 "EXECUTOR_WORK_DIR": str(tmp_path / "work"),
                 "EXECUTOR_MINER_ADDRESS": miner.address,
+                "EXECUTOR_LOCAL_IMAGES": "executor-tests/*",
                 "EXECUTOR_MEMORY_BYTES": str(64 * MIB),
             },
             stderr=asyncio.subprocess.DEVNULL,
@@ -171,13 +172,13 @@ async def test_an_endless_printer_costs_its_executor_little_memory(nobody, tmp_p
 
 
 async def _most(pid: int, work: Path, miner: Miner) -> tuple[int, int]:
-    """The most memory, and disk in deleted files, that the executor had until it answered."""
+    """The executor's highest memory, and its disk space in deleted files, until it answered."""
     memory = disk = 0
     while not miner.hung_up.is_set():
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        told = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
-        memory = max([memory, *told])
+        sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
+        memory = max([memory, *sizes])
         if work.exists():
-            disk = max(disk, openfiles.held([pid], work.stat().st_dev, most=10_000).bytes)
+            disk = max(disk, open_files.held_files([pid], work.stat().st_dev, most=10_000).bytes)
         await asyncio.sleep(0.1)
     return memory, disk

@@ -1,4 +1,4 @@
-"""What a hostile job fills: memory, disk, files; a limit stops it, and is named."""
+"""Jobs that fill memory, disk or files are stopped by a limit, which is named."""
 
 import pytest
 
@@ -15,16 +15,16 @@ ZEROS = f"head -c {8 * MIB} /dev/zero"
 
 
 async def fill(cell, image, lines, **settings):
-    """How each of these jobs failed; no one lived until its time was over."""
+    """Why each of these jobs failed; none ran until its time limit."""
     trials = await cell.endures_all(image, lines, settings=settings, artifacts_dir="/a")
     assert {trial.kind for trial in trials.values()} == {JobFailed}
     assert FailureReason.TIMEOUT not in {trial.answer.reason for trial in trials.values()}
-    return {name: trial.told for name, trial in trials.items()}
+    return {name: trial.message for name, trial in trials.items()}
 
 
-def without(words, told):
-    """Those whose failure does not say so."""
-    return {name: text for name, text in told.items() if words not in text}
+def without(words, messages):
+    """The jobs whose failure does not contain `words`."""
+    return {name: text for name, text in messages.items() if words not in text}
 
 
 async def test_memory_is_bounded_wherever_it_is_taken(cell, nobody):
@@ -37,15 +37,15 @@ async def test_memory_is_bounded_wherever_it_is_taken(cell, nobody):
         "a deleted file": "exec 3>/tmp/x; rm /tmp/x; head -c 200m /dev/zero >&3",
     }
     lines["many processes"] += "; exit 1"
-    told = await fill(cell, nobody, lines, **limits)
-    assert without(f"its memory limit was {64 * MIB} bytes", told) == {}
+    messages = await fill(cell, nobody, lines, **limits)
+    assert without(f"its memory limit was {64 * MIB} bytes", messages) == {}
 
 
 async def test_scratch_space_is_bounded(cell, as_root):
     lines = {path: f"dd if=/dev/zero of={path}/x" for path in ("/tmp", "/run", "/dev/shm")}
-    told = await fill(cell, as_root, lines, tmp_bytes=4 * MIB, shm_bytes=3 * MIB)
+    messages = await fill(cell, as_root, lines, tmp_bytes=4 * MIB, shm_bytes=3 * MIB)
     words = f"its scratch space was {4 * MIB} bytes, its /dev/shm {3 * MIB}"
-    assert without(words, told) == {}
+    assert without(words, messages) == {}
 
 
 @pytest.mark.parametrize("image", ["nobody", "as_root"])
@@ -54,8 +54,8 @@ async def test_a_disk_is_bounded_in_every_folder(cell, request, image):
         path: f"{ZEROS} >{path}/x; mkdir {path}/y; {ZEROS} >{path}/y/z; {HOLD}"
         for path in ("/output", "/volume", "/specs", "/a")
     }
-    told = await fill(cell, request.getfixturevalue(image), lines, disk_max_bytes=DISK)
-    assert without(f"more than {DISK} bytes of disk", told) == {}
+    messages = await fill(cell, request.getfixturevalue(image), lines, disk_max_bytes=DISK)
+    assert without(f"more than {DISK} bytes of disk", messages) == {}
 
 
 async def test_a_file_is_bounded_however_it_is_written(cell, nobody):
@@ -65,10 +65,10 @@ async def test_a_file_is_bounded_however_it_is_written(cell, nobody):
         "at its end": "dd if=/dev/zero of=/output/x bs=1 count=1 seek=100G",
         "reserved": "fallocate -l 1G /output/x",
     }
-    told = await fill(cell, nobody, lines, disk_max_bytes=DISK)
+    messages = await fill(cell, nobody, lines, disk_max_bytes=DISK)
     # The watch may be quicker, or find the disk full at the end.
-    assert f"{DISK} bytes" in told.pop("at once")
-    assert without(f"no file may be larger than {DISK} bytes", told) == {}
+    assert f"{DISK} bytes" in messages.pop("at once")
+    assert without(f"no file may be larger than {DISK} bytes", messages) == {}
 
 
 async def test_holes_take_no_disk(cell, nobody):
@@ -95,9 +95,9 @@ async def test_deleted_files_are_disk_as_long_as_they_are_held(cell, nobody, sig
         "only run": f"{copy}; {names}; /output/sleep 60 & /specs/sleep 60 & "
         "sleep 0.5; rm /output/x /volume/x; wait",
     }
-    told = await fill(cell, nobody, lines, disk_max_bytes=DISK)
-    assert without(f"more than {DISK} bytes of disk", told) == {}
-    assert without("in deleted files it held open", told) == {}
+    messages = await fill(cell, nobody, lines, disk_max_bytes=DISK)
+    assert without(f"more than {DISK} bytes of disk", messages) == {}
+    assert without("in deleted files it held open", messages) == {}
 
 
 async def test_deleted_files_of_a_writable_root_are_disk_too(cell, writable, sighted):
@@ -105,8 +105,8 @@ async def test_deleted_files_of_a_writable_root_are_disk_too(cell, writable, sig
         "deleted": f"exec 3>/x 4>/y; rm /x /y; {ZEROS} >&3; {ZEROS} >&4; {HOLD}",
         "shown": f"{ZEROS} >/x; {ZEROS} >/y; {HOLD}",
     }
-    told = await fill(cell, writable, lines, disk_max_bytes=DISK)
-    assert without(f"more than {DISK} bytes of disk", told) == {}
+    messages = await fill(cell, writable, lines, disk_max_bytes=DISK)
+    assert without(f"more than {DISK} bytes of disk", messages) == {}
 
 
 async def test_deleted_files_in_memory_are_no_disk(cell, nobody):
@@ -132,5 +132,5 @@ async def test_the_number_of_files_is_bounded(cell, nobody, writable):
 
 async def test_the_number_of_open_files_is_bounded(cell, nobody, sighted):
     opens = "for i in $(seq 60); do (exec 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3; sleep 60) & done"
-    told = await fill(cell, nobody, {"open": f"{opens}; {HOLD}"}, disk_max_files=300)
-    assert told == {"open": "Job container held more than 300 files open"}
+    messages = await fill(cell, nobody, {"open": f"{opens}; {HOLD}"}, disk_max_files=300)
+    assert messages == {"open": "Job container held more than 300 files open"}

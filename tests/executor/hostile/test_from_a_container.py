@@ -1,4 +1,4 @@
-"""An executor in a container, as the docker manager starts it, sees what a job hides."""
+"""An executor in a container, as the docker manager starts it, sees deleted files of a job."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from executor.config import MIB
-from executor.containers import EXECUTOR, Order
-from miner.executors.containers import HARDENED
+from executor.sandbox.engine import EXECUTOR, ContainerSpec
+from miner.executors.docker_manager import HARDENED
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("sighted")]
 
@@ -17,15 +17,15 @@ RUN = ("docker", "run", "--rm", "--network", "none", "-e", "PYTHONDONTWRITEBYTEC
 LOOK = """
 import sys
 from pathlib import Path
-from executor import openfiles
-pids = openfiles.processes(sys.argv[1])
-held = openfiles.held(pids, Path(sys.argv[2]).stat().st_dev, most=1000)
+from executor.sandbox import open_files
+pids = open_files.processes(sys.argv[1])
+held = open_files.held_files(pids, Path(sys.argv[2]).stat().st_dev, most=1000)
 print(len(pids), held.bytes, held.hidden)
 """
 
 
 def looked(image, container, work, *options):
-    """What this machine's Python, in a container, says of another container."""
+    """The output of this machine's Python in a container, about another container."""
     python = {"/usr", "/lib", "/lib64", "/bin", sys.base_prefix, sys.prefix, str(ROOT), str(work)}
     binds = [part for path in sorted(python) if Path(path).exists() for part in ("-v", path)]
     readable = [bind if bind == "-v" else f"{bind}:{bind}:ro" for bind in binds]
@@ -53,7 +53,7 @@ async def test_it_sees_the_deleted_files_of_a_job(engine, as_root, tmp_path, nob
     line = f"exec 3>/output/x; rm /output/x; head -c {MIB} /dev/zero >&3; echo; sleep 60"
     host = {"NetworkMode": "none", "Binds": [f"{tmp_path}:/output"]}
     name = f"hidden-{tmp_path.parent.name}-{tmp_path.name}".replace("_", "-")
-    order = Order(name, image.id, ["sh", "-c", line], [], "65534", {EXECUTOR: name}, host)
+    order = ContainerSpec(name, image.id, ["sh", "-c", line], [], "65534", {EXECUTOR: name}, host)
     job = await engine.create(order)
     try:
         await job.attach()

@@ -1,4 +1,4 @@
-"""What a hostile job sees of the machine and may do to it: nothing."""
+"""A hostile job cannot read or change anything of the machine."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ FORBIDDEN = {
 }
 DEVICES = "core|fd|full|mqueue|null|ptmx|pts|random|shm|std(in|out|err)|tty|urandom|zero"
 # Each tells something that must be as said here.
-TOLD = {
+EXPECTED = {
     "ls /sys/class/net": "lo",
     "cat /proc/net/route | wc -l": "1",
     "find / -xdev -name '*.sock'": "",
@@ -77,13 +77,13 @@ def script() -> str:
     lines = ["mkdir -p /tmp/said 2>/dev/null; cd /"]
     for number, line in enumerate(FORBIDDEN):
         lines.append(f"echo '### {number}'; ( {line} ) 2>&1 </dev/null && echo '!!! it did'")
-    for number, line in enumerate(TOLD):
+    for number, line in enumerate(EXPECTED):
         lines.append(f"echo '### t{number}'; ( {line} ) 2>&1 </dev/null")
     return "\n".join(lines[1:]) + "\ntrue"
 
 
-def answers(said: str) -> dict[str, str]:
-    parts = (part.partition("\n") for part in said.split("### ")[1:])
+def answers(printed: str) -> dict[str, str]:
+    parts = (part.partition("\n") for part in printed.split("### ")[1:])
     return {name: text for name, _, text in parts}
 
 
@@ -91,23 +91,23 @@ def answers(said: str) -> dict[str, str]:
 async def test_whatever_is_tried_is_refused(cell, request, user):
     trial = await cell.endures(request.getfixturevalue(user), script())
     assert trial.kind is JobFinished
-    found = answers(trial.said)
+    found = answers(trial.printed)
     let_through = {
         line: found[str(number)]
         for number, (line, words) in enumerate(FORBIDDEN.items())
         if "!!!" in found[str(number)] or not any(word in found[str(number)] for word in words)
     }
     assert let_through == {}
-    told = {line: " ".join(found[f"t{number}"].split()) for number, line in enumerate(TOLD)}
-    assert told == TOLD
+    texts = {line: " ".join(found[f"t{number}"].split()) for number, line in enumerate(EXPECTED)}
+    assert texts == EXPECTED
 
 
 async def test_no_namespace_is_the_machine_s(cell, nobody):
     line = "; ".join(f"readlink /proc/self/ns/{name}" for name in NAMESPACES)
-    said = (await cell.endures(nobody, line)).said.split()
+    printed = (await cell.endures(nobody, line)).printed.split()
     ours = [os.readlink(f"/proc/self/ns/{name}") for name in NAMESPACES]
-    assert len(said) == len(ours)
-    assert not set(said) & set(ours)
+    assert len(printed) == len(ours)
+    assert not set(printed) & set(ours)
 
 
 async def test_the_machine_s_own_loopback_is_not_the_job_s(cell, nobody):
@@ -116,18 +116,18 @@ async def test_the_machine_s_own_loopback_is_not_the_job_s(cell, nobody):
     async with server:
         port = server.sockets[0].getsockname()[1]
         trial = await cell.endures(nobody, f"nc -w 2 127.0.0.1 {port} 2>&1; true")
-    assert "refused" in trial.said
+    assert "refused" in trial.printed
     assert met == []
 
 
 async def test_a_setuid_program_elevates_nobody(cell, nobody):
     trial = await cell.endures(nobody, "ls -l /bin/busybox-elevated; /bin/busybox-elevated id -u")
-    assert trial.said.startswith("-rws")
-    assert trial.said.split()[-1] == "65534"
+    assert trial.printed.startswith("-rws")
+    assert trial.printed.split()[-1] == "65534"
 
 
 async def test_the_limits_hold_where_the_kernel_keeps_them(cell, nobody):
-    """Under the names of both generations of control groups."""
+    """Limits under the file names of both versions of control groups."""
     line = "cd /sys/fs/cgroup; cat {}/memory.limit_in_bytes {}/memory.max 2>/dev/null; ".format(
         "memory", "."
     )
@@ -135,11 +135,11 @@ async def test_the_limits_hold_where_the_kernel_keeps_them(cell, nobody):
     line += "cat cpu/cpu.cfs_quota_us cpu.max 2>/dev/null | cut -d' ' -f1"
     limits = {"memory_bytes": 64 * MIB, "pids": 77, "cpus": 0.5}
     trial = await cell.endures(nobody, line, settings=limits)
-    assert trial.said.split() == [str(64 * MIB), "77", "50000"]
+    assert trial.printed.split() == [str(64 * MIB), "77", "50000"]
 
 
 async def test_links_of_a_job_lead_nowhere_on_the_machine(cell, nobody, tmp_path):
-    """A job writes through links of its own making, and into what is mounted over them."""
+    """A job writes through symbolic links that it made, and into mounts over them."""
     canary = tmp_path / "canary"
     canary.write_text("untouched")
     line = f"ln -s {canary} /output/x; ln -s {tmp_path} /output/y; echo bad >/output/x"

@@ -1,4 +1,4 @@
-"""Two executors on one machine: what happens to one, and after it, is nothing to the other."""
+"""Two executors on one machine do not affect each other."""
 
 import asyncio
 import os
@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from compute_horde.protocol.job import ExecutionDone, HordeFailed, JobFinished, VolumesReady
-from executor import sweep
-from executor.containers import EXECUTOR, Order
+from executor import cleanup
 from executor.process import id_of
-from tests.executor.peer import TIMING, Miner, offer, payload, serving
+from executor.sandbox.engine import EXECUTOR, ContainerSpec
+from tests.eventually import eventually
+from tests.peers.executors_miner import TIMING, Miner, offer, payload, serving
 
 pytestmark = pytest.mark.docker
 
@@ -38,17 +39,20 @@ class Executor:
         return list(await engine.labelled(EXECUTOR, self.id))
 
     async def runs(self, engine):
-        """Its job's container, once there is one."""
-        await self.miner.hears(VolumesReady)
+        """The ids of its job's containers."""
+        await self.miner.receives(VolumesReady)
         async with asyncio.timeout(20):
-            while not (found := await self.containers(engine)):
+            while True:
+                found = await self.containers(engine)
+                # Another one, in which the image was looked at, is never started.
+                if found and await engine.container(found[0]).is_running():
+                    return found
                 await asyncio.sleep(0.05)
-        return found
 
     async def goes_on_to_its_end(self):
-        """Its job still has what it wrote, and ends well."""
+        """Its job still has its files and finishes."""
         (self.work / f"ch-{self.id}" / "volume" / "go").touch()
-        finished = await self.miner.hears(JobFinished)
+        finished = await self.miner.receives(JobFinished)
         assert finished.docker_process_stdout == "kept\n"
 
 
@@ -76,6 +80,7 @@ def start(tmp_path, nobody):
 
 def environment(tmp_path, owner):
     return os.environ | {
+        "EXECUTOR_LOCAL_IMAGES": "executor-tests/*",
         "EXECUTOR_WORK_DIR": str(tmp_path / "work"),
         "EXECUTOR_OWNER": owner,
         "EXECUTOR_MEMORY_BYTES": str(64 * 2**20),
@@ -96,9 +101,9 @@ async def test_one_is_killed_and_swept_while_the_other_goes_on(engine, start, tm
         dying.process.send_signal(signal.SIGKILL)
         await dying.process.wait()
         # The sweeper of another owner has no business here.
-        assert await swept(tmp_path, "somebody else") == sweep.DONE
+        assert await swept(tmp_path, "somebody else") == cleanup.DONE
         assert await dying.containers(engine) == [left]
-        assert await swept(tmp_path, "neighbours") == sweep.DONE
+        assert await swept(tmp_path, "neighbours") == cleanup.DONE
         assert await dying.containers(engine) == []
         assert await steady.containers(engine) == [kept]
         assert [path.name for path in work.glob("ch-*")] == [f"ch-{steady.id}"]
@@ -109,9 +114,9 @@ async def test_one_is_killed_and_swept_while_the_other_goes_on(engine, start, tm
 async def test_one_ends_and_one_is_stopped_while_another_goes_on(engine, start):
     async with start("true") as brief, start("sleep 60") as stopped, start(STEADY) as steady:
         await asyncio.gather(stopped.runs(engine), steady.runs(engine))
-        await brief.miner.hears(ExecutionDone)
+        await brief.miner.receives(ExecutionDone)
         stopped.process.terminate()
-        assert isinstance(await stopped.miner.hears(HordeFailed), HordeFailed)
+        assert isinstance(await stopped.miner.receives(HordeFailed), HordeFailed)
         assert await asyncio.wait_for(stopped.process.wait(), 20) != 0
         assert await stopped.containers(engine) == []
         await steady.goes_on_to_its_end()
@@ -121,8 +126,8 @@ async def test_a_container_that_somebody_removes_is_the_network_s_fault(engine, 
     async with start("sleep 60") as robbed, start(STEADY) as steady:
         [container], _ = await asyncio.gather(robbed.runs(engine), steady.runs(engine))
         await engine.container(container).remove()
-        told = await robbed.miner.hears(HordeFailed)
-        assert "container engine" in told.message
+        message = await robbed.miner.receives(HordeFailed)
+        assert "container engine" in message.message
         assert await asyncio.wait_for(robbed.process.wait(), 20) == 0
         await steady.goes_on_to_its_end()
 
@@ -133,26 +138,32 @@ async def test_containers_that_vanish_while_they_are_swept_fail_nobody(engine, c
     dead = [secrets.token_hex(8) for _ in range(6)]
     labels = {"compute_horde.owner": owner}
     for one in dead:
-        order = Order(f"ch-{one}-job", image.id, ["true"], [], "0", labels | {EXECUTOR: one})
+        order = ContainerSpec(
+            f"horde-{one}-job", image.id, ["true"], [], "0", labels | {EXECUTOR: one}
+        )
         await engine.create(order)
     ours = config.model_copy(update={"owner": owner})
-    removing = ["docker", "rm", "-f", *(f"ch-{one}-job" for one in dead)]
+    removing = ["docker", "rm", "-f", *(f"horde-{one}-job" for one in dead)]
     codes = await asyncio.gather(
-        sweep.swept(ours, [], everything=True),
-        sweep.swept(ours, [], everything=True),
+        cleanup.clean_up(ours, [], everything=True),
+        cleanup.clean_up(ours, [], everything=True),
         asyncio.to_thread(subprocess.run, removing, check=False, capture_output=True),
-        sweep.swept(ours, dead),
+        cleanup.clean_up(ours, dead),
     )
-    assert [codes[0], codes[1], codes[3]] == [sweep.DONE] * 3
-    async with asyncio.timeout(10):
-        while await engine.labelled("compute_horde.owner", owner):
-            await asyncio.sleep(0.1)
+    assert [codes[0], codes[1], codes[3]] == [cleanup.DONE] * 3
+
+    async def are_removed() -> bool:
+        return not (await engine.labelled("compute_horde.owner", owner))
+
+    await eventually(are_removed)
 
 
 async def test_a_container_that_is_gone_has_nothing_to_tell(engine, nobody):
     mine = secrets.token_hex(8)
     image = await engine.image(nobody)
-    gone = await engine.create(Order(f"ch-{mine}", image.id, ["true"], [], "0", {EXECUTOR: mine}))
+    gone = await engine.create(
+        ContainerSpec(f"horde-{mine}", image.id, ["true"], [], "0", {EXECUTOR: mine})
+    )
     assert str(await gone.root_folder()).endswith("/diff")
     await gone.remove()
     assert (await gone.written_bytes(), await gone.pids(), await gone.root_folder()) == (0, 0, None)

@@ -10,7 +10,7 @@ import sys
 import pytest
 from aiohttp import WSMsgType, web
 
-from compute_horde.certificates import new_identity
+from compute_horde.streaming.certificates import new_identity
 from tests.executor.service import client
 
 USER, SERVER = new_identity(), new_identity()
@@ -18,7 +18,7 @@ BODY_MAX_BYTES = 1_000_000
 
 
 class Service:
-    """What a job may serve, good and bad."""
+    """A job's service with correct and faulty answers."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
@@ -58,7 +58,7 @@ class Service:
         return web.Response(body=b"z" * 9 * 2**20)
 
     async def _ticks(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One piece, another when it was seen, then for ever."""
+        """Sends one piece, another once the test has seen it, then endlessly many."""
         answer = web.StreamResponse()
         await answer.prepare(request)
         try:
@@ -110,7 +110,7 @@ class Proxied:
         line = await asyncio.wait_for(self.process.stdout.readline(), 30)
         return line.decode().strip()
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         self.process.stdin.write(line.encode() + b"\n")
 
 
@@ -133,7 +133,7 @@ async def service(tmp_path):
 @contextlib.asynccontextmanager
 async def running(folder, client_certificate=USER.pem):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        order = {
+        config = {
             "listener": listener.fileno(),
             "parent": os.getpid(),
             "folder": str(folder),
@@ -151,7 +151,7 @@ async def running(folder, client_certificate=USER.pem):
             pass_fds=[listener.fileno()],
         )
         made = Proxied(process, listener.getsockname()[1])
-    made.tell(json.dumps(order))
+    made.send(json.dumps(config))
     try:
         assert await made.says() == "ready"
         yield made

@@ -1,4 +1,4 @@
-"""The user's requests reach the service as they are, and its answers the user."""
+"""Requests and answers are forwarded unchanged between user and service."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ import aiohttp
 import httpx
 import pytest
 
-from compute_horde import answers
-from compute_horde.answers import SignedAnswer
+from compute_horde.streaming import signed_answers
+from compute_horde.streaming.signed_answers import SignedAnswer
 from tests.executor.service import user
 from tests.executor.streaming.conftest import BODY_MAX_BYTES, SERVER, USER
 
@@ -28,10 +28,10 @@ async def test_what_belongs_to_one_connection_stays_there(service, proxy):
         headers = {"Connection": "X-Mine", "X-Mine": "1", "TE": "trailers", "Proxy-Foo": "kept"}
         answer = await asks.get("/hello", headers=headers)
     assert "x-hop" not in answer.headers
-    told = service.asked[0][2]
-    assert "x-mine" not in told
-    assert "te" not in told
-    assert told["proxy-foo"] == "kept"
+    headers = service.asked[0][2]
+    assert "x-mine" not in headers
+    assert "te" not in headers
+    assert headers["proxy-foo"] == "kept"
 
 
 @pytest.mark.parametrize(("path", "status"), [("/teapot", 418), ("/empty", 204), ("/moved", 302)])
@@ -94,7 +94,7 @@ async def test_a_service_that_is_not_there_is_named(service, proxy):
 
 
 async def signed(asks, challenge="nonce", path="/hello", **options):
-    return await asks.post(path, headers={answers.ASK: challenge}, **options)
+    return await asks.post(path, headers={signed_answers.ASK: challenge}, **options)
 
 
 async def test_an_answer_is_signed_when_that_is_asked_for(service, proxy):
@@ -102,16 +102,16 @@ async def test_an_answer_is_signed_when_that_is_asked_for(service, proxy):
         answer = await signed(asks, content=b"question")
         unsigned = await asks.get("/hello")
     evidence = SignedAnswer.verified(answer.headers, "nonce", SERVER.certificate)
-    asked, told = (
-        answers.input_digest("POST", "/hello"),
-        answers.output_digest(200, answer.headers["content-type"]),
+    request_digest, answer_digest = (
+        signed_answers.input_digest("POST", "/hello"),
+        signed_answers.output_digest(200, answer.headers["content-type"]),
     )
-    asked.feed(b"question")
-    told.feed(answer.content)
-    assert evidence.input_hash == asked.hexdigest()
-    assert evidence.output_hash == told.hexdigest()
+    request_digest.feed(b"question")
+    answer_digest.feed(answer.content)
+    assert evidence.input_hash == request_digest.hexdigest()
+    assert evidence.output_hash == answer_digest.hexdigest()
     assert evidence.from_ns <= evidence.to_ns
-    assert answers.SIGNATURE not in unsigned.headers
+    assert signed_answers.SIGNATURE not in unsigned.headers
     assert "x-ch-sign" not in service.asked[0][2]
 
 

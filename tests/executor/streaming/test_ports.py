@@ -1,4 +1,4 @@
-"""Ports for streaming jobs: each for one, and given back."""
+"""Ports of streaming jobs: each used by one job, and freed."""
 
 import pytest
 
@@ -13,17 +13,17 @@ HOST = "127.0.0.1"
     [("6000-6999", range(6000, 7000)), ("7", range(7, 8)), ("0", range(1)), ("1 - 2", range(1, 3))],
 )
 def test_a_range_is_read(text, known):
-    assert ports.parsed(text) == known
+    assert ports.parse_range(text) == known
 
 
 @pytest.mark.parametrize("text", ["", "a", "5-4", "0-7", "-1", "1-65536", "1-2-3"])
 def test_what_is_no_range_is_said_so(text):
     with pytest.raises(ConfigurationError, match="6000-6999"):
-        ports.parsed(text)
+        ports.parse_range(text)
 
 
 def free() -> range:
-    """A port that was free a moment ago."""
+    """A port that was just free."""
     with ports.listen(HOST, range(1)) as found:
         port = found.getsockname()[1]
     return range(port, port + 1)
@@ -38,7 +38,8 @@ def test_nobody_else_gets_a_port_that_is_taken():
 def test_a_port_is_given_back():
     only = free()
     for _ in range(2):
-        ports.listen(HOST, only).close()
+        with ports.listen(HOST, only) as given:
+            assert given.getsockname()[1] in only
 
 
 def test_the_next_free_port_of_a_range_is_found():

@@ -1,4 +1,4 @@
-"""The proxy lets its user in and nobody else, and does not wait for strangers."""
+"""The proxy accepts its user only, and is not blocked by other clients."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from compute_horde.certificates import LOCAL, new_identity
+from compute_horde.streaming.certificates import LOCAL, new_identity
 from executor.streaming import proxy as proxy_module
 from tests.executor.service import client
 from tests.executor.streaming.conftest import SERVER, USER, running
@@ -34,7 +34,7 @@ async def test_plain_http_is_not_answered(proxy):
 
 
 def authority():
-    """A user's certificate that may vouch for others, and one that it vouches for."""
+    """A user's CA certificate, and a certificate signed by it."""
     above, below = new_identity(), new_identity()
     builder = (
         x509.CertificateBuilder()
@@ -67,7 +67,7 @@ async def test_a_certificate_that_the_user_s_vouches_for_is_another(service):
 
 async def test_health_is_told_once_it_is_there(service, proxy):
     service.healthy = False
-    proxy.tell("ask")
+    proxy.send("ask")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(proxy.says(), 1)
     service.healthy = True
@@ -89,7 +89,7 @@ async def test_it_may_do_nothing(proxy):
 async def test_silent_strangers_keep_nobody_out(proxy):
     silent = [
         socket.create_connection(("127.0.0.1", proxy.port))
-        for _ in range(proxy_module.STRANGERS_PER_ADDRESS // 2)
+        for _ in range(proxy_module.MAX_UNAUTHENTICATED_PER_ADDRESS // 2)
     ]
     try:
         async with proxy.client() as asks:
@@ -102,7 +102,7 @@ async def test_silent_strangers_keep_nobody_out(proxy):
 async def test_too_many_strangers_are_hung_up_on(proxy):
     held = [
         socket.create_connection(("127.0.0.1", proxy.port))
-        for _ in range(proxy_module.STRANGERS_PER_ADDRESS)
+        for _ in range(proxy_module.MAX_UNAUTHENTICATED_PER_ADDRESS)
     ]
     loop = asyncio.get_running_loop()
     try:
@@ -117,7 +117,7 @@ async def test_too_many_strangers_are_hung_up_on(proxy):
 
 
 async def raw(proxy, data):
-    """What is answered to these bytes by the user, until the proxy hangs up."""
+    """The proxy's answer to raw bytes of the user, until it closes the connection."""
     from tests.executor.service import user
 
     reader, writer = await asyncio.open_connection(

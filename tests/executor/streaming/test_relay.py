@@ -1,15 +1,15 @@
-"""The container that leads into a streaming job has nothing worth taking."""
+"""The relay container of a streaming job has no privileges."""
 
 import stat
 
-from executor.containers import Image
+from executor.sandbox.engine import Image
 from executor.streaming import relay
 
 IMAGE = Image("sha256:1", "sha256:2", "", (), {}, ())
 
 
 def made(work, config, uid=0):
-    return relay.order(IMAGE, work, config, executor_id="abc", uid=uid)
+    return relay.relay_container_spec(IMAGE, work, config, executor_id="abc", uid=uid)
 
 
 def test_it_has_no_network_and_no_rights(work, config):

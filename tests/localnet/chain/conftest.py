@@ -1,4 +1,4 @@
-"""Chains for tests: one in this process, one in its own."""
+"""Fixtures: a chain in the test's process and one in a process of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.localnet.chain.workbench import Workbench
 
 @pytest.fixture(scope="session", autouse=True)
 def sdk_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The SDK remembers metadata and symbols in the home directory; not in tests."""
+    """Keep the SDK's caches of metadata and symbols out of the home directory."""
     folder: Path = tmp_path_factory.mktemp("sdk")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(folder))

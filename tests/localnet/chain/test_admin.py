@@ -1,4 +1,4 @@
-"""The operator's client against a real local chain."""
+"""The operator's client with a real local chain."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from localnet.chain.testing import RunningChain
 from tests.localnet.chain.workbench import OWNER, TAO, key
 
 
-def test_the_operator_does_what_nobody_else_may(local_chain: RunningChain) -> None:
+def test_the_operators_methods_change_the_chain(local_chain: RunningChain) -> None:
     with administer(local_chain.url) as admin:
         start = admin.head()
         assert admin.add_neuron(key("a").ss58_address, OWNER) == 0
@@ -24,7 +24,7 @@ def test_the_operator_does_what_nobody_else_may(local_chain: RunningChain) -> No
         assert admin.advance(5) == start + 15
 
 
-def test_a_refusal_names_the_chains_error(local_chain: RunningChain) -> None:
+def test_an_error_has_the_name_of_the_chains_error(local_chain: RunningChain) -> None:
     with administer(local_chain.url) as admin:
         with pytest.raises(ChainError, match="HotKeyNotRegisteredInSubNet"):
             admin.set_stake(key("nobody").ss58_address, 1)

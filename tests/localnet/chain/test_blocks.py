@@ -1,15 +1,15 @@
-"""Blocks hang together, and old ones are known by their hash alone."""
+"""Blocks refer to their parents; of old blocks only the hash is kept."""
 
 from itertools import pairwise
 
 import pytest
 
-from localnet.chain.blocks import DiscardedState, UnknownBlock
+from localnet.chain.blocks import DiscardedStateError, UnknownBlockError
 from localnet.chain.runtime import LocalRuntime
 from tests.localnet.chain.workbench import Workbench
 
 
-def test_each_block_names_its_parent(bench: Workbench) -> None:
+def test_each_block_has_the_hash_of_its_parent(bench: Workbench) -> None:
     bench.advance(5)
     blocks = [bench.node.blocks.block(number) for number in range(6)]
     assert blocks[0].hash == bench.runtime.genesis_hash
@@ -32,18 +32,18 @@ def test_a_block_is_found_by_its_hash(bench: Workbench) -> None:
     assert blocks.number_of(blocks.block(1).hash) == 1
     assert blocks.hash_of(99) is None
     assert blocks.hash_of(-1) is None
-    with pytest.raises(UnknownBlock):
+    with pytest.raises(UnknownBlockError):
         blocks.number_of(bytes(32))
 
 
-def test_what_is_too_old_is_discarded_but_its_hash_is_known(runtime: LocalRuntime) -> None:
+def test_old_state_is_discarded_but_its_block_hash_is_kept(runtime: LocalRuntime) -> None:
     bench = Workbench(runtime, kept=5)
     first = bench.node.blocks.head.hash
     bench.advance(30)
     blocks = bench.node.blocks
     assert blocks.number_of(first) == 0
-    for ask in (blocks.block, blocks.ledger_at):
-        with pytest.raises(DiscardedState):
+    for ask in (blocks.block, blocks.storage_at):
+        with pytest.raises(DiscardedStateError):
             ask(0)
     for number in range(bench.number - 4, bench.number + 1):
-        assert blocks.ledger_at(number).get("Number", pallet="System") == number
+        assert blocks.storage_at(number).get("Number", pallet="System") == number

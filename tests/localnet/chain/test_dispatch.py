@@ -1,4 +1,4 @@
-"""Calls: what they write, and every error the chain gives instead."""
+"""Calls: their writes, and every error of the chain."""
 
 import ipaddress
 from typing import Any
@@ -40,7 +40,7 @@ def test_registering_costs_the_burn(bench: Workbench) -> None:
     assert bench.do("rich", "burned_register", **asked) == "NotEnoughBalanceToStake"
     assert bench.now.get("Uids", NETUID, asked["hotkey"]) is None
 
-    bench.node.alter(lambda ledger: subnet.fund(ledger, owner, 5 * TAO))
+    bench.node.alter(lambda storage: subnet.fund(storage, owner, 5 * TAO))
     assert bench.do("rich", "burned_register", **asked) is None
     assert bench.now.get("Uids", NETUID, asked["hotkey"]) == 0
     assert bench.now.get("Owner", asked["hotkey"]) == owner
@@ -56,8 +56,8 @@ def test_registration_may_be_closed_and_needs_a_subnet(bench: Workbench) -> None
     assert bench.do("a", "burned_register", **asked) == "SubNetRegistrationDisabled"
 
 
-def test_balance_moves_and_nothing_is_lost(bench: Workbench) -> None:
-    bench.node.alter(lambda ledger: subnet.fund(ledger, key("a").ss58_address, 10))
+def test_a_transfer_keeps_the_sum_of_balances(bench: Workbench) -> None:
+    bench.node.alter(lambda storage: subnet.fund(storage, key("a").ss58_address, 10))
     pay = {"dest": {"Id": OWNER}, "value": 7}
     assert bench.do("a", "transfer_keep_alive", "Balances", **pay) is None
     assert bench.do("a", "transfer_keep_alive", "Balances", **pay) == "InsufficientBalance"
@@ -68,7 +68,7 @@ def test_balance_moves_and_nothing_is_lost(bench: Workbench) -> None:
     assert free == [3, 7]
 
 
-def test_an_axon_is_kept_with_its_block(bench: Workbench) -> None:
+def test_an_axon_is_stored_with_its_block(bench: Workbench) -> None:
     bench.neuron("a")
     assert bench.do("a", "serve_axon", **AXON) is None
     kept = bench.now.get("Axons", NETUID, key("a").ss58_address)
@@ -107,7 +107,7 @@ def test_serving_has_a_rate_limit_and_needs_a_neuron(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("function", ["set_weights", "set_mechanism_weights"])
-def test_weights_are_kept_and_dated(bench: Workbench, function: str) -> None:
+def test_weights_are_stored_with_their_block(bench: Workbench, function: str) -> None:
     bench.neuron("other")
     uid = bench.neuron("a", TAO)
     row = ROW if function == "set_weights" else ROW | {"mecid": 0}
@@ -132,7 +132,7 @@ def test_weights_need_a_neuron_a_subnet_and_the_first_mechanism(bench: Workbench
     assert bench.do("a", "set_mechanism_weights", **second) == "MechanismDoesNotExist"
 
 
-def test_the_subnet_takes_either_open_or_sealed_weights(bench: Workbench) -> None:
+def test_the_subnet_accepts_either_plain_or_encrypted_weights(bench: Workbench) -> None:
     bench.neuron("a", TAO)
     assert bench.do("a", "commit_timelocked_weights", **COMMIT) == "CommitRevealDisabled"
     bench.put("CommitRevealWeightsEnabled", NETUID, value=True)
@@ -140,7 +140,7 @@ def test_the_subnet_takes_either_open_or_sealed_weights(bench: Workbench) -> Non
     assert bench.do("a", "commit_timelocked_weights", **COMMIT) is None
 
 
-def test_a_sealed_row_is_kept_as_it_came(bench: Workbench) -> None:
+def test_an_encrypted_row_is_stored_unchanged(bench: Workbench) -> None:
     bench.neuron("a", TAO)
     bench.put("CommitRevealWeightsEnabled", NETUID, value=True)
     call = "commit_timelocked_mechanism_weights"
@@ -160,26 +160,28 @@ def test_a_sealed_row_is_kept_as_it_came(bench: Workbench) -> None:
         ({"netuid": 99}, "SubnetNotExists"),
     ],
 )
-def test_a_sealed_row_has_its_form(bench: Workbench, change: dict[str, Any], name: str) -> None:
+def test_an_invalid_encrypted_row_is_refused(
+    bench: Workbench, change: dict[str, Any], name: str
+) -> None:
     bench.neuron("a", TAO)
     bench.put("CommitRevealWeightsEnabled", NETUID, value=True)
     assert bench.do("a", "commit_timelocked_weights", **COMMIT | change) == name
 
 
-def test_sealed_rows_are_few_per_epoch_and_need_stake(bench: Workbench) -> None:
+def test_encrypted_rows_are_limited_per_epoch_and_need_stake(bench: Workbench) -> None:
     bench.neuron("a", 5)
     bench.put("CommitRevealWeightsEnabled", NETUID, value=True)
     bench.put("WeightsSetRateLimit", NETUID, value=0)
     bench.put("Tempo", NETUID, value=1000)
-    told = [bench.do("a", "commit_timelocked_weights", **COMMIT) for _ in range(11)]
-    assert told == [None] * 10 + ["TooManyUnrevealedCommits"]
+    errors = [bench.do("a", "commit_timelocked_weights", **COMMIT) for _ in range(11)]
+    assert errors == [None] * 10 + ["TooManyUnrevealedCommits"]
     bench.put("StakeThreshold", value=6)
     refused = bench.do("a", "commit_timelocked_weights", **COMMIT)
     assert refused == "NotEnoughStakeToSetWeights"
 
 
 @pytest.mark.parametrize("content", [b"<M:A1;S2>", b"", b"\x00\xff", b"0x41", "é".encode()])
-def test_a_commitment_is_kept_byte_for_byte(bench: Workbench, content: bytes) -> None:
+def test_a_commitment_is_stored_unchanged(bench: Workbench, content: bytes) -> None:
     bench.neuron("a")
     assert bench.do("a", "set_commitment", COMMITMENTS, **info(content)) is None
     record = bench.now.get("CommitmentOf", NETUID, key("a").ss58_address, pallet=COMMITMENTS)
@@ -191,11 +193,11 @@ def test_a_commitment_is_kept_byte_for_byte(bench: Workbench, content: bytes) ->
 
 
 def test_commitments_are_for_neurons_with_one_field(bench: Workbench) -> None:
-    told = bench.do("a", "set_commitment", COMMITMENTS, **info(b"x"))
-    assert told == "AccountNotAllowedCommit"
+    error = bench.do("a", "set_commitment", COMMITMENTS, **info(b"x"))
+    assert error == "AccountNotAllowedCommit"
     bench.neuron("a")
-    told = bench.do("a", "set_commitment", COMMITMENTS, **info(b"x", b"y"))
-    assert told == "TooManyFieldsInCommitmentInfo"
+    error = bench.do("a", "set_commitment", COMMITMENTS, **info(b"x", b"y"))
+    assert error == "TooManyFieldsInCommitmentInfo"
 
 
 def test_commitments_share_a_space_that_is_free_again_next_epoch(bench: Workbench) -> None:
@@ -204,10 +206,10 @@ def test_commitments_share_a_space_that_is_free_again_next_epoch(bench: Workbenc
     following = subnet.next_epoch(bench.now, NETUID)
     assert following is not None
     bench.advance(following - bench.number)
-    told = [
+    errors = [
         bench.do("a", "set_commitment", COMMITMENTS, **info(b"x" * size)) for size in (1, 128, 1)
     ]
-    assert told == [None, None, "SpaceLimitExceeded"]
+    assert errors == [None, None, "SpaceLimitExceeded"]
     bench.advance(11)
     assert bench.do("a", "set_commitment", COMMITMENTS, **info(b"x")) is None
 

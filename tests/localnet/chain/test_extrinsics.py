@@ -1,10 +1,10 @@
-"""Who signed what, for which blocks, and in which order."""
+"""Signatures, eras and nonces of extrinsics, and the pool."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localnet.chain.extrinsics import Era, InvalidExtrinsic
+from localnet.chain.extrinsics import Era, InvalidExtrinsicError
 from tests.localnet.chain.workbench import Workbench, key
 
 REMARK = {"remark": list(b"hi")}
@@ -25,27 +25,27 @@ def test_a_changed_byte_is_a_bad_signature_or_no_extrinsic(bench: Workbench) -> 
     for position in range(len(good)):
         bad = bytearray(good)
         bad[position] ^= 1
-        with pytest.raises(InvalidExtrinsic):
+        with pytest.raises(InvalidExtrinsicError):
             bench.node.submit(bytes(bad))
     bench.node.submit(good)
 
 
 def test_a_signature_for_another_chain_is_bad(bench: Workbench) -> None:
-    with pytest.raises(InvalidExtrinsic, match="bad signature"):
+    with pytest.raises(InvalidExtrinsicError, match="bad signature"):
         bench.node.submit(remark(bench, genesis=bytes(32)))
 
 
 def test_a_nonce_is_used_once(bench: Workbench) -> None:
     first = remark(bench)
     bench.node.submit(first)
-    with pytest.raises(InvalidExtrinsic) as again:
+    with pytest.raises(InvalidExtrinsicError) as again:
         bench.node.submit(first)
     assert again.value.code == 1013
-    with pytest.raises(InvalidExtrinsic) as other:
+    with pytest.raises(InvalidExtrinsicError) as other:
         bench.node.submit(bench.sign("a", "remark", {"remark": [1]}, pallet="System", nonce=0))
     assert other.value.code == 1014
     bench.node.produce()
-    with pytest.raises(InvalidExtrinsic, match="outdated"):
+    with pytest.raises(InvalidExtrinsicError, match="outdated"):
         bench.node.submit(first)
 
 
@@ -53,7 +53,7 @@ def test_a_nonce_ahead_waits_for_those_before(bench: Workbench) -> None:
     account = key("a").ss58_address
     late = bench.node.submit(remark(bench, nonce=1))
     bench.node.produce()
-    assert bench.heard.statuses == []
+    assert bench.listener.statuses == []
     assert bench.node.next_nonce(account) == 0
     early = bench.node.submit(remark(bench, nonce=0))
     assert bench.node.next_nonce(account) == 2
@@ -66,10 +66,10 @@ def test_an_era_holds_for_its_blocks_and_no_longer(bench: Workbench) -> None:
     bench.advance(10)
     raw = remark(bench, era={"period": 4, "phase": 2}, era_block=10)
     bench.advance(3)
-    with pytest.raises(InvalidExtrinsic, match="ancient birth block"):
+    with pytest.raises(InvalidExtrinsicError, match="ancient birth block"):
         bench.node.submit(raw)
     bench.advance(1)
-    with pytest.raises(InvalidExtrinsic, match="bad signature"):
+    with pytest.raises(InvalidExtrinsicError, match="bad signature"):
         bench.node.submit(raw)
 
 
@@ -81,15 +81,15 @@ def test_an_era_is_good_until_its_last_block(bench: Workbench) -> None:
     assert bench.node.produce().extrinsics == (raw,)
 
 
-def test_what_waits_too_long_is_told_to_be_invalid(bench: Workbench) -> None:
+def test_an_expired_extrinsic_is_reported_as_invalid(bench: Workbench) -> None:
     bench.advance(10)
     signed = bench.node.submit(remark(bench, nonce=5, era={"period": 4, "phase": 2}, era_block=10))
     bench.advance(4)
-    assert bench.heard.statuses == [(signed.hash, "invalid")]
+    assert bench.listener.statuses == [(signed.hash, "invalid")]
 
 
 def test_an_era_of_the_future_has_no_birth_yet(bench: Workbench) -> None:
-    with pytest.raises(InvalidExtrinsic, match="ancient birth block"):
+    with pytest.raises(InvalidExtrinsicError, match="ancient birth block"):
         bench.node.submit(remark(bench, era={"period": 64, "phase": 40}))
 
 
@@ -108,7 +108,7 @@ def test_a_block_is_in_its_own_era(period: int, data: st.DataObject) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_and_nothing_breaks(bench: Workbench, data: bytes) -> None:
-    with pytest.raises(InvalidExtrinsic):
+    with pytest.raises(InvalidExtrinsicError):
         bench.node.submit(data)
 
 
@@ -120,7 +120,7 @@ def test_a_mangled_extrinsic_is_refused_and_nothing_breaks(
     good = remark(bench, nonce=0)
     mangled = good[:at] + insert + good[at + cut :]
     if mangled != good:
-        with pytest.raises(InvalidExtrinsic):
+        with pytest.raises(InvalidExtrinsicError):
             bench.node.submit(mangled)
 
 
@@ -128,6 +128,6 @@ def test_the_pool_is_bounded(bench: Workbench, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("localnet.chain.extrinsics.POOL_LIMIT", 3)
     for nonce in range(3):
         bench.node.submit(remark(bench, nonce=nonce))
-    with pytest.raises(InvalidExtrinsic) as full:
+    with pytest.raises(InvalidExtrinsicError) as full:
         bench.node.submit(remark(bench, nonce=3))
     assert full.value.code == 1016

@@ -1,4 +1,4 @@
-"""The chain on disk: what was announced is there again, whatever happened."""
+"""The chain on disk: announced blocks survive every kind of restart."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,8 @@ def opened(runtime: LocalRuntime, path: Path, kept: int = 1000) -> tuple[Workben
 def contents(bench: Workbench, first: int = 0) -> list[object]:
     blocks = bench.node.blocks
     return [
-        (blocks.block(number), blocks.state.at(number)) for number in range(first, bench.number + 1)
+        (blocks.block(number), blocks.state.snapshot_at(number))
+        for number in range(first, bench.number + 1)
     ]
 
 
@@ -28,7 +29,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "chain"
 
 
-def test_a_chain_goes_on_where_it_was(runtime: LocalRuntime, path: Path) -> None:
+def test_a_restarted_chain_continues(runtime: LocalRuntime, path: Path) -> None:
     before, journal = opened(runtime, path)
     before.neuron("a", TAO)
     assert (
@@ -44,9 +45,7 @@ def test_a_chain_goes_on_where_it_was(runtime: LocalRuntime, path: Path) -> None
 
 
 @pytest.mark.parametrize("cut", [1, 10, 200])
-def test_a_line_cut_short_is_as_if_it_never_was(
-    runtime: LocalRuntime, path: Path, cut: int
-) -> None:
+def test_an_incomplete_last_line_is_discarded(runtime: LocalRuntime, path: Path, cut: int) -> None:
     before, journal = opened(runtime, path)
     before.advance(3)
     journal.close()
@@ -63,7 +62,7 @@ def test_a_line_cut_short_is_as_if_it_never_was(
     journal.close()
 
 
-def test_old_blocks_are_folded_into_a_snapshot(runtime: LocalRuntime, path: Path) -> None:
+def test_old_blocks_are_replaced_by_a_snapshot(runtime: LocalRuntime, path: Path) -> None:
     before, journal = opened(runtime, path, kept=5)
     before.neuron("a", TAO)
     before.advance(200)
@@ -83,7 +82,7 @@ def test_old_blocks_are_folded_into_a_snapshot(runtime: LocalRuntime, path: Path
     journal.close()
 
 
-def test_a_crash_while_folding_leaves_the_old_file(
+def test_a_crash_during_the_replacement_leaves_the_old_file(
     runtime: LocalRuntime, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, journal = opened(runtime, path, kept=5)
@@ -121,7 +120,9 @@ def test_another_chains_file_is_refused(runtime: LocalRuntime, path: Path) -> No
 
 
 @pytest.mark.parametrize("line", [b"rubbish\n", b"[1]\n", b"\xff\xfe\n"])
-def test_a_damaged_file_is_said_so(runtime: LocalRuntime, path: Path, line: bytes) -> None:
+def test_a_damaged_file_is_an_error_with_its_line(
+    runtime: LocalRuntime, path: Path, line: bytes
+) -> None:
     _, journal = opened(runtime, path)
     journal.close()
     path.write_bytes(path.read_bytes() + line)
@@ -135,7 +136,7 @@ def test_a_block_that_cannot_be_written_ends_the_process(
     runtime: LocalRuntime, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench, journal = opened(runtime, path)
-    before = len(bench.heard.blocks)
+    before = len(bench.listener.blocks)
 
     def full(file: int, data: bytes) -> int:
         raise OSError(28, "No space left on device")
@@ -144,11 +145,11 @@ def test_a_block_that_cannot_be_written_ends_the_process(
         patch.setattr("localnet.chain.journal.os.write", full)
         with pytest.raises(SystemExit, match="No space left"):
             bench.advance(1)
-    assert len(bench.heard.blocks) == before
+    assert len(bench.listener.blocks) == before
     journal.close()
 
 
-def test_without_a_path_nothing_is_kept(runtime: LocalRuntime) -> None:
+def test_without_a_path_nothing_is_stored(runtime: LocalRuntime) -> None:
     journal = Journal(None, runtime.genesis_hash, NETUID)
     Workbench(runtime, journal, kept=2).advance(20)
     assert list(journal.entries()) == []
@@ -159,5 +160,7 @@ def test_every_line_is_json(runtime: LocalRuntime, path: Path) -> None:
     bench, journal = opened(runtime, path, kept=3)
     bench.advance(10)
     journal.close()
-    for line in path.read_bytes().splitlines():
+    lines = path.read_bytes().splitlines()
+    assert lines
+    for line in lines:
         json.loads(line)

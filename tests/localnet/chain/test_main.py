@@ -29,7 +29,7 @@ def test_what_was_announced_survives_a_kill(tmp_path: Path) -> None:
             admin.add_neuron(HOTKEY, OWNER)
 
 
-def test_asked_to_stop_it_stops_cleanly_and_keeps_everything(tmp_path: Path) -> None:
+def test_sigterm_stops_it_cleanly_and_loses_nothing(tmp_path: Path) -> None:
     state = tmp_path / "chain"
     with running(state=state) as first, administer(first.url) as admin:
         head = admin.advance(7)
@@ -49,7 +49,7 @@ def test_two_processes_do_not_share_a_state_file(tmp_path: Path) -> None:
     assert "another process runs the chain" in second.stderr
 
 
-def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_one_line_of_log(tmp_path: Path) -> None:
     with running() as first:
         port = first.url.rsplit(":", 1)[1]
         command = [sys.executable, "-m", "localnet.chain", "--port", port]

@@ -1,8 +1,8 @@
-"""A node makes blocks and tells of them."""
+"""A node produces blocks and notifies its listener."""
 
 import pytest
 
-from localnet.chain.ledger import Ledger
+from localnet.chain.storage import Storage
 from tests.localnet.chain.workbench import NETUID, TEMPO, Workbench
 
 REMARK = {"remark": []}
@@ -12,21 +12,21 @@ def test_a_new_chain_has_its_subnet_in_the_first_block(bench: Workbench) -> None
     assert bench.number == 0
     assert bench.now.get("NetworksAdded", NETUID)
     assert bench.now.get("Tempo", NETUID) == TEMPO
-    assert bench.heard.blocks == [0]
+    assert bench.listener.blocks == [0]
 
 
-def test_whoever_listens_hears_of_blocks_and_extrinsics(bench: Workbench) -> None:
+def test_the_listener_is_notified_of_blocks_and_extrinsics(bench: Workbench) -> None:
     signed = bench.node.submit(bench.sign("a", "remark", REMARK, pallet="System"))
     block = bench.node.produce()
     named = "0x" + block.hash.hex()
-    assert bench.heard.blocks == [0, 1]
-    assert bench.heard.statuses == [
+    assert bench.listener.blocks == [0, 1]
+    assert bench.listener.statuses == [
         (signed.hash, {"inBlock": named}),
         (signed.hash, {"finalized": named}),
     ]
 
 
-def test_a_refused_call_uses_its_nonce_and_says_why(bench: Workbench) -> None:
+def test_a_failed_call_uses_its_nonce_and_has_its_error_in_the_events(bench: Workbench) -> None:
     row = {"netuid": NETUID, "dests": [0], "weights": [1], "version_key": 0}
     assert bench.do("a", "set_weights", **row) == "HotKeyNotRegisteredInSubNet"
     assert bench.do("a", "remark", "System", **REMARK) is None
@@ -39,13 +39,13 @@ def test_many_in_one_block_each_have_their_own_outcome(bench: Workbench) -> None
     bench.node.submit(bench.sign("a", "remark", REMARK, pallet="System"))
     assert len(bench.node.produce().extrinsics) == 3
     events = bench.now.get("Events", pallet="System")
-    told = {event["extrinsic_idx"]: event["event_id"] for event in events}
-    assert sorted(told.values()) == ["ExtrinsicFailed", "ExtrinsicSuccess", "ExtrinsicSuccess"]
+    outcomes = {event["extrinsic_idx"]: event["event_id"] for event in events}
+    assert sorted(outcomes.values()) == ["ExtrinsicFailed", "ExtrinsicSuccess", "ExtrinsicSuccess"]
 
 
-def test_a_change_from_outside_that_fails_leaves_no_block_and_no_trace(bench: Workbench) -> None:
-    def change(ledger: Ledger) -> None:
-        ledger.put("Tempo", NETUID, value=99)
+def test_a_change_that_fails_is_undone_and_produces_no_block(bench: Workbench) -> None:
+    def change(storage: Storage) -> None:
+        storage.put("Tempo", NETUID, value=99)
         raise ValueError
 
     with pytest.raises(ValueError):

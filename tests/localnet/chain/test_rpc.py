@@ -1,4 +1,4 @@
-"""The node's methods, asked without a socket."""
+"""The node's JSON-RPC methods, called without a socket."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from localnet.chain.runtime import LocalRuntime
 from tests.localnet.chain.workbench import NETUID, Workbench, key
 
 
-def ask(bench: Workbench, method: str, *given: Any) -> Any:
-    return rpc.call(bench.node, method, list(given))
+def ask(bench: Workbench, method: str, *params: Any) -> Any:
+    return rpc.call(bench.node, method, list(params))
 
 
 def test_storage_is_read_at_a_block_by_its_hash(bench: Workbench) -> None:
@@ -36,31 +36,31 @@ def test_keys_come_in_pages(bench: Workbench) -> None:
     assert ask(bench, "state_getKeysPaged", prefix, 2, rest[-1], None) == []
 
 
-def test_a_block_is_told_with_its_extrinsics(bench: Workbench) -> None:
+def test_a_block_contains_its_extrinsics(bench: Workbench) -> None:
     raw = bench.sign("a", "remark", {"remark": []}, pallet="System")
     named = ask(bench, "author_submitExtrinsic", "0x" + raw.hex())
     assert ask(bench, "account_nextIndex", key("a").ss58_address) == 1
     bench.node.produce()
-    told = ask(bench, "chain_getBlock")["block"]
-    assert told["extrinsics"] == ["0x" + raw.hex()]
-    assert told["header"] == ask(bench, "chain_getHeader")
-    assert told["header"]["number"] == "0x1"
-    assert told["header"]["parentHash"] == ask(bench, "chain_getBlockHash", 0)
+    block = ask(bench, "chain_getBlock")["block"]
+    assert block["extrinsics"] == ["0x" + raw.hex()]
+    assert block["header"] == ask(bench, "chain_getHeader")
+    assert block["header"]["number"] == "0x1"
+    assert block["header"]["parentHash"] == ask(bench, "chain_getBlockHash", 0)
     assert named.startswith("0x")
 
 
 @pytest.mark.parametrize("method", ["state_getStorageAt", "chain_getHeader"])
-def test_what_is_too_old_is_said_to_be_discarded(runtime: LocalRuntime, method: str) -> None:
+def test_old_state_is_an_error_that_it_is_discarded(runtime: LocalRuntime, method: str) -> None:
     bench = Workbench(runtime, kept=3)
     old = ask(bench, "chain_getHead")
     bench.advance(20)
     assert ask(bench, "chain_getBlockHash", 0) == old
-    given = ["0x00", old] if method == "state_getStorageAt" else [old]
+    params = ["0x00", old] if method == "state_getStorageAt" else [old]
     with pytest.raises(RpcError, match=f"State already discarded for {old}"):
-        ask(bench, method, *given)
+        ask(bench, method, *params)
 
 
-def test_a_refused_extrinsic_says_why_as_nodes_do(bench: Workbench) -> None:
+def test_a_refused_extrinsic_has_the_error_of_substrate_nodes(bench: Workbench) -> None:
     raw = bench.sign("a", "remark", {"remark": []}, pallet="System", genesis=bytes(32))
     with pytest.raises(RpcError) as refused:
         ask(bench, "author_submitExtrinsic", "0x" + raw.hex())
@@ -71,7 +71,7 @@ def test_a_refused_extrinsic_says_why_as_nodes_do(bench: Workbench) -> None:
     }
 
 
-def test_an_unknown_method_is_no_method(bench: Workbench) -> None:
+def test_an_unknown_method_is_an_error(bench: Workbench) -> None:
     with pytest.raises(RpcError) as unknown:
         ask(bench, "chain_destroy")
     assert unknown.value.code == -32601

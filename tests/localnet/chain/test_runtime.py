@@ -1,4 +1,4 @@
-"""Our runtime against the network's, as the installed SDK knows it."""
+"""The local runtime compared with subtensor's, as the installed SDK describes it."""
 
 import inspect
 from typing import Any
@@ -82,5 +82,5 @@ def test_absence_reads_as_the_default_or_as_nothing(runtime: LocalRuntime) -> No
 
 
 def test_an_error_is_named_by_pallet_and_number(runtime: LocalRuntime) -> None:
-    told = runtime.error("SubtensorModule", "SettingWeightsTooFast")
-    assert told == {"Module": {"index": 7, "error": [29, 0, 0, 0]}}
+    error = runtime.error("SubtensorModule", "SettingWeightsTooFast")
+    assert error == {"Module": {"index": 7, "error": [29, 0, 0, 0]}}

@@ -1,4 +1,4 @@
-"""The primitives agree with the codec of the SDK."""
+"""The SCALE primitives, compared with the codec of the SDK."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The unmodified Bittensor SDK as client, beyond what our adapter uses of it."""
+"""The unmodified Bittensor SDK as a client, beyond what ComputeHorde uses of it."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,7 +12,7 @@ from tests.localnet.chain.workbench import NETUID, OWNER, TAO, key
 
 
 class Keys:
-    """A wallet as the SDK sees one."""
+    """A wallet with the interface that the SDK expects."""
 
     def __init__(self, name: str) -> None:
         self.coldkey = self.coldkeypub = key(f"{name}-cold")
@@ -69,7 +69,7 @@ async def test_the_typed_metagraph_has_axon_stake_and_commitment(
     assert (lite.hotkey, lite.total_stake.rao) == (seen.hotkey, seen.total_stake.rao)
 
 
-async def test_a_snapshot_holds_still(sdk: bittensor.Client, admin: Admin) -> None:
+async def test_a_snapshot_does_not_change(sdk: bittensor.Client, admin: Admin) -> None:
     then = await sdk.at()
     count = len((await then.subnets.metagraph(NETUID)).neurons)
     admin.add_neuron(key("newcomer").ss58_address, OWNER)
@@ -79,7 +79,7 @@ async def test_a_snapshot_holds_still(sdk: bittensor.Client, admin: Admin) -> No
     assert len((await start.subnets.metagraph(NETUID)).neurons) == 0
 
 
-async def test_weights_are_seen_as_a_map(sdk: bittensor.Client, admin: Admin) -> None:
+async def test_weights_are_read_as_a_map(sdk: bittensor.Client, admin: Admin) -> None:
     keys = Keys("weigher")
     uid = admin.add_neuron(keys.hotkey.ss58_address, OWNER, TAO)
     other = admin.add_neuron(key("weighed").ss58_address, OWNER)
@@ -89,7 +89,7 @@ async def test_weights_are_seen_as_a_map(sdk: bittensor.Client, admin: Admin) ->
     assert dict(rows)[uid] == [(other, 65535)]
 
 
-async def test_more_neurons_than_a_page_are_all_seen(sdk: bittensor.Client, admin: Admin) -> None:
+async def test_more_neurons_than_a_page_are_all_read(sdk: bittensor.Client, admin: Admin) -> None:
     for number in range(120):
         admin.add_neuron(key(f"crowd-{number}").ss58_address, OWNER)
     rows = await sdk.query_map(bittensor.storage.SubtensorModule.Uids, [NETUID])
@@ -98,7 +98,7 @@ async def test_more_neurons_than_a_page_are_all_seen(sdk: bittensor.Client, admi
     assert len(rows) > 120
 
 
-async def test_the_sdk_watches_blocks_go_by() -> None:
+async def test_the_sdk_subscribes_to_blocks() -> None:
     with running(block_seconds=0.1) as chain:
         async with bittensor.Subtensor(chain.url) as client:
             before = await client.block()

@@ -114,7 +114,7 @@ def test_bad_parameters_are_answered_with_an_error(
     assert call(socket, "chain_getHeader") == head
 
 
-def test_a_block_that_never_was_is_null(socket: ClientConnection) -> None:
+def test_an_unknown_block_is_null(socket: ClientConnection) -> None:
     for method in ("chain_getHeader", "chain_getBlock"):
         assert call(socket, method, "0x" + "00" * 32)["result"] is None
     assert call(socket, "chain_getBlockHash", 10**9)["result"] is None
@@ -142,7 +142,7 @@ def test_a_frame_too_large_closes_its_own_connection_only(local_chain: RunningCh
         assert_lives(other)
 
 
-def test_rubbish_instead_of_a_handshake_harms_nobody(
+def test_an_invalid_handshake_affects_no_other_connection(
     local_chain: RunningChain, socket: ClientConnection
 ) -> None:
     async def speak() -> bytes:
@@ -158,7 +158,7 @@ def test_rubbish_instead_of_a_handshake_harms_nobody(
     assert_lives(socket)
 
 
-def test_all_the_methods_it_names_are_there(socket: ClientConnection) -> None:
+def test_every_listed_method_exists(socket: ClientConnection) -> None:
     for method in call(socket, "rpc_methods")["result"]["methods"]:
         answer = call(socket, method)
         assert answer.get("error", {}).get("code") not in (-32601, -32603)
@@ -166,14 +166,14 @@ def test_all_the_methods_it_names_are_there(socket: ClientConnection) -> None:
             socket.recv(timeout=5)
 
 
-def test_heads_are_told_until_nobody_listens(socket: ClientConnection) -> None:
+def test_heads_are_sent_until_unsubscribed(socket: ClientConnection) -> None:
     named = call(socket, "chain_subscribeNewHeads")["result"]
     first = json.loads(socket.recv(timeout=5))
     assert (first["method"], first["params"]["subscription"]) == ("chain_newHead", named)
     socket.send(json.dumps({"id": 2, "method": "local_advance", "params": [2]}))
-    told = [json.loads(socket.recv(timeout=5)) for _ in range(3)]
+    messages = [json.loads(socket.recv(timeout=5)) for _ in range(3)]
     head = int(first["params"]["result"]["number"], 16)
-    numbers = [int(one["params"]["result"]["number"], 16) for one in told if "params" in one]
+    numbers = [int(one["params"]["result"]["number"], 16) for one in messages if "params" in one]
     assert numbers == [head + 1, head + 2]
 
     assert call(socket, "chain_unsubscribeNewHeads", named)["result"] is True
@@ -188,7 +188,7 @@ def test_subscriptions_are_bounded(socket: ClientConnection) -> None:
     assert "too many" in call(socket, "chain_subscribeNewHeads")["error"]["message"]
 
 
-def test_who_does_not_read_loses_the_connection_and_nobody_else(
+def test_a_client_that_does_not_read_is_disconnected_and_no_other(
     socket: ClientConnection, local_chain: RunningChain
 ) -> None:
     with connect(local_chain.url, proxy=None, max_queue=1) as deaf:
@@ -202,9 +202,9 @@ def test_who_does_not_read_loses_the_connection_and_nobody_else(
             drain(deaf)
 
 
-def test_blocks_come_by_themselves_and_on_time() -> None:
+def test_blocks_are_produced_at_the_block_time() -> None:
     with running(block_seconds=0.1) as chain, connect(chain.url, proxy=None) as socket:
         call(socket, "chain_subscribeNewHeads")
-        told = [json.loads(socket.recv(timeout=5)) for _ in range(11)]
-        first, last = (int(told[at]["params"]["result"]["number"], 16) for at in (0, -1))
+        messages = [json.loads(socket.recv(timeout=5)) for _ in range(11)]
+        first, last = (int(messages[at]["params"]["result"]["number"], 16) for at in (0, -1))
         assert last - first == 10

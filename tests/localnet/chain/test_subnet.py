@@ -4,7 +4,7 @@ import pytest
 
 from compute_horde.cycles import epoch_start
 from localnet.chain import subnet
-from localnet.chain.ledger import DispatchError
+from localnet.chain.storage import DispatchError
 from tests.localnet.chain.workbench import NETUID, OWNER, TAO, TEMPO, Workbench, key
 
 
@@ -14,7 +14,7 @@ def test_neurons_get_uids_in_order(bench: Workbench) -> None:
     assert bench.now.get("Owner", key("a").ss58_address) == OWNER
 
 
-def test_nobody_registers_twice(bench: Workbench) -> None:
+def test_a_hotkey_is_registered_once(bench: Workbench) -> None:
     bench.neuron("a")
     before = bench.number
     with pytest.raises(DispatchError, match="HotKeyAlreadyRegisteredInSubNet"):
@@ -23,7 +23,7 @@ def test_nobody_registers_twice(bench: Workbench) -> None:
     assert bench.neuron("b") == 1
 
 
-def test_a_full_subnet_takes_nobody(bench: Workbench) -> None:
+def test_a_full_subnet_refuses_neurons(bench: Workbench) -> None:
     bench.put("MaxAllowedUids", NETUID, value=1)
     bench.neuron("a")
     with pytest.raises(DispatchError, match="NoNeuronIdAvailable"):
@@ -42,10 +42,10 @@ def test_no_stake_no_permit(bench: Workbench) -> None:
     assert bench.now.get("ValidatorPermit", NETUID) == [False]
 
 
-def test_epochs_run_where_the_networks_cycles_say(bench: Workbench) -> None:
+def test_epochs_begin_at_the_blocks_of_compute_horde_cycles(bench: Workbench) -> None:
     bench.advance(40)
     epochs = {
-        bench.node.blocks.ledger_at(number).get("LastEpochBlock", NETUID)
+        bench.node.blocks.storage_at(number).get("LastEpochBlock", NETUID)
         for number in range(bench.number + 1)
     }
     expected = {epoch_start(number, netuid=NETUID, tempo=TEMPO) for number in range(41)}
@@ -53,12 +53,12 @@ def test_epochs_run_where_the_networks_cycles_say(bench: Workbench) -> None:
     assert bench.now.get("SubnetEpochIndex", NETUID) == len(epochs - {0})
 
 
-def test_the_next_epoch_is_foretold(bench: Workbench) -> None:
+def test_the_next_epoch_is_predicted(bench: Workbench) -> None:
     bench.advance(3)
-    told = subnet.next_epoch(bench.now, NETUID)
-    assert told is not None
-    bench.advance(told - bench.number)
-    assert bench.now.get("LastEpochBlock", NETUID) == told
+    epoch = subnet.next_epoch(bench.now, NETUID)
+    assert epoch is not None
+    bench.advance(epoch - bench.number)
+    assert bench.now.get("LastEpochBlock", NETUID) == epoch
     assert bench.now.get("BlocksSinceLastStep", NETUID) == 0
 
 

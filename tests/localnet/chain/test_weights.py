@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from localnet.chain.weights import Limits, Setter, problem, stored, too_soon
+from localnet.chain.weights import WeightLimits, WeightSetter, is_rate_limited, problem, scaled_row
 
-SETTER = Setter(uid=0, stake=10, permitted=True, blocks_since_update=None)
-LIMITS = Limits(
+SETTER = WeightSetter(uid=0, stake=10, has_permit=True, blocks_since_update=None)
+LIMITS = WeightLimits(
     neurons=4, stake_threshold=10, rate_limit=5, version_key=3, min_weights=2, max_weight=65535
 )
 
@@ -38,7 +38,7 @@ def test_a_bad_row_breaks_its_rule(
     [
         ({"stake": 9}, "NotEnoughStakeToSetWeights"),
         ({"blocks_since_update": 4}, "SettingWeightsTooFast"),
-        ({"permitted": False}, "NeuronNoValidatorPermit"),
+        ({"has_permit": False}, "NeuronNoValidatorPermit"),
     ],
 )
 def test_a_neuron_without_the_right_breaks_its_rule(change: dict[str, int], name: str) -> None:
@@ -46,7 +46,7 @@ def test_a_neuron_without_the_right_breaks_its_rule(change: dict[str, int], name
 
 
 def test_a_neuron_may_weigh_itself_alone_without_a_permit() -> None:
-    assert problem(replace(SETTER, permitted=False), LIMITS, [0], [7], 3) is None
+    assert problem(replace(SETTER, has_permit=False), LIMITS, [0], [7], 3) is None
 
 
 @pytest.mark.parametrize(("values", "ok"), [([1, 1], True), ([3, 2], False)])
@@ -56,12 +56,12 @@ def test_no_weight_may_be_above_the_limit(values: list[int], ok: bool) -> None:
 
 
 def test_the_rate_limit_ends_with_its_last_block() -> None:
-    assert too_soon(replace(SETTER, blocks_since_update=4), LIMITS)
-    assert not too_soon(replace(SETTER, blocks_since_update=5), LIMITS)
-    assert not too_soon(SETTER, LIMITS)
+    assert is_rate_limited(replace(SETTER, blocks_since_update=4), LIMITS)
+    assert not is_rate_limited(replace(SETTER, blocks_since_update=5), LIMITS)
+    assert not is_rate_limited(SETTER, LIMITS)
 
 
-def test_a_row_is_kept_as_shares_of_its_greatest() -> None:
-    assert stored([1, 2, 3], [1, 2, 0]) == [(1, 32767), (2, 65535), (3, 0)]
-    assert stored([1], [0]) == [(1, 0)]
-    assert stored([], []) == []
+def test_a_row_is_stored_relative_to_its_greatest_weight() -> None:
+    assert scaled_row([1, 2, 3], [1, 2, 0]) == [(1, 32767), (2, 65535), (3, 0)]
+    assert scaled_row([1], [0]) == [(1, 0)]
+    assert scaled_row([], []) == []

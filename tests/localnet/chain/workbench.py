@@ -1,4 +1,4 @@
-"""A chain inside the test's own process, and a hand to sign for it."""
+"""A chain in the test's process, with helpers that sign extrinsics."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from bittensor_core import Keypair
 from localnet.chain import subnet
 from localnet.chain.blocks import Blocks
 from localnet.chain.journal import Block, Journal
-from localnet.chain.ledger import Ledger
 from localnet.chain.node import Node, Status
 from localnet.chain.pallets import SUBTENSOR
 from localnet.chain.runtime import LocalRuntime
+from localnet.chain.storage import Storage
 
 NETUID = 12
 TEMPO = 10
@@ -23,8 +23,8 @@ def key(name: str) -> Keypair:
     return Keypair.create_from_uri(f"//{name}")
 
 
-class Heard:
-    """A listener that writes down what it is told."""
+class RecordingListener:
+    """A listener that records its notifications."""
 
     def __init__(self) -> None:
         self.blocks: list[int] = []
@@ -38,39 +38,39 @@ class Heard:
 
 
 class Workbench:
-    """A node with nothing on disk."""
+    """A node, in memory by default."""
 
     def __init__(
         self, runtime: LocalRuntime, journal: Journal | None = None, kept: int = 1000
     ) -> None:
         self.runtime = runtime
-        self.heard = Heard()
+        self.listener = RecordingListener()
         journal = journal or Journal(None, runtime.genesis_hash, NETUID)
         blocks = Blocks(runtime, journal, kept)
-        self.node = Node(blocks, self.heard, netuid=NETUID, tempo=TEMPO)
+        self.node = Node(blocks, self.listener, netuid=NETUID, tempo=TEMPO)
 
     @property
     def number(self) -> int:
         return self.node.blocks.head.number
 
     @property
-    def now(self) -> Ledger:
-        return self.node.blocks.ledger_at(self.number)
+    def now(self) -> Storage:
+        return self.node.blocks.storage_at(self.number)
 
     def advance(self, blocks: int) -> None:
         for _ in range(blocks):
             self.node.produce()
 
     def put(self, item: str, *keys: Any, value: Any, pallet: str = SUBTENSOR) -> None:
-        self.node.alter(lambda ledger: ledger.put(item, *keys, value=value, pallet=pallet))
+        self.node.alter(lambda storage: storage.put(item, *keys, value=value, pallet=pallet))
 
     def neuron(self, name: str, stake: int = 0) -> int:
         hotkey = key(name).ss58_address
 
-        def change(ledger: Ledger) -> int:
-            uid = subnet.register(ledger, NETUID, hotkey, OWNER, last_update=0)
-            ledger.put("TotalHotkeyAlpha", hotkey, NETUID, value=stake)
-            subnet.grant_permits(ledger, NETUID)
+        def change(storage: Storage) -> int:
+            uid = subnet.register(storage, NETUID, hotkey, OWNER, last_update=0)
+            storage.put("TotalHotkeyAlpha", hotkey, NETUID, value=stake)
+            subnet.grant_permits(storage, NETUID)
             return uid
 
         return self.node.alter(change)
@@ -115,7 +115,7 @@ class Workbench:
         return bytes(raw)
 
     def outcome(self) -> str | None:
-        """The error of the last extrinsic in the newest block; None when it went well."""
+        """The error of the last extrinsic in the newest block; None if it succeeded."""
         event = self.now.get("Events", pallet="System")[-1]
         if event["event_id"] == "ExtrinsicSuccess":
             return None
@@ -125,7 +125,7 @@ class Workbench:
         return str(self.runtime.codec.module_error(module["index"], first)[0])
 
     def do(self, name: str, function: str, pallet: str = SUBTENSOR, **arguments: Any) -> str | None:
-        """Sign, put into a block and tell how it went."""
+        """Sign a call and put it into a block; its error, or None."""
         self.node.submit(self.sign(name, function, arguments, pallet=pallet))
         self.node.produce()
         return self.outcome()

@@ -1,4 +1,4 @@
-"""How executors are kept ready, given away, replaced and given up."""
+"""How executors are kept ready, reserved, replaced and killed."""
 
 import asyncio
 
@@ -10,38 +10,38 @@ from compute_horde.protocol.handshake import GenericError
 from compute_horde.vocabulary import HordeReason
 from miner.executors import pool as module
 from miner.executors import rules
-from miner.executors.manager import Setting
-from miner.executors.pool import Pool
+from miner.executors.manager import ManagerSettings
+from miner.executors.pool import ExecutorPool
 from tests.miner.peers import ScriptedManager
 
 WARM = ExecutorClass.always_on__test
 SLOW = ExecutorClass.spin_up_4min__gpu_24gb
 
 
-class Line:
-    """An executor's socket."""
+class FakeConnection:
+    """The connection of an executor."""
 
     def __init__(self):
-        self.said = []
+        self.sent = []
         self.is_closed = False
 
-    async def say(self, message):
+    async def send_message(self, message):
         await asyncio.sleep(0)
-        self.said.append(message)
+        self.sent.append(message)
 
     async def close(self, code=1000):
         self.is_closed = True
 
 
-class Tenant:
-    """A job that remembers its loss."""
+class FakeJob:
+    """A job that records the loss of its executor."""
 
     job_uuid = "job"
 
     def __init__(self):
         self.error: HordeError | None = None
 
-    def lost(self, error):
+    def on_executor_lost(self, error):
         self.error = error
 
 
@@ -51,9 +51,9 @@ async def pool():
 
     async def open_with(start_seconds=5.0, **counts):
         counts = {ExecutorClass[name]: n for name, n in counts.items()}
-        setting = Setting("ws://miner", "owner", counts)
+        setting = ManagerSettings("ws://miner", "owner", counts)
         start = module.timedelta(seconds=start_seconds)
-        pool = Pool(lambda on_exit: ScriptedManager(setting, on_exit), start_limit=start)
+        pool = ExecutorPool(lambda on_exit: ScriptedManager(setting, on_exit), start_limit=start)
         await pool.open()
         opened.append(pool)
         await asyncio.sleep(0)
@@ -69,94 +69,141 @@ async def settle():
         await asyncio.sleep(0)
 
 
-async def test_always_on_executors_are_started_ahead_and_slow_ones_are_not(pool):
+async def test_always_on_executors_are_started_in_advance_and_slow_ones_are_not(pool):
     it = await pool(always_on__test=2, spin_up_4min__gpu_24gb=3)
     assert len(it.manager.tokens) == 2
     assert it.manifest == {WARM: 2, SLOW: 3}
 
 
-async def test_an_executor_is_given_to_one_job_only(pool):
+async def test_an_executor_is_reserved_for_one_job_only(pool):
     it = await pool(always_on__test=2)
-    first, second = it.reserve(WARM, Tenant()), it.reserve(WARM, Tenant())
+    first, second = it.reserve(WARM, FakeJob()), it.reserve(WARM, FakeJob())
     assert first is not second
-    assert it.reserve(WARM, Tenant()) is None
-    assert it.reserve(SLOW, Tenant()) is None
+    assert it.reserve(WARM, FakeJob()) is None
+    assert it.reserve(SLOW, FakeJob()) is None
 
 
 async def test_a_connected_executor_is_preferred_to_one_that_is_starting(pool):
     it = await pool(always_on__test=2)
-    ready = it.connected(it.manager.tokens[1], Line(), "192.0.2.1")
-    assert it.reserve(WARM, Tenant()) is ready
+    ready = it.on_connected(it.manager.tokens[1], FakeConnection(), "192.0.2.1")
+    assert it.reserve(WARM, FakeJob()) is ready
 
 
-async def test_what_is_said_to_an_executor_that_is_starting_waits_in_order(pool):
+async def test_messages_to_a_starting_executor_wait_in_order(pool):
     it = await pool(always_on__test=1)
-    executor, line = it.reserve(WARM, Tenant()), Line()
-    words = [GenericError(details=str(n)) for n in range(3)]
-    for word in words[:2]:
-        it.say(executor, word)
-    it.connected(executor.token, line, None)
-    it.say(executor, words[2])
+    executor, connection = it.reserve(WARM, FakeJob()), FakeConnection()
+    messages = [GenericError(details=str(n)) for n in range(3)]
+    for message in messages[:2]:
+        it.send(executor, message)
+    it.on_connected(executor.token, connection, None)
+    it.send(executor, messages[2])
     await settle()
-    assert line.said == words
+    assert connection.sent == messages
 
 
 async def test_a_slot_is_refilled_at_once_when_its_job_is_over(pool):
     it = await pool(always_on__test=1)
-    executor = it.reserve(WARM, Tenant())
-    it.connected(executor.token, Line(), None)
+    executor = it.reserve(WARM, FakeJob())
+    it.on_connected(executor.token, FakeConnection(), None)
     it.release(executor)
     await settle()
     assert len(it.manager.tokens) == 2
-    again = it.reserve(WARM, Tenant())
+    again = it.reserve(WARM, FakeJob())
     assert again is not executor
 
 
-async def test_who_comes_next_is_started_while_the_last_one_works(pool, monkeypatch):
+async def test_the_next_executor_is_started_while_the_previous_one_works(pool, monkeypatch):
     monkeypatch.setattr(ScriptedManager, "overlaps", True)
     it = await pool(always_on__test=1)
-    executor = it.reserve(WARM, Tenant())
-    it.connected(executor.token, Line(), None)
+    executor = it.reserve(WARM, FakeJob())
+    it.on_connected(executor.token, FakeConnection(), None)
     for _ in range(2):
-        it.works(executor)
+        it.on_working(executor)
         await settle()
         assert len(it.manager.tokens) == 2
-    assert it.reserve(WARM, Tenant()) is None
+    assert it.reserve(WARM, FakeJob()) is None
     it.release(executor)
     await settle()
     assert len(it.manager.tokens) == 2
-    following = it.reserve(WARM, Tenant())
+    following = it.reserve(WARM, FakeJob())
     assert following.token == it.manager.tokens[1]
 
 
-async def test_a_machine_with_room_for_one_has_one(pool):
+async def test_a_missing_executor_waits_while_another_is_ready(pool, monkeypatch):
+    monkeypatch.setattr(rules, "REFILL_DELAY", module.timedelta(seconds=0.05))
+    monkeypatch.setattr(ScriptedManager, "overlaps", True)
+    it = await pool(always_on__test=2)
+    for token in it.manager.tokens:
+        it.on_connected(token, FakeConnection(), None)
+    first = it.reserve(WARM, FakeJob())
+    it.on_working(first)
+    await asyncio.sleep(0.1)
+    assert len(it.manager.tokens) == 2
+    it.release(first)
+    await settle()
+    assert len(it.manager.tokens) == 2
+    await asyncio.sleep(0.1)
+    assert len(it.manager.tokens) == 3
+
+
+async def test_a_postponed_start_happens_when_the_last_ready_executor_works(pool, monkeypatch):
+    monkeypatch.setattr(ScriptedManager, "overlaps", True)
+    it = await pool(always_on__test=2)
+    for token in it.manager.tokens:
+        it.on_connected(token, FakeConnection(), None)
+    first = it.reserve(WARM, FakeJob())
+    it.release(first)
+    await settle()
+    assert len(it.manager.tokens) == 2
+    # The last ready executor is reserved: both are replaced as soon as it works.
+    second = it.reserve(WARM, FakeJob())
+    it.on_working(second)
+    await settle()
+    assert len(it.manager.tokens) == 4
+    assert it.reserve(WARM, FakeJob()) is not None
+
+
+async def test_a_job_may_start_an_executor_whose_start_was_postponed(pool):
+    it = await pool(always_on__test=2)
+    for token in it.manager.tokens:
+        it.on_connected(token, FakeConnection(), None)
+    it.release(it.reserve(WARM, FakeJob()))
+    ready, started = it.reserve(WARM, FakeJob()), it.reserve(WARM, FakeJob())
+    await settle()
+    assert ready.connection
+    assert not started.connection
+    assert it.manager.tokens[2:] == [started.token]
+    assert it.reserve(WARM, FakeJob()) is None
+
+
+async def test_without_overlap_there_is_one_executor_per_slot(pool):
     it = await pool(always_on__test=1)
-    executor = it.reserve(WARM, Tenant())
-    it.works(executor)
+    executor = it.reserve(WARM, FakeJob())
+    it.on_working(executor)
     await settle()
     assert it.manager.tokens == [executor.token]
 
 
-async def test_an_executor_that_does_not_leave_is_killed(pool, monkeypatch):
-    monkeypatch.setattr(module, "LEAVE", module.timedelta(seconds=0.02))
+async def test_an_executor_that_does_not_exit_is_killed(pool, monkeypatch):
+    monkeypatch.setattr(module, "LEAVE_TIME", module.timedelta(seconds=0.02))
     it = await pool(always_on__test=1)
-    executor, line = it.reserve(WARM, Tenant()), Line()
-    it.connected(executor.token, line, None)
+    executor, connection = it.reserve(WARM, FakeJob()), FakeConnection()
+    it.on_connected(executor.token, connection, None)
     it.release(executor)
     await it.manager.has_killed(executor.token)
     await settle()
-    assert line.is_closed
+    assert connection.is_closed
     assert executor not in it.executors
 
 
-async def test_one_that_leaves_is_not_killed(pool, monkeypatch):
-    monkeypatch.setattr(module, "LEAVE", module.timedelta(seconds=0.02))
+async def test_an_executor_that_exits_is_not_killed(pool, monkeypatch):
+    monkeypatch.setattr(module, "LEAVE_TIME", module.timedelta(seconds=0.02))
     it = await pool(always_on__test=1)
-    executor = it.reserve(WARM, Tenant())
-    it.connected(executor.token, Line(), None)
+    executor = it.reserve(WARM, FakeJob())
+    it.on_connected(executor.token, FakeConnection(), None)
     it.release(executor)
-    it.disconnected(executor, 1000)
-    it.exited(executor.token, "exit code 0")
+    it.on_disconnected(executor, 1000)
+    it.on_exited(executor.token, "exit code 0")
     await asyncio.sleep(0.05)
     assert it.manager.killed == []
     assert it.slots[WARM].failures == 0
@@ -164,34 +211,34 @@ async def test_one_that_leaves_is_not_killed(pool, monkeypatch):
 
 async def test_a_slow_executor_is_started_for_its_job_and_only_then(pool):
     it = await pool(spin_up_4min__gpu_24gb=1)
-    executor = it.reserve(SLOW, Tenant())
+    executor = it.reserve(SLOW, FakeJob())
     await settle()
     assert it.manager.tokens == [executor.token]
-    assert it.reserve(SLOW, Tenant()) is None
-    it.connected(executor.token, Line(), None)
+    assert it.reserve(SLOW, FakeJob()) is None
+    it.on_connected(executor.token, FakeConnection(), None)
     it.release(executor)
     await settle()
     assert len(it.manager.tokens) == 1
 
 
-async def test_an_executor_that_does_not_start_in_time_is_killed_and_its_job_told(pool):
+async def test_an_executor_that_does_not_start_in_time_is_killed_and_fails_its_job(pool):
     it = await pool(start_seconds=0.02, always_on__test=1)
-    tenant = Tenant()
-    executor = it.reserve(WARM, tenant)
+    assignment = FakeJob()
+    executor = it.reserve(WARM, assignment)
     await it.manager.has_killed(executor.token)
-    assert tenant.error.reason is HordeReason.EXECUTOR_SPINUP_FAILED
-    assert "did not connect within 0.02 s" in str(tenant.error)
+    assert assignment.error.reason is HordeReason.EXECUTOR_SPINUP_FAILED
+    assert "did not connect within 0.02 s" in str(assignment.error)
 
 
 async def test_an_executor_that_cannot_be_started_fails_its_job(pool):
     it = await pool(spin_up_4min__gpu_24gb=1)
     it.manager.fails = ContainerError("no such machine")
-    tenant = Tenant()
-    it.reserve(SLOW, tenant)
+    assignment = FakeJob()
+    it.reserve(SLOW, assignment)
     await settle()
-    assert tenant.error.reason is HordeReason.EXECUTOR_SPINUP_FAILED
-    assert "no such machine" in str(tenant.error)
-    assert it.reserve(SLOW, Tenant()) is not None
+    assert assignment.error.reason is HordeReason.EXECUTOR_SPINUP_FAILED
+    assert "no such machine" in str(assignment.error)
+    assert it.reserve(SLOW, FakeJob()) is not None
 
 
 async def test_crashing_executors_are_started_less_and_less_often(pool, monkeypatch):
@@ -200,46 +247,61 @@ async def test_crashing_executors_are_started_less_and_less_often(pool, monkeypa
     for crashes in (1, 2):
         it.manager.on_exit(it.manager.tokens[-1], "exit code 1")
         assert it.slots[WARM].failures == crashes
-        assert it.reserve(WARM, Tenant()) is None
+        assert it.reserve(WARM, FakeJob()) is None
         await it.manager.has_started(crashes)
     assert it.slots[WARM].problem.endswith("ended: exit code 1")
-    assert it.reserve(WARM, Tenant()) is not None
+    assert it.reserve(WARM, FakeJob()) is not None
 
 
-async def test_a_job_done_clears_the_crashes(pool):
+async def test_a_finished_job_resets_the_crash_count(pool):
     it = await pool(always_on__test=1)
     it.slots[WARM].failures = 3
-    executor = it.reserve(WARM, Tenant())
-    it.connected(executor.token, Line(), None)
+    executor = it.reserve(WARM, FakeJob())
+    it.on_connected(executor.token, FakeConnection(), None)
     it.release(executor)
     assert it.slots[WARM].failures == 0
 
 
-async def test_a_lost_executor_is_lost_once(pool):
+async def test_the_loss_of_an_executor_is_reported_once(pool):
     it = await pool(always_on__test=1)
-    tenant = Tenant()
-    executor = it.reserve(WARM, tenant)
-    it.connected(executor.token, Line(), None)
-    it.disconnected(executor, 1006)
-    first, tenant.error = tenant.error, None
-    it.exited(executor.token, "exit code -9")
+    assignment = FakeJob()
+    executor = it.reserve(WARM, assignment)
+    it.on_connected(executor.token, FakeConnection(), None)
+    it.on_disconnected(executor, 1006)
+    first, assignment.error = assignment.error, None
+    it.on_exited(executor.token, "exit code -9")
     assert first.reason is HordeReason.EXECUTOR_DISCONNECTED
-    assert tenant.error is None
-    assert it.reserve(WARM, Tenant()) is not executor
+    assert assignment.error is None
+    assert it.reserve(WARM, FakeJob()) is not executor
 
 
 async def test_a_closed_pool_reserves_nothing(pool):
     it = await pool(always_on__test=1)
     await it.close()
-    assert it.reserve(WARM, Tenant()) is None
+    assert it.reserve(WARM, FakeJob()) is None
 
 
-async def test_each_executor_says_how_it_fares(pool):
+async def test_each_executor_has_a_state(pool):
     it = await pool(always_on__test=4)
     ready, busy, leaving = it.executors[:3]
     for one in (ready, busy, leaving):
-        it.connected(one.token, Line(), None)
-    busy.tenant = leaving.tenant = Tenant()
+        it.on_connected(one.token, FakeConnection(), None)
+    busy.assignment = leaving.assignment = FakeJob()
     it.release(leaving)
     states = [one.state for one in it.executors[:4]]
     assert states == ["idle", "busy", "leaving", "starting"]
+
+
+async def test_an_executor_out_of_service_is_neither_offered_nor_reserved(pool):
+    it = await pool(always_on__test=1)
+    token = it.reserve(WARM, FakeJob()).token
+    it.on_connected(token, FakeConnection(), None)
+    it.manager.on_service(WARM, 1, "the container engine did not remove the job")
+    it.on_exited(token, "exit code 5")
+    assert it.manifest == {WARM: 0}
+    assert it.slots[WARM].problem == "out of service: the container engine did not remove the job"
+    assert it.reserve(WARM, FakeJob()) is None
+    it.manager.on_service(WARM, -1, "")
+    assert it.manifest == {WARM: 1}
+    await settle()
+    assert it.reserve(WARM, FakeJob()) is not None

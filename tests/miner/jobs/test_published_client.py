@@ -1,4 +1,4 @@
-"""Conversations recorded with the published validator client, held with our miner."""
+"""Conversations recorded with the published validator client, replayed with this miner."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from tests.miner.conftest import MINER, VALIDATOR
 from tests.miner.peers import ValidatorPeer
 
 TRANSCRIPTS = VECTORS["live_transcripts"]
-# What the recorded miner passed on from its executor.
+# Messages that the recorded miner forwarded from its executor.
 PROGRESS = {
     "V0ExecutorReadyRequest",
     "V0VolumesReadyRequest",
@@ -24,7 +24,7 @@ PROGRESS = {
 
 
 def recorded_at(transcript) -> float:
-    """When the client signed in."""
+    """When the client logged in."""
     return next(
         e["msg"]["timestamp"]
         for e in transcript
@@ -33,29 +33,29 @@ def recorded_at(transcript) -> float:
 
 
 @pytest.mark.parametrize("name", ["ok", "fail", "reconnect"])
-async def test_a_recorded_conversation_goes_the_same_way(scene, monkeypatch, name):
+async def test_a_recorded_conversation_is_reproduced(run_miner, monkeypatch, name):
     transcript = TRANSCRIPTS[name]
     monkeypatch.setattr("miner.jobs.validator_consumer.time.time", lambda: recorded_at(transcript))
-    async with scene() as it:
-        executor, validator, passed_on, heard = await it.executor(), None, [], set()
+    async with run_miner() as it:
+        executor, validator, forwarded, received = await it.executor(), None, [], set()
         for step in transcript:
             if step.get("event") == "connect":
                 if validator:
                     await validator.close()
                 validator = ValidatorPeer(it.app, VALIDATOR, MINER.ss58_address)
                 await validator.open()
-                heard = set()
+                received = set()
             elif step.get("dir") == "V->M":
-                await validator.say(json.dumps(step["msg"]))
+                await validator.send(json.dumps(step["msg"]))
             elif step.get("dir") == "M->V":
-                said = step["msg"]
-                if said["message_type"] in PROGRESS and said["message_type"] not in passed_on:
-                    passed_on.append(said["message_type"])
-                    await executor.say(said)
-                wanted = MINER_TO_VALIDATOR.decode(json.dumps(said))
-                if wanted.encode() not in heard:
-                    heard |= await until(validator, wanted)
-        assert passed_on == [t for t in types(transcript) if t in PROGRESS]
+                sent = step["msg"]
+                if sent["message_type"] in PROGRESS and sent["message_type"] not in forwarded:
+                    forwarded.append(sent["message_type"])
+                    await executor.send(sent)
+                wanted = MINER_TO_VALIDATOR.decode(json.dumps(sent))
+                if wanted.encode() not in received:
+                    received |= await until(validator, wanted)
+        assert forwarded == [t for t in types(transcript) if t in PROGRESS]
 
 
 def types(transcript) -> list[str]:
@@ -63,10 +63,10 @@ def types(transcript) -> list[str]:
 
 
 async def until(validator, wanted) -> set[str]:
-    """Listen until `wanted` is said; all that was said."""
-    said = set()
+    """Receive until `wanted` arrives; all messages received."""
+    received = set()
     deadline = time.monotonic() + 5
-    while wanted.encode() not in said:
+    while wanted.encode() not in received:
         assert time.monotonic() < deadline, wanted
-        said.add((await validator.hear()).encode())
-    return said
+        received.add((await validator.receive()).encode())
+    return received

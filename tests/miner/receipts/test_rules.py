@@ -1,10 +1,10 @@
-"""Which page a receipt is on and which part of a page is asked for."""
+"""The page of a receipt, and the part of a page that is requested."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from miner.receipts.rules import Slice, page_at, slice_of
+from miner.receipts.rules import PageRange, page_at, parse_range
 
 
 def test_a_page_lasts_five_minutes():
@@ -15,15 +15,15 @@ def test_a_page_lasts_five_minutes():
 @pytest.mark.parametrize(
     ("wanted", "answer"),
     [
-        (None, Slice(200)),
-        ("bytes=0-", Slice(206, 0)),
-        ("bytes=9-", Slice(206, 9)),
-        ("bytes=10-", Slice(416, 10)),
-        ("bytes=-5", Slice(200)),
-        ("bytes=1-5", Slice(200)),
-        ("lines=1-", Slice(200)),
-        ("bytes=99999999999999999999-", Slice(200)),
+        (None, PageRange(200)),
+        ("bytes=0-", PageRange(206, 0)),
+        ("bytes=9-", PageRange(206, 9)),
+        ("bytes=10-", PageRange(416, 10)),
+        ("bytes=-5", PageRange(200)),
+        ("bytes=1-5", PageRange(200)),
+        ("lines=1-", PageRange(200)),
+        ("bytes=99999999999999999999-", PageRange(200)),
     ],
 )
-def test_a_reader_gets_what_it_has_not_yet(wanted, answer):
-    assert slice_of(wanted, 10) == answer
+def test_a_range_header_selects_the_rest_of_a_page(wanted, answer):
+    assert parse_range(wanted, 10) == answer

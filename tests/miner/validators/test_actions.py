@@ -1,4 +1,4 @@
-"""The validators in the database, and how the web process follows them."""
+"""The validators in the database, and how the web process reads changes."""
 
 import asyncio
 from decimal import Decimal
@@ -9,9 +9,9 @@ from django.db import OperationalError
 from compute_horde.django import database
 from compute_horde.django.database import in_database
 from miner.validators import actions
-from miner.validators.actions import Directory
+from miner.validators.actions import ValidatorDirectory
 from miner.validators.models import Validator, ValidatorBlacklist
-from miner.validators.rules import Staked
+from miner.validators.rules import StakedHotkey
 
 RULE = {"minimum": Decimal(1000), "count": 24}
 
@@ -26,24 +26,32 @@ def stored():
     return {v.hotkey: (v.active, v.stake) for v in Validator.objects.all()}
 
 
-def test_a_refresh_takes_over_what_the_chain_says():
-    assert actions.refresh([Staked("a", Decimal(2000)), Staked("b", Decimal(1500))], **RULE) == 2
-    assert actions.refresh([Staked("b", Decimal(1600)), Staked("c", Decimal(3))], **RULE) == 1
+def test_a_refresh_stores_the_validators_of_the_chain():
+    assert (
+        actions.refresh(
+            [StakedHotkey("a", Decimal(2000)), StakedHotkey("b", Decimal(1500))], **RULE
+        )
+        == 2
+    )
+    assert (
+        actions.refresh([StakedHotkey("b", Decimal(1600)), StakedHotkey("c", Decimal(3))], **RULE)
+        == 1
+    )
     assert stored() == {"a": (False, Decimal(2000)), "b": (True, Decimal(1600))}
 
 
-def test_a_pinned_validator_stays_whatever_the_chain_says():
+def test_a_pinned_validator_stays_active_whatever_its_stake():
     actions.pin(["mine"])
     actions.refresh([], **RULE)
     assert stored() == {"mine": (True, None)}
 
 
 async def test_the_directory_follows_every_change():
-    directory = Directory(pinned=["always"])
+    directory = ValidatorDirectory(pinned=["always"])
     following = asyncio.create_task(directory.follow())
     assert directory.refusal("always") is None
     assert directory.refusal("new") == "Unknown validator: new"
-    await in_database(actions.refresh, [Staked("new", Decimal(2000))], **RULE)
+    await in_database(actions.refresh, [StakedHotkey("new", Decimal(2000))], **RULE)
     await eventually(lambda: directory.refusal("new") is None)
     await in_database(actions.refresh, [], **RULE)
     await eventually(lambda: directory.refusal("new") == "Inactive validator: new")
@@ -53,7 +61,7 @@ async def test_the_directory_follows_every_change():
     await asyncio.gather(following, return_exceptions=True)
 
 
-async def test_the_directory_goes_on_after_a_database_that_was_long_away(monkeypatch):
+async def test_the_directory_recovers_from_an_unreachable_database(monkeypatch):
     refused = [OperationalError("away")]
 
     async def away_at_first(work, *args):
@@ -63,7 +71,7 @@ async def test_the_directory_goes_on_after_a_database_that_was_long_away(monkeyp
 
     await in_database(actions.pin, ["new"])
     monkeypatch.setattr(actions, "in_database", away_at_first)
-    directory = Directory()
+    directory = ValidatorDirectory()
     following = asyncio.create_task(directory.follow())
     await eventually(lambda: directory.refusal("new") is None)
     following.cancel()
@@ -72,10 +80,31 @@ async def test_the_directory_goes_on_after_a_database_that_was_long_away(monkeyp
 
 def blacklist(hotkey):
     ValidatorBlacklist.objects.create(hotkey=hotkey)
-    actions.tell_change()
+    actions.notify_change()
 
 
 async def eventually(holds):
     async with asyncio.timeout(5):
         while not holds():
             await asyncio.sleep(0.01)
+
+
+async def test_a_signature_recorded_during_a_read_is_not_lost(monkeypatch):
+    reading, may_return = asyncio.Event(), asyncio.Event()
+
+    async def slow_read(work, *args):
+        result = await in_database(work, *args)
+        if work is actions._read_rows and not reading.is_set():
+            reading.set()
+            await may_return.wait()
+        return result
+
+    monkeypatch.setattr(actions, "in_database", slow_read)
+    directory = ValidatorDirectory()
+    read = asyncio.create_task(directory.read())
+    await reading.wait()
+    directory.record_signed("signer")
+    await directory.close()
+    may_return.set()
+    await read
+    assert directory.must_sign("signer")

@@ -1,16 +1,16 @@
-"""Which validators are heard."""
+"""Which validators are selected."""
 
 from decimal import Decimal
 
-from miner.validators.rules import ALWAYS_HEARD, Staked, heard
+from miner.validators.rules import ALWAYS_ACCEPTED, StakedHotkey, select_validators
 
 
 def names(stakes, **rule):
     rule = {"minimum": Decimal(1000), "count": 3} | rule
-    return set(heard([Staked(h, Decimal(s)) for h, s in stakes.items()], **rule))
+    return set(select_validators([StakedHotkey(h, Decimal(s)) for h, s in stakes.items()], **rule))
 
 
-def test_those_with_most_stake_are_heard():
+def test_those_with_most_stake_are_selected():
     stakes = {"a": 5000, "b": 4000, "c": 3000, "d": 2000}
     assert names(stakes) == {"a", "b", "c"}
 
@@ -24,7 +24,7 @@ def test_a_tie_is_broken_the_same_way_every_time():
     assert names(stakes) == {"a", "b", "c"}
 
 
-def test_some_are_always_heard_and_take_nobodys_place():
-    permanent = next(iter(ALWAYS_HEARD))
+def test_some_are_always_accepted_and_do_not_count():
+    permanent = next(iter(ALWAYS_ACCEPTED))
     stakes = {"a": 5000, "b": 4000, "c": 3000, permanent: 1, "mine": 0}
     assert names(stakes, always=["mine"]) == {"a", "b", "c", permanent, "mine"}

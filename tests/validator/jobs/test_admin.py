@@ -1,4 +1,4 @@
-"""An operator orders a job and watches it."""
+"""An operator creates a job in the admin and follows it."""
 
 import base64
 
@@ -7,20 +7,24 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from compute_horde.lifecycle import CLAIMS
 from compute_horde.protocol.extensions import JobCancelled
 from compute_horde.protocol.job import (
+    ExecutionDone,
+    ExecutorReady,
     JobAccepted,
     JobDeclined,
     JobFailed,
     JobFinished,
     JobRequested,
+    VolumesReady,
 )
 from compute_horde.protocol.message import JobMessage
 from compute_horde.vocabulary import FailureReason, JobState, Party, RejectionReason, Stage
-from tests.validator.peers import MINER
-from validator.jobs import ledger
-from validator.jobs.ledger import Fact, Move
+from tests.peers.keys import MINER
+from validator.jobs import store
 from validator.jobs.models import Job
+from validator.jobs.store import Event, Transition
 from validator.network.models import Neuron
 
 pytestmark = pytest.mark.django_db
@@ -74,16 +78,16 @@ def test_a_cancelled_job_shows_what_it_printed(admin_client: Client) -> None:
         message="The job was cancelled",
         docker_process_stdout="so far",
     )
-    hear(job, ended, states=(JobState.CANCELLED,))
+    record(job, ended, states=(JobState.CANCELLED,))
     text = page(admin_client, job)
     assert "so far" in text
     assert "Cancel this job" not in text
 
 
-def hear(job: Job, *messages: JobMessage, states: tuple[JobState, ...]) -> None:
-    facts = [Fact(s, m, Party.MINER) for s, m in zip(states, messages, strict=True)]
-    assert ledger.record(
-        Move(str(job.pk), JobState.RECEIVED, states[-1], MINER.ss58_address, None, facts=facts)
+def record(job: Job, *messages: JobMessage, states: tuple[JobState, ...]) -> None:
+    events = [Event(s, m, Party.MINER) for s, m in zip(states, messages, strict=True)]
+    assert store.record(
+        Transition(str(job.pk), JobState.RECEIVED, MINER.ss58_address, None, events=events)
     )
 
 
@@ -138,7 +142,7 @@ def test_a_wrong_order_is_explained_and_not_taken(
 
 def test_an_unfinished_jobs_page_refreshes_itself(admin_client: Client) -> None:
     job = ordered(admin_client)
-    hear(job, JobAccepted(job_uuid=str(job.pk)), states=(JobState.ACCEPTED,))
+    record(job, JobAccepted(job_uuid=str(job.pk)), states=(JobState.ACCEPTED,))
     shown = page(admin_client, job)
     assert 'http-equiv="refresh"' in shown
     assert "accepted" in shown
@@ -154,7 +158,9 @@ def test_a_finished_jobs_page_shows_its_output_and_gives_its_artifacts(
         docker_process_stderr="err\0",
         artifacts={"/artifacts/a b": base64.b64encode(b"bytes").decode()},
     )
-    hear(job, done, states=(JobState.COMPLETED,))
+    road = (JobAccepted, ExecutorReady, VolumesReady, ExecutionDone)
+    steps = [message(job_uuid=str(job.pk)) for message in road]
+    record(job, *steps, done, states=tuple(CLAIMS[type(message)] for message in (*steps, done)))
     shown = page(admin_client, job)
     assert 'http-equiv="refresh"' not in shown
     assert "&lt;out&gt;" in shown
@@ -175,7 +181,7 @@ def test_a_failed_jobs_page_tells_why(admin_client: Client) -> None:
         docker_process_stderr="trace",
     )
     accepted = JobAccepted(job_uuid=str(job.pk))
-    hear(job, accepted, failed, states=(JobState.ACCEPTED, JobState.FAILED))
+    record(job, accepted, failed, states=(JobState.ACCEPTED, JobState.FAILED))
     shown = page(admin_client, job)
     for text in ("nonzero_return_code", "it broke", "exit status 0", "trace"):
         assert text in shown
@@ -186,7 +192,7 @@ def test_a_rejected_jobs_page_tells_why(admin_client: Client) -> None:
     declined = JobDeclined(
         job_uuid=str(job.pk), reason=RejectionReason.NO_MINER_FOR_JOB, message="nobody"
     )
-    hear(job, declined, states=(JobState.REJECTED,))
+    record(job, declined, states=(JobState.REJECTED,))
     assert "no_miner_for_job" in page(admin_client, job)
 
 

@@ -1,21 +1,23 @@
-"""Which jobs are taken and who gets them."""
+"""Which jobs are accepted, and how long each state may last."""
 
 import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from compute_horde import faults
 from compute_horde.errors import HordeError, RejectionError
+from compute_horde.faults import Cause
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import StreamingDetails, StreamingReady
-from compute_horde.protocol.proof import StreamingProof
+from compute_horde.protocol.streaming_proof import StreamingProof
 from compute_horde.signing import signed_hex
-from compute_horde.vocabulary import HordeReason, JobState, RejectionReason
+from compute_horde.vocabulary import HordeReason, JobState, Party, RejectionReason
 from compute_horde.volumes import SingleFileVolume
-from tests.validator.peers import MINER, STRANGER, USER, VALIDATOR, request
+from tests.peers.keys import MINER, STRANGER, USER, VALIDATOR
+from tests.peers.user import request
 from validator.jobs import rules
-from validator.jobs.rules import Seat, Wish
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 ALLOWED = {USER.ss58_address}
@@ -47,6 +49,17 @@ def test_a_stranger_is_refused_by_name() -> None:
     job = signed_at(NOW, signer=STRANGER)
     expected = f"Signatory {STRANGER.ss58_address} is not in validator whitelist"
     assert refusal(job) == expected
+
+
+def test_a_signer_the_facilitator_alone_knows_is_told_whom_to_ask() -> None:
+    with pytest.raises(RejectionError) as caught:
+        rules.check_request(
+            signed_at(NOW, signer=STRANGER), allowed=set(), now=NOW, max_age=timedelta(hours=1)
+        )
+    fault = faults.of_rejection(caught.value.reason, Party.VALIDATOR, caught.value.context)
+    assert fault is faults.CAUSES[Cause.SIGNER_NOT_ALLOWED]
+    assert fault is not faults.of_rejection(caught.value.reason, Party.VALIDATOR)
+    assert "this validator does not serve it" in fault.advice
 
 
 @pytest.mark.parametrize(
@@ -84,8 +97,8 @@ def test_the_digest_does_not_depend_on_how_base64_is_spelled() -> None:
 
 
 def test_the_budget_follows_the_request_and_the_class() -> None:
-    patience = rules.Patience(timedelta(seconds=7), timedelta(seconds=5), timedelta(seconds=4))
-    budget = rules.budget(request(), patience)
+    timing = rules.ValidatorTiming(timedelta(seconds=7), timedelta(seconds=5), timedelta(seconds=4))
+    budget = rules.budget(request(), timing)
     seconds = {
         state: budget.allowed_in(state).total_seconds()
         for state in (
@@ -99,61 +112,25 @@ def test_the_budget_follows_the_request_and_the_class() -> None:
     assert list(seconds.values()) == [7, 3 + 5, 4 + 5, 10, 5]
 
 
-def wish(**fields) -> Wish:
-    return Wish("job", CLASS, **fields)
-
-
-def test_the_least_busy_share_is_asked_first() -> None:
-    seats = [Seat("half", 2, 1), Seat("quarter", 4, 1), Seat("most", 10, 9), Seat("idle", 1, 0)]
-    assert rules.ranked(wish(), seats) == ["idle", "quarter", "half", "most"]
-
-
-@pytest.mark.parametrize(
-    "seat",
-    [
-        Seat("m", 0, 0),
-        Seat("m", 2, 2),
-        Seat("m", 2, 0, reachable=False),
-        Seat("m", 2, 0, resting=True),
-    ],
-)
-def test_a_miner_without_a_free_executor_is_not_asked(seat: Seat) -> None:
-    assert rules.ranked(wish(), [seat]) == []
-
-
-def test_ties_are_drawn_by_lot_and_the_lot_is_fair() -> None:
-    seats = [Seat(name, 4, 0) for name in "abcd"]
-    firsts = [rules.ranked(Wish(f"job-{n}", CLASS), seats)[0] for n in range(400)]
-    assert all(70 <= firsts.count(name) <= 130 for name in "abcd")
-    assert rules.ranked(wish(), seats) == rules.ranked(wish(), reversed(seats))
-
-
-def test_a_wanted_miner_and_no_other_is_asked() -> None:
-    seats = [Seat("a", 4, 0), Seat("b", 4, 3)]
-    assert rules.ranked(wish(miner="b"), seats) == ["b"]
-    assert rules.ranked(wish(shunned=frozenset("a")), seats) == ["b"]
-
-
-def test_the_trusted_miner_gets_only_what_is_meant_for_it() -> None:
-    seats = [Seat(TRUSTED_MINER_HOTKEY, 4, 0), Seat("a", 4, 3)]
-    assert rules.ranked(wish(), seats) == ["a"]
-    assert rules.ranked(wish(miner=TRUSTED_MINER_HOTKEY), seats) == [TRUSTED_MINER_HOTKEY]
-
-
-def test_why_no_miner_took_a_job() -> None:
-    busy, absent, away = Seat("a", 1, 1), Seat("a", 0, 0), Seat("a", 1, 0, reachable=False)
-    assert rules.why_none(wish(), [busy]) == rules.ALL_BUSY
-    assert rules.why_none(wish(), [absent]) == rules.NO_MINER
-    assert rules.why_none(wish(miner=TRUSTED_MINER_HOTKEY), []) == rules.NO_TRUSTED_MINER
-    assert rules.out_of_reach(wish(), [away])
-    assert not rules.out_of_reach(wish(), [away, busy])
-    assert not rules.out_of_reach(wish(), [])
-
-
 def test_a_path_that_every_miner_would_refuse_is_refused_before_any_is_asked() -> None:
     volume = SingleFileVolume(url="https://x.example/x", relative_path="../x")
     job = signed_at(NOW, volume=volume)
     with pytest.raises(RejectionError, match=r"Unsafe volume: '\.\./x'") as caught:
+        rules.check_request(job, allowed=ALLOWED, now=NOW, max_age=timedelta(minutes=5))
+    assert caught.value.reason is RejectionReason.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"args": ["x" * 131_072]},
+        {"env": {str(n): "" for n in range(4097)}},
+        {"artifacts_dir": "/" + "x" * 4095},
+    ],
+)
+def test_what_no_engine_may_be_given_is_refused_before_any_miner_is_asked(changes) -> None:
+    job = signed_at(NOW, **changes)
+    with pytest.raises(RejectionError, match="Too much for a container engine") as caught:
         rules.check_request(job, allowed=ALLOWED, now=NOW, max_age=timedelta(minutes=5))
     assert caught.value.reason is RejectionReason.UNKNOWN
 
@@ -170,19 +147,19 @@ def test_users_are_let_only_into_images_on_the_list() -> None:
 
 
 def ready(job, **changes) -> StreamingReady:
-    """What its miner says of a job that serves."""
-    said = StreamingReady(job_uuid=job.uuid, public_key="CERT", ip="203.0.113.7", port=6006)
-    signed = said.model_copy(update={"miner_signature": signed_hex(MINER, said.blob())})
+    """A miner's message that a streaming job is ready."""
+    reported = StreamingReady(job_uuid=job.uuid, public_key="CERT", ip="203.0.113.7", port=6006)
+    signed = reported.model_copy(update={"miner_signature": signed_hex(MINER, reported.blob())})
     return signed.model_copy(update=changes)
 
 
 def test_the_validator_vouches_for_where_a_miner_says_a_job_serves() -> None:
     job = request(streaming_details=STREAMING)
-    said = ready(job, proof=StreamingProof(miner_hotkey="x", validator_signature="y"))
-    vouched = rules.vouched(said, job, MINER.ss58_address, VALIDATOR)
-    assert vouched.proof
-    vouched.proof.verify(VALIDATOR.ss58_address, said.where())
-    assert vouched.model_copy(update={"proof": None}) == said.model_copy(update={"proof": None})
+    reported = ready(job, proof=StreamingProof(miner_hotkey="x", validator_signature="y"))
+    proven = rules.with_streaming_proof(reported, job, MINER.ss58_address, VALIDATOR)
+    assert proven.proof
+    proven.proof.verify(VALIDATOR.ss58_address, reported.where())
+    assert proven.model_copy(update={"proof": None}) == reported.model_copy(update={"proof": None})
 
 
 @pytest.mark.parametrize(
@@ -192,23 +169,23 @@ def test_the_validator_vouches_for_where_a_miner_says_a_job_serves() -> None:
         ({"miner_signature": "0x" + "0" * 128}, "signature"),
         ({"port": 6007}, "signature"),
         ({"public_key": "OTHER"}, "signature"),
-        ({"ip": None}, "did not say where"),
+        ({"ip": None}, "did not report"),
     ],
 )
 def test_a_miner_that_does_not_stand_by_its_word_fails_the_job(change: dict, named: str) -> None:
     job = request(streaming_details=STREAMING)
     with pytest.raises(HordeError, match=named) as caught:
-        rules.vouched(ready(job, **change), job, MINER.ss58_address, VALIDATOR)
+        rules.with_streaming_proof(ready(job, **change), job, MINER.ss58_address, VALIDATOR)
     assert caught.value.reason is HordeReason.STREAMING_FAILED
 
 
 def test_a_job_that_is_none_to_be_served_is_not() -> None:
     job = request()
-    with pytest.raises(HordeError, match="none to be served"):
-        rules.vouched(ready(job), job, MINER.ss58_address, VALIDATOR)
+    with pytest.raises(HordeError, match="does not stream"):
+        rules.with_streaming_proof(ready(job), job, MINER.ss58_address, VALIDATOR)
 
 
 def test_a_trusted_miner_has_no_hotkey_to_sign_with() -> None:
     job = request(streaming_details=STREAMING)
-    said = ready(job, miner_signature=None)
-    assert rules.vouched(said, job, TRUSTED_MINER_HOTKEY, VALIDATOR).proof
+    reported = ready(job, miner_signature=None)
+    assert rules.with_streaming_proof(reported, job, TRUSTED_MINER_HOTKEY, VALIDATOR).proof

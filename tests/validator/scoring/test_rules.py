@@ -1,4 +1,4 @@
-"""Points become weights, and nothing is lost on the way."""
+"""Weights computed from points add up exactly."""
 
 from decimal import Decimal
 

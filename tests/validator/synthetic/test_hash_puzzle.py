@@ -1,4 +1,4 @@
-"""Hashes are found by looking, in our own image's script too."""
+"""Hash puzzles, solved here and by the script of the project's image."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ seeds = st.text("0123456789abcdef", min_size=1, max_size=64)
 
 
 def solved(puzzle: hash_puzzle.HashPuzzle) -> str:
-    """By the script that runs in the container."""
+    """The output of the script that runs in the container."""
     command = ["sh", str(SCRIPT), *puzzle.arguments()]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -45,12 +45,12 @@ def test_one_miners_answer_is_worth_nothing_to_another(ours: str, theirs: str) -
 
 
 @given(st.text(max_size=50))
-def test_a_guess_is_wrong(said: str) -> None:
-    assert not hash_puzzle.is_right("secret", 10**9, said)
+def test_a_guess_is_wrong(stdout: str) -> None:
+    assert not hash_puzzle.is_right("secret", 10**9, stdout)
 
 
 @pytest.mark.parametrize("change", [lambda s: s[:-1], lambda s: [*s, "1"], lambda s: s[::-1], list])
 def test_only_the_whole_answer_in_order_is_right(change) -> None:
     numbers = hash_puzzle._numbers("secret", 10**6)
-    said = "\n".join(map(str, change(numbers)))
-    assert hash_puzzle.is_right("secret", 10**6, said) == (change is list)
+    stdout = "\n".join(map(str, change(numbers)))
+    assert hash_puzzle.is_right("secret", 10**6, stdout) == (change is list)

@@ -1,4 +1,4 @@
-"""Which puzzles are set and when."""
+"""Which puzzles a batch has, and when it is due."""
 
 import pytest
 
@@ -16,19 +16,19 @@ TASK = Task("miner", TEST, "hash", "seed")
 
 
 def test_every_declared_executor_gets_a_puzzle_of_its_own() -> None:
-    tasks = rules.tasks({"b": {TEST: 2}, "a": {TEST: 1, GPU: 1}}, seed="s", most_per_class=10)
+    tasks = rules.tasks({"b": {TEST: 2}, "a": {TEST: 1, GPU: 1}}, seed="s", max_per_class=10)
     counts = [(task.hotkey, task.executor_class) for task in tasks]
     assert counts == [("a", GPU), ("a", TEST), ("b", TEST), ("b", TEST)]
     assert len({task.seed for task in tasks}) == 4
 
 
 def test_a_boasting_miner_gets_no_more_than_the_limit() -> None:
-    tasks = rules.tasks({"a": {TEST: 10**9}}, seed="s", most_per_class=3)
+    tasks = rules.tasks({"a": {TEST: 10**9}}, seed="s", max_per_class=3)
     assert len(tasks) == 3
 
 
 def test_the_seed_of_the_batch_decides_the_puzzles() -> None:
-    ours, theirs = (rules.tasks({"a": {TEST: 1}}, seed=s, most_per_class=1) for s in "ab")
+    ours, theirs = (rules.tasks({"a": {TEST: 1}}, seed=s, max_per_class=1) for s in "ab")
     assert ours != theirs
 
 
@@ -72,11 +72,11 @@ def test_long_words_of_a_miner_are_cut_and_short_ones_are_not() -> None:
         docker_process_stderr="",
         artifacts={"/a": "x" * 10},
     )
-    assert rules.brief(done) is done
+    assert rules.shortened(done) is done
     long = done.model_copy(
         update={"docker_process_stderr": "e" * 10**6, "artifacts": {"/a": "x" * 10**6}}
     )
-    cut = rules.brief(long)
+    cut = rules.shortened(long)
     assert cut == done.model_copy(
         update={"docker_process_stderr": "e" * rules.KEPT_CHARACTERS, "artifacts": {}}
     )
@@ -87,7 +87,7 @@ def test_long_words_of_a_miner_are_cut_and_short_ones_are_not() -> None:
         message="m" * 10**6,
         context={"k": "v" * 10**6},
     )
-    assert rules.brief(lost) == lost.model_copy(
+    assert rules.shortened(lost) == lost.model_copy(
         update={"message": "m" * rules.KEPT_CHARACTERS, "context": {}}
     )
 

@@ -1,4 +1,4 @@
-"""Weights are set once per cycle, whatever goes wrong."""
+"""Weights are set once per cycle, even after failures."""
 
 from contextlib import nullcontext
 from datetime import timedelta
@@ -11,9 +11,10 @@ from django.utils import timezone
 from compute_horde.adapters.chain_port import ChainRefused, ChainUnreachable, RateLimited
 from compute_horde.cycles import cycle_at
 from compute_horde.hardware import ExecutorClass
+from tests.peers.keys import VALIDATOR
+from tests.peers.user import request
 from tests.validator.chains import FakeChain, neuron
 from tests.validator.conftest import configured
-from tests.validator.peers import VALIDATOR, request
 from validator.jobs import actions as jobs
 from validator.network.models import Snapshot
 from validator.synthetic.models import Batch, Puzzle
@@ -36,9 +37,9 @@ def chain(block: int = OPEN, **fields: Any) -> FakeChain:
 
 
 def publish(on: FakeChain) -> None:
-    """As the task does, soon after a look at the chain."""
+    """Publish like the task does, soon after a read of the chain."""
     Snapshot.objects.create(block=on.block, tempo=on.tempo, neurons=0)
-    actions.publish(lambda: nullcontext(on), CONFIG)
+    actions.set_weights_if_due(lambda: nullcontext(on), CONFIG)
 
 
 def batch(state: str = "done", cycle_start: int | None = PAID.start, **points: int) -> None:
@@ -48,7 +49,7 @@ def batch(state: str = "done", cycle_start: int | None = PAID.start, **points: i
     for hotkey, count in points.items():
         Puzzle.objects.create(
             batch=held,
-            job=jobs.order(request(signer=None), miner=hotkey),
+            job=jobs.create_admin_job(request(signer=None), miner=hotkey),
             kind="hash",
             seed="s",
             hotkey=hotkey,
@@ -115,7 +116,7 @@ def test_a_chain_that_cannot_be_reached_is_tried_again_in_the_next_block() -> No
         raise ChainUnreachable("no node")
 
     Snapshot.objects.create(block=OPEN, tempo=9, neurons=0)
-    actions.publish(down, CONFIG)
+    actions.set_weights_if_due(down, CONFIG)
     assert "no node" in row().outcome
     on.block += 1
     publish(on)
@@ -149,7 +150,7 @@ def test_without_a_fresh_look_at_the_chain_nothing_is_done() -> None:
     batch(good=1)
     Snapshot.objects.create(block=OPEN, tempo=9, neurons=0)
     Snapshot.objects.update(taken_at=timezone.now() - timedelta(hours=1))
-    actions.publish(lambda: nullcontext(chain()), CONFIG)
+    actions.set_weights_if_due(lambda: nullcontext(chain()), CONFIG)
     assert not WeightsSet.objects.exists()
 
 

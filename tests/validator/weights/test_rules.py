@@ -1,4 +1,4 @@
-"""When weights are set."""
+"""The window of blocks in which weights are set."""
 
 from compute_horde.cycles import Cycle, cycle_at
 from validator.weights import rules
@@ -20,5 +20,5 @@ def test_the_cycle_before_is_paid() -> None:
 
 
 def test_a_silent_try_is_waited_for_a_quarter_of_the_window() -> None:
-    assert rules.patience(Cycle(5_999_820, 6_000_542, 0)) == 86
-    assert rules.patience(Cycle(0, 2, 0)) == 1
+    assert rules.claim_blocks(Cycle(5_999_820, 6_000_542, 0)) == 86
+    assert rules.claim_blocks(Cycle(0, 2, 0)) == 1

@@ -1,0 +1,1 @@
+"""Fuzzing of every HTTP server and websocket of a running network."""

@@ -1,0 +1,1 @@
+"""Times every database query of the services with a million jobs stored."""

@@ -1,0 +1,1 @@
+"""Cancellation, memory limits and batched writes for asyncio programs."""

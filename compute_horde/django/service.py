@@ -1,0 +1,109 @@
+"""A service's command line: `python -m <service> <process>`, and the start of each process."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import django
+
+from compute_horde import configuration, startup
+from compute_horde.configuration import Settings
+from compute_horde.django import health_check, needs
+from compute_horde.django.connection_limits import raise_descriptor_limit
+from compute_horde.django.needs import Need
+
+log = logging.getLogger(__name__)
+
+WRONG_USE = 2
+Run = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A long-running process: its needs, and the function that runs it once they are met."""
+
+    name: str
+    run: Run
+    needs: tuple[Need, ...]
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The command line `python -m <service>`; without arguments it runs the first process."""
+
+    name: str
+    config: Settings
+    port: int
+    processes: tuple[Process, ...]
+    # One-off commands by name; each needs a migrated database.
+    chores: Mapping[str, Callable[[list[str]], None]] = field(default_factory=dict)
+
+    @property
+    def words(self) -> list[str]:
+        """The names of all processes and commands."""
+        own = [process.name for process in self.processes]
+        return [*own, "migrate", *self.chores, "health", "manage"]
+
+    def main(self, arguments: list[str]) -> None:
+        """Run the process or command in `arguments`."""
+        word, *rest = arguments or [self.processes[0].name]
+        startup.name_process(f"{self.name} {word}")
+        process = next((one for one in self.processes if one.name == word), None)
+        if process and not rest:
+            self._start(process)
+        elif word == "health" and len(rest) < 2:
+            sys.exit(self._health(rest[0] if rest else health_check.first_process_of_container()))
+        elif word in ("migrate", "manage", *self.chores):
+            self._run_command(word, rest)
+        else:
+            sys.stderr.write(f"usage: python -m {self.name} {'|'.join(self.words)} …\n")
+            sys.exit(WRONG_USE)
+
+    def _start(self, process: Process) -> None:
+        unknown = configuration.unknown(type(self.config))
+        # Cheap checks first: setting up Django takes a second.
+        first = [need for need in process.needs if not need.with_django]
+        needs.check_all(first)
+        self._set_up(process.settings)
+        needs.check_all([need for need in process.needs if need.with_django])
+        for one in unknown:
+            fields = {"setting": one.name, "did_you_mean": one.nearest}
+            log.warning("not a setting, ignored", extra=fields)
+        raise_descriptor_limit()
+        process.run()
+
+    def _run_command(self, word: str, rest: list[str]) -> None:
+        """Run a one-off command."""
+        from django.core.management import execute_from_command_line
+
+        self._set_up(f"{self.name}.settings")
+        command = [f"python -m {self.name}"]
+        if word == "manage":
+            execute_from_command_line([*command, *rest])
+            return
+        needs.check_all([needs.database(self.prefix, migrated=word != "migrate")])
+        if word == "migrate":
+            execute_from_command_line([*command, "migrate", "--no-input", *rest])
+        else:
+            self.chores[word](rest)
+
+    def _health(self, name: str) -> int:
+        """The exit code of a container's health check of the process `name`."""
+        process = next((one for one in self.processes if one.name == name), self.processes[0])
+        if process.name == "web":
+            return health_check.ask(self.port)
+        self._set_up(process.settings)
+        needs.check_all([one for one in process.needs if one.name in health_check.CHEAP])
+        return 0
+
+    def _set_up(self, settings: str) -> None:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)  # noqa: TID251 (Django's way)
+        django.setup(set_prefix=False)
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of each setting's variable."""
+        return f"{self.name.upper()}_"

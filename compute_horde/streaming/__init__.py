@@ -1,0 +1,1 @@
+"""Streaming jobs: certificates of their servers and signed answers."""

@@ -1,0 +1,1 @@
+"""Images of jobs: fetched from registries with checks, cached while there is space, removed."""

@@ -1,0 +1,1 @@
+"""Tests the confinement of containers with a program that runs in one."""

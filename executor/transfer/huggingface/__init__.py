@@ -1,0 +1,1 @@
+"""Downloads inputs from Hugging Face repositories."""

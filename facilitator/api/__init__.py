@@ -1,0 +1,1 @@
+"""The HTTP API for users (protocol §3) and the index page."""

@@ -1,0 +1,1 @@
+"""The output of jobs: taken from validators, stored, streamed to users."""

@@ -1,0 +1,1 @@
+"""HTTP: request limits, deadlines and errors of the API."""

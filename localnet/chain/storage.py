@@ -1,0 +1,38 @@
+"""Storage items by pallet and name, with decoded values."""
+
+from typing import Any
+
+from localnet.chain.pallets import SUBTENSOR
+from localnet.chain.runtime import LocalRuntime
+from localnet.chain.state import ChainState
+
+
+class DispatchError(Exception):
+    """A call failed; the block's events contain the pallet's error of this name."""
+
+    def __init__(self, name: str, pallet: str = SUBTENSOR) -> None:
+        super().__init__(name)
+        self.name = name
+        self.pallet = pallet
+
+
+class Storage:
+    """The storage at the end of block `number` if pinned, else that of the block in production."""
+
+    def __init__(
+        self, runtime: LocalRuntime, state: ChainState, number: int, *, is_pinned: bool
+    ) -> None:
+        self._runtime = runtime
+        self._state = state
+        self._pinned = number if is_pinned else None
+        self.number = number
+
+    def get(self, item: str, *keys: Any, pallet: str = SUBTENSOR) -> Any:
+        """The value of an item, or its default."""
+        raw = self._state.read(self._runtime.key(pallet, item, keys), self._pinned)
+        return self._runtime.decode(pallet, item, raw)
+
+    def put(self, item: str, *keys: Any, value: Any, pallet: str = SUBTENSOR) -> None:
+        """Set an item in the block in production; None removes it."""
+        raw = None if value is None else self._runtime.encode(pallet, item, value)
+        self._state.write(self._runtime.key(pallet, item, keys), raw)

@@ -1,0 +1,120 @@
+"""Database reads and writes of receipts: storing, excuses, pages, and eviction."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import BigIntegerField, Func, IntegerField, Sum
+from django.utils import timezone
+
+from compute_horde import lifecycle, receipts
+from compute_horde.concurrency.batch_writer import BatchWriter
+from compute_horde.django.database import in_database
+from compute_horde.hardware import ExecutorClass
+from compute_horde.receipts import JobFinishedReceipt, JobIntervalReceipt, JobStartedReceipt
+from miner.jobs.models import Job
+from miner.receipts.models import Receipt
+from miner.receipts.rules import page_at
+
+# Long enough for a short job to end.
+LINGER_SECONDS = 0.5
+# The key of the one writer, which stores all receipts in order.
+ALL_RECEIPTS = "receipts"
+
+
+class OctetLength(Func):
+    """The length of a text in bytes, which PostgreSQL knows without reading the text."""
+
+    function = "OCTET_LENGTH"
+    output_field = IntegerField()
+
+
+class ReceiptWriter:
+    """Stores receipts in the order received, with one writer, so that pages grow only at the end.
+
+    Receipts other than finished ones wait `LINGER_SECONDS` for further ones, so that those of a
+    short job are stored by one statement.
+    """
+
+    def __init__(self) -> None:
+        self._writer: BatchWriter[str, receipts.Receipt] = BatchWriter(
+            _write, linger_seconds=LINGER_SECONDS
+        )
+
+    async def put(self, receipt: receipts.Receipt) -> None:
+        """Queue a receipt to be stored; for a finished receipt, wait until it is stored."""
+        self._writer.put(ALL_RECEIPTS, receipt)
+        if isinstance(receipt.payload, JobFinishedReceipt):
+            await self._writer.flush(ALL_RECEIPTS)
+
+    async def excuses(self, executor_class: ExecutorClass, now: datetime) -> list[receipts.Receipt]:
+        """The receipts that excuse this miner from jobs of a class at `now` (protocol §5.7)."""
+        await self._writer.flush(ALL_RECEIPTS)
+        return await in_database(find_excuses, executor_class, now)
+
+    async def close(self) -> None:
+        """Return when all receipts are stored."""
+        await self._writer.close()
+
+
+async def _write(_key: str, batch: list[receipts.Receipt]) -> None:
+    await in_database(store, batch)
+
+
+def store(batch: list[receipts.Receipt]) -> None:
+    """Insert receipts in one statement; those that are stored already are not changed."""
+    page = page_at(timezone.now())
+    Receipt.objects.bulk_create((_row(receipt, page) for receipt in batch), ignore_conflicts=True)
+
+
+def _row(receipt: receipts.Receipt, page: int) -> Receipt:
+    payload = receipt.payload
+    started = payload if isinstance(payload, JobStartedReceipt) else None
+    return Receipt(
+        job_uuid=payload.job_uuid,
+        receipt_type=payload.receipt_type,
+        interval=payload.interval if isinstance(payload, JobIntervalReceipt) else 0,
+        validator_hotkey=payload.validator_hotkey,
+        timestamp=payload.timestamp,
+        executor_class=started.executor_class if started else "",
+        excuses_until=started.timestamp + timedelta(seconds=started.ttl)
+        if started and started.is_organic
+        else None,
+        page=page,
+        body=receipt.model_dump_json(),
+    )
+
+
+def find_excuses(executor_class: ExecutorClass, now: datetime) -> list[receipts.Receipt]:
+    """Organic started receipts of a class that are valid at `now` (protocol §5.7)."""
+    rows = Receipt.objects.filter(
+        executor_class=executor_class, timestamp__lte=now, excuses_until__gte=now
+    )
+    return [receipts.Receipt.model_validate_json(row.body) for row in rows]
+
+
+def page_text(page: int) -> str:
+    """A page as published: one receipt per line, oldest first."""
+    return page_body(page).decode()
+
+
+def page_body(page: int) -> bytes:
+    """Like `page_text`, but as bytes."""
+    bodies = Receipt.objects.filter(page=page).values_list("body", flat=True)
+    return b"".join(body.encode() + b"\n" for body in bodies)
+
+
+def page_size(page: int) -> int:
+    """The length of a page in bytes, without reading the page."""
+    size = Sum(OctetLength("body") + 1, output_field=BigIntegerField())
+    return Receipt.objects.filter(page=page).aggregate(size=size)["size"] or 0
+
+
+def evict(before: datetime) -> int:
+    """Delete the pages of receipts stored before a time; returns the number of receipts.
+
+    Only whole pages are deleted, since readers resume at an offset in bytes. A page with a receipt
+    of an active job is kept.
+    """
+    old = Receipt.objects.filter(page__lt=page_at(before))
+    active = Job.objects.filter(state__in=lifecycle.UNFINISHED)
+    still_active = old.filter(job_uuid__in=active.values("pk"))
+    return old.exclude(page__in=still_active.values("page")).delete()[0]

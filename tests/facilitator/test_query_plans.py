@@ -1,0 +1,36 @@
+"""The queries that users and validators wait for use the indexes made for them."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from benchmarks.million_jobs.facilitator_queries import HEAVY, ORDINARY, VALIDATOR, rows
+from facilitator.jobs import cancellation, store
+from tests.query_plans import fill, indexes_used
+
+NOW, DAY = timezone.now(), timedelta(days=1)
+STUCK = {"absent": [VALIDATOR], "now": NOW, "grace_period": DAY}
+OLD = {"now": NOW, "keep": 29 * DAY, "keep_nonces": DAY}
+
+
+def test_the_migrations_are_complete():
+    call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+
+
+@pytest.mark.parametrize(
+    ("index", "call"),
+    [
+        ("job_of_owner", lambda: store.own_jobs(ORDINARY, [], None, first=0, size=10)),
+        ("job_by_tag", lambda: store.own_jobs(HEAVY, [], "rare", first=0, size=10)),
+        ("job_by_state", lambda: store.count_unfinished(HEAVY)),
+        ("job_by_state", lambda: store.claim_jobs(VALIDATOR, "c", ["d"], 10)),
+        ("job_by_state", lambda: store.find_stuck_jobs(**STUCK)),
+        ("job_being_cancelled", lambda: cancellation.claim_requests(VALIDATOR, "c", ["d"], 10)),
+        ("facilitator_job_created_at", lambda: store.evict(**OLD)),
+    ],
+)
+def test_an_index_is_used(index, call):
+    fill(rows)
+    assert index in indexes_used(call)

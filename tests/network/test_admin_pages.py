@@ -1,0 +1,149 @@
+"""The admin pages in a real browser, 1400 pixels wide, against the running network."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from localnet import apt
+from tests.network.running import Running, shell, until
+
+SERVICES = ("facilitator", "validator", "miner")
+OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1400,900",
+)
+HIDDEN_COLUMNS = """
+    const table = document.querySelector('#result_list');
+    return table ? table.scrollWidth - table.parentElement.clientWidth : 0;
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        if os.geteuid() != 0:
+            pytest.skip("needs the packages chromium and chromium-driver")
+        apt.install("chromium", "chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for option in OPTIONS:
+        options.add_argument(option)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.implicitly_wait(10)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+async def jobs(network: Running) -> list[str]:
+    """A job that failed by its own fault, known to all three services; image names are long."""
+    job = await network.run(shell("echo bad >&2; exit 3"))
+    await until(
+        lambda: network.rows("miner", "SELECT 1 FROM miner_acceptedjob WHERE uuid = %s", job.uuid),
+        "the miner's row",
+    )
+    return [job.uuid]
+
+
+@pytest.fixture(scope="module")
+def admin(browser: webdriver.Chrome, network: Running) -> dict[str, str]:
+    """Logged in to all three services, one after the other, in one browser; their addresses."""
+    addresses = {}
+    for service in SERVICES:
+        env = {
+            name: network.env[f"{service.upper()}_ADMIN_{name}"]
+            for name in ("URL", "USER", "PASSWORD")
+        }
+        browser.get(env["URL"])
+        assert "Password" in text(browser), browser.page_source
+        browser.find_element(By.ID, "id_username").send_keys(env["USER"])
+        browser.find_element(By.ID, "id_password").send_keys(env["PASSWORD"])
+        browser.find_element(By.CSS_SELECTOR, "input[type=submit]").click()
+        addresses[service] = env["URL"]
+    return addresses
+
+
+def text(browser: webdriver.Chrome) -> str:
+    return browser.find_element(By.TAG_NAME, "body").text
+
+
+def lists(browser: webdriver.Chrome, address: str) -> list[str]:
+    browser.get(address)
+    links = browser.find_elements(By.CSS_SELECTOR, "#content-main th a")
+    return [str(link.get_attribute("href")) for link in links]
+
+
+async def test_a_session_at_one_service_does_not_end_those_at_the_others(
+    browser: webdriver.Chrome, admin: dict[str, str]
+) -> None:
+    for service, address in admin.items():
+        browser.get(address)
+        assert "Site administration" in text(browser), service
+
+
+async def test_no_list_hides_a_column(
+    browser: webdriver.Chrome, admin: dict[str, str], jobs: list[str]
+) -> None:
+    pages = [page for address in admin.values() for page in lists(browser, address)]
+    assert len(pages) > 20
+    hidden = {}
+    for page in pages:
+        browser.get(page)
+        hidden[page] = browser.execute_script(HIDDEN_COLUMNS)
+    assert {page: pixels for page, pixels in hidden.items() if pixels > 0} == {}
+
+
+@pytest.mark.parametrize(
+    ("service", "path"),
+    [
+        ("facilitator", "facilitator/job"),
+        ("validator", "jobs/job"),
+        ("miner", "jobs/job"),
+    ],
+)
+async def test_a_failed_job_s_page_says_whose_fault_it_is_and_what_to_do(
+    browser: webdriver.Chrome, admin: dict[str, str], jobs: list[str], service: str, path: str
+) -> None:
+    browser.get(f"{admin[service]}{path}/{jobs[0]}/change/")
+    shown = text(browser)
+    assert "read what the job printed" in shown
+    assert "user" in shown
+
+
+async def test_the_executors_are_one_click_away(
+    browser: webdriver.Chrome, admin: dict[str, str]
+) -> None:
+    browser.get(admin["miner"])
+    browser.find_element(By.LINK_TEXT, "EXECUTORS").click()
+    assert "always_on.test" in text(browser)
+
+
+async def test_a_neuron_s_page_says_why_it_gets_jobs_or_not(
+    browser: webdriver.Chrome, admin: dict[str, str], network: Running
+) -> None:
+    for hotkey, expected in (
+        (network.env["MINER_HOTKEY"], "yes: it offers"),
+        (network.env["VALIDATOR_HOTKEY"], "no: this is our own hotkey"),
+    ):
+        browser.get(f"{admin['validator']}network/neuron/{hotkey}/change/")
+        assert expected in text(browser)
+
+
+async def test_the_weights_page_says_when_they_are_set_next(
+    browser: webdriver.Chrome, admin: dict[str, str]
+) -> None:
+    browser.get(f"{admin['validator']}weights/weightsset/")
+    assert "Weights are set between blocks" in text(browser)

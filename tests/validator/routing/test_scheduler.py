@@ -1,0 +1,163 @@
+"""Reserving executors of miners, and the queue for them."""
+
+import asyncio
+
+import pytest
+
+from compute_horde.errors import HordeError, RejectionError
+from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
+from compute_horde.vocabulary import HordeReason, RejectionReason
+from validator.routing import rules
+from validator.routing.rules import PlacementRequest
+from validator.routing.scheduler import Scheduler
+
+CLASS = ExecutorClass.always_on__test
+SOON = 0.05
+LONG = 5.0
+
+
+class Miners:
+    """A scheduler with miners, of which those in `away` are disconnected."""
+
+    def __init__(self, *, has_trusted_miner: bool = False, **offered: int) -> None:
+        # A trusted miner without a manifest is not connected.
+        self.away: set[str] = {TRUSTED_MINER_HOTKEY} - offered.keys()
+        self.reconnected: list[str] = []
+        self.scheduler = Scheduler(
+            lambda hotkey: hotkey not in self.away,
+            self.reconnected.append,
+            manifest_wait_seconds=SOON,
+            has_trusted_miner=has_trusted_miner,
+        )
+        for hotkey, count in offered.items():
+            self.scheduler.set_manifest(hotkey, {CLASS: count})
+
+
+def placement(name: str = "job", **fields) -> PlacementRequest:
+    return PlacementRequest(name, CLASS, **fields)
+
+
+async def waiting(scheduler: Scheduler, *names: str) -> list[asyncio.Task[str]]:
+    tasks = [asyncio.create_task(scheduler.reserve(placement(name), LONG)) for name in names]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_every_executor_has_one_seat() -> None:
+    scheduler = Miners(a=1, b=2).scheduler
+    taken = [scheduler.try_reserve(placement(str(n))) for n in range(4)]
+    assert sorted(filter(None, taken)) == ["a", "b", "b"]
+    assert taken[3] is None
+
+
+async def test_a_seat_that_is_left_goes_to_who_waited_longest() -> None:
+    scheduler = Miners(a=1).scheduler
+    scheduler.try_reserve(placement("first"))
+    second, third = await waiting(scheduler, "second", "third")
+    scheduler.release("a", CLASS)
+    assert await second == "a"
+    assert not third.done()
+    scheduler.release("a", CLASS)
+    assert await third == "a"
+
+
+async def test_a_job_gives_up_when_all_stay_busy() -> None:
+    scheduler = Miners(a=1).scheduler
+    scheduler.try_reserve(placement("first"))
+    with pytest.raises(RejectionError) as caught:
+        await scheduler.reserve(placement(), SOON)
+    assert caught.value.reason is RejectionReason.NO_MINER_FOR_JOB
+    assert str(caught.value) == rules.ALL_BUSY
+    scheduler.release("a", CLASS)
+    assert scheduler.try_reserve(placement()) == "a"
+
+
+async def test_a_job_that_nobody_offers_is_refused_soon() -> None:
+    scheduler = Miners(a=0).scheduler
+    with pytest.raises(RejectionError, match=rules.NO_MINER):
+        await asyncio.wait_for(scheduler.reserve(placement(), LONG), 1)
+
+
+@pytest.mark.parametrize(
+    ("configured", "offers", "expected"),
+    [
+        (False, {}, rules.NO_TRUSTED_MINER),
+        (True, {}, rules.TRUSTED_MINER_DOWN),
+        (True, {TRUSTED_MINER_HOTKEY: 0}, rules.NOT_ON_TRUSTED_MINER),
+    ],
+)
+async def test_a_trusted_miner_that_is_down_is_not_one_that_does_not_exist(
+    configured: bool, offers: dict[str, int], expected: str
+) -> None:
+    scheduler = Miners(has_trusted_miner=configured, **offers).scheduler
+    with pytest.raises((RejectionError, HordeError), match=expected):
+        await scheduler.reserve(PlacementRequest("job", CLASS, miner=TRUSTED_MINER_HOTKEY), SOON)
+
+
+async def test_a_miner_that_comes_in_time_gets_the_job() -> None:
+    scheduler = Miners().scheduler
+    (job,) = await waiting(scheduler, "job")
+    scheduler.set_manifest("a", {CLASS: 1})
+    assert await job == "a"
+
+
+async def test_a_job_waits_for_a_lost_miner_and_hurries_it() -> None:
+    miners = Miners(a=1)
+    miners.away.add("a")
+    (job,) = await waiting(miners.scheduler, "job")
+    assert miners.reconnected == ["a"]
+    miners.away.clear()
+    miners.scheduler.assign_waiting()
+    assert await job == "a"
+
+
+async def test_a_job_whose_miners_all_stay_away_fails_by_the_networks_fault() -> None:
+    miners = Miners(a=1)
+    miners.away.add("a")
+    with pytest.raises(HordeError) as caught:
+        await miners.scheduler.reserve(placement(), SOON)
+    assert caught.value.reason is HordeReason.MINER_CONNECTION_FAILED
+
+
+async def test_a_miner_that_said_busy_rests_longer_each_time_then_is_asked_again() -> None:
+    scheduler, loop = Miners(a=2).scheduler, asyncio.get_running_loop()
+    pauses = []
+    for _ in range(2):
+        scheduler.back_off("a", CLASS)
+        assert scheduler.try_reserve(placement()) is None
+        began = loop.time()
+        assert await scheduler.reserve(placement(), LONG) == "a"
+        scheduler.release("a", CLASS)
+        pauses.append(loop.time() - began)
+    assert 0.2 < pauses[0] < pauses[1] / 1.5
+    scheduler.clear_back_off("a", CLASS)
+    scheduler.back_off("a", CLASS)
+    began = loop.time()
+    await scheduler.reserve(placement(), LONG)
+    assert loop.time() - began < pauses[1] / 1.5
+
+
+async def test_who_leaves_the_queue_leaves_no_seat_taken() -> None:
+    scheduler = Miners(a=1).scheduler
+    scheduler.try_reserve(placement("first"))
+    (job,) = await waiting(scheduler, "second")
+    scheduler.release("a", CLASS)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert scheduler.try_reserve(placement("third")) == "a"
+
+
+async def test_a_forgotten_miner_is_not_asked() -> None:
+    scheduler = Miners(a=1).scheduler
+    scheduler.remove_miner("a")
+    assert scheduler.try_reserve(placement()) is None
+
+
+async def test_a_miner_that_boasts_is_given_no_more_than_may_be_believed() -> None:
+    scheduler = Scheduler(lambda hotkey: True, max_per_class=2)
+    scheduler.set_manifest("boaster", {CLASS: 10**9})
+    scheduler.set_manifest("honest", {CLASS: 2})
+    taken = [scheduler.try_reserve(placement(str(n))) for n in range(5)]
+    assert sorted(filter(None, taken)) == ["boaster"] * 2 + ["honest"] * 2

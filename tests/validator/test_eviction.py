@@ -1,0 +1,63 @@
+"""Which old rows are deleted, and which are kept."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from tests.peers.user import request
+from validator import eviction
+from validator.jobs import actions
+from validator.jobs.models import Job
+from validator.network.models import Snapshot
+from validator.receipts.models import IssuedReceipt
+from validator.synthetic.models import Batch
+from validator.weights.models import WeightsSet
+
+pytestmark = pytest.mark.django_db
+
+
+def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
+    now = timezone.now()
+    for age in (timedelta(days=8), timedelta(days=6)):
+        job = actions.create_admin_job(request(signer=None), miner="")
+        Job.objects.filter(pk=job.pk).update(
+            state="failed", created_at=now - age, state_since=now - age
+        )
+        IssuedReceipt.objects.create(
+            job_uuid=job.pk,
+            receipt_type="JobStartedReceipt",
+            miner_hotkey="m",
+            payload="{}",
+            signature="0x",
+            issued_at=now - age,
+        )
+        batch = Batch.objects.create(block=1, seed="s", alive_at=now)
+        Batch.objects.filter(pk=batch.pk).update(started_at=now - age)
+        snapshot = Snapshot.objects.create(block=1, tempo=1, neurons=1)
+        Snapshot.objects.filter(pk=snapshot.pk).update(taken_at=now - age)
+        WeightsSet.objects.create(cycle_start=age.days, earned_in=0, published_at=now - age)
+    eviction.evict(timedelta(days=7))
+    models = (Job, IssuedReceipt, Batch, Snapshot, WeightsSet)
+    assert [model.objects.count() for model in models] == [1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("state", ["volumes_ready", "completed"])
+def test_a_job_that_took_longer_than_rows_are_kept_keeps_its_receipts(state: str) -> None:
+    now = timezone.now()
+    job = actions.create_admin_job(request(signer=None), miner="")
+    long_ago = now - timedelta(days=40)
+    since = long_ago if state == "volumes_ready" else now
+    Job.objects.filter(pk=job.pk).update(state=state, created_at=long_ago, state_since=since)
+    for number in range(3):
+        IssuedReceipt.objects.create(
+            job_uuid=job.pk,
+            receipt_type="JobIntervalReceipt",
+            interval=number,
+            miner_hotkey="m",
+            payload="{}",
+            signature="0x",
+            issued_at=long_ago + timedelta(days=number),
+        )
+    eviction.evict(timedelta(days=7))
+    assert (Job.objects.count(), IssuedReceipt.objects.count()) == (1, 3)

@@ -1,0 +1,38 @@
+"""Deletes rows older than the operator wants to keep."""
+
+import logging
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from compute_horde.django.eviction import delete_in_batches
+from compute_horde.lifecycle import FINAL
+from validator.jobs.models import Job
+from validator.network.models import Snapshot
+from validator.receipts.models import IssuedReceipt
+from validator.synthetic.models import Batch
+
+log = logging.getLogger(__name__)
+
+
+def evict(keep: timedelta) -> dict[str, int]:
+    """Delete jobs, receipts, batches and chain snapshots older than `keep`; return the counts.
+
+    The age of a job counts from its end, and its receipts are kept as long as the job.
+    Weights are never deleted: they are few, and needed long afterwards.
+    """
+    before = timezone.now() - keep
+    # Created before it ended: an index finds these.
+    jobs = Job.objects.filter(created_at__lt=before, state_since__lt=before, state__in=FINAL)
+    of_same_job = Job.objects.filter(pk=OuterRef("job_uuid"))
+    deleted = {
+        "jobs": delete_in_batches(jobs),
+        "receipts": delete_in_batches(
+            IssuedReceipt.objects.filter(~Exists(of_same_job), issued_at__lt=before)
+        ),
+        "batches": delete_in_batches(Batch.objects.filter(started_at__lt=before)),
+        "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],
+    }
+    log.info("old rows evicted", extra=deleted)
+    return deleted

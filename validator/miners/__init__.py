@@ -1,0 +1,1 @@
+"""Connections to miners, with bounds on the messages that wait to be handled."""
