@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 from localnet import apt
 from tests.network.running import Running, shell, until
@@ -72,12 +74,23 @@ def admin(browser: webdriver.Chrome, network: Running) -> dict[str, str]:
         browser.find_element(By.ID, "id_username").send_keys(env["USER"])
         browser.find_element(By.ID, "id_password").send_keys(env["PASSWORD"])
         browser.find_element(By.CSS_SELECTOR, "input[type=submit]").click()
+        wait_for_page(browser, "Site administration")
         addresses[service] = env["URL"]
     return addresses
 
 
 def text(browser: webdriver.Chrome) -> str:
     return browser.find_element(By.TAG_NAME, "body").text
+
+
+def wait_for_page(browser: webdriver.Chrome, expected: str) -> None:
+    """Wait until the page that a click asked for is shown.
+
+    A click returns before its page is loaded, and a page that is still on its way replaces the
+    one that the next `get` asks for.
+    """
+    wait = WebDriverWait(browser, 60, ignored_exceptions=[WebDriverException])
+    wait.until(lambda shown: expected in text(shown), f"a page with {expected!r}")
 
 
 def lists(browser: webdriver.Chrome, address: str) -> list[str]:
@@ -128,7 +141,7 @@ async def test_the_executors_are_one_click_away(
 ) -> None:
     browser.get(admin["miner"])
     browser.find_element(By.LINK_TEXT, "EXECUTORS").click()
-    assert "always_on.test" in text(browser)
+    wait_for_page(browser, "always_on.test")
 
 
 async def test_a_neuron_s_page_says_why_it_gets_jobs_or_not(
