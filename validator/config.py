@@ -107,6 +107,9 @@ class Config(ServiceSettings):
         32, ge=1, description="of a miner's executors of one class only so many count"
     )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
+    weights_version: int = Field(
+        2, ge=0, description="version of our weights; the subnet may require one"
+    )
 
     @property
     def reach(self) -> Reach:

@@ -74,6 +74,14 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightCommit:
+    """Weights of ours that are still sealed: included in `block`, opened after a drand round."""
+
+    block: int
+    reveal_round: int
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedWeights:
     """Weights that the chain accepted in `block`; encrypted until a drand round, if any."""
 
@@ -102,11 +110,24 @@ class Chain(Protocol):
     def serve_axon(self, ip: str, port: int) -> None:
         """Publish the address of our neuron."""
 
-    def set_weights(self, weights: Mapping[int, Decimal | float]) -> AcceptedWeights:
-        """Set relative weights by uid, in plain text or encrypted, as the subnet requires."""
+    def set_weights(
+        self,
+        weights: Mapping[int, Decimal | float],
+        *,
+        version: int = 0,
+        valid_blocks: int = 128,
+    ) -> AcceptedWeights:
+        """Set relative weights by uid, in plain text or encrypted, as the subnet requires.
+
+        `version` is that of the scoring, which the subnet may require. `valid_blocks`, a power of
+        two from 4 up, is for how many blocks the chain may include the transaction.
+        """
 
     def weights(self, uid: int) -> dict[int, int]:
         """The weights that a neuron has set, by uid; the greatest is 65535."""
+
+    def weight_commits(self, hotkey: str) -> tuple[WeightCommit, ...]:
+        """The weights of a neuron that are still sealed."""
 
     def set_commitment(self, text: str) -> None:
         """Publish the commitment of our neuron, a short text."""

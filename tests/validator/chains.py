@@ -1,7 +1,7 @@
 """A fake chain with a given state that records the weights set on it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ from compute_horde.adapters.chain_port import (
     Hyperparameters,
     Metagraph,
     Neuron,
+    WeightCommit,
 )
 
 
@@ -28,25 +29,55 @@ def neuron(uid: int, hotkey: str, **fields: Any) -> Neuron:
 
 @dataclass
 class FakeChain:
-    """Tempo 9, so that a cycle has 20 blocks; on netuid 8 they begin at multiples of 20."""
+    """Tempo 9, so that a cycle has 20 blocks; on netuid 8 they begin at multiples of 20.
+
+    The neuron `setter` (a uid) is the one that sets weights.
+    """
 
     block: int = 0
     neurons: list[Neuron] = field(default_factory=list)
     tempo: int = 9
-    problems: list[Exception] = field(default_factory=list)
-    set: list[dict[int, Decimal]] = field(default_factory=list)
+    problems: list[BaseException] = field(default_factory=list)
+    set: list[dict[int, Any]] = field(default_factory=list)
+    hyper: dict[str, Any] = field(default_factory=dict)
+    setter: int = 0
+    sealed: tuple[WeightCommit, ...] = ()
+    held: dict[int, int] | None = None
+    unfinalized: int = 0
 
     def head(self) -> int:
         return self.block
 
+    def finalized_head(self) -> int:
+        return self.block - self.unfinalized
+
     def metagraph(self, block: int | None = None) -> Metagraph:
-        return Metagraph(self.block, tuple(self.neurons))
+        return Metagraph(self.block if block is None else block, tuple(self.neurons))
 
     def hyperparameters(self) -> Hyperparameters:
-        return Hyperparameters(self.tempo, 0, 0, 1, 65535, False, 1, 0)
+        known = Hyperparameters(self.tempo, 0, 0, 1, 65535, False, 1, 0)
+        return replace(known, **self.hyper)
 
-    def set_weights(self, weights: Mapping[int, Decimal]) -> AcceptedWeights:
+    def set_weights(
+        self, weights: Mapping[int, Decimal | float], *, version: int = 0, valid_blocks: int = 128
+    ) -> AcceptedWeights:
+        del version, valid_blocks
         if self.problems:
             raise self.problems.pop(0)
-        self.set.append(dict(weights))
+        self.include(weights)
         return AcceptedWeights(self.block, None)
+
+    def include(self, weights: Mapping[int, Decimal | float]) -> None:
+        """Take weights into the present block."""
+        self.set.append(dict(weights))
+        self.neurons[self.setter] = replace(self.neurons[self.setter], last_update=self.block)
+
+    def weights(self, uid: int) -> dict[int, int]:
+        del uid
+        if self.held is not None:
+            return self.held
+        return {target: int(value) for target, value in self.set[-1].items()} if self.set else {}
+
+    def weight_commits(self, hotkey: str) -> tuple[WeightCommit, ...]:
+        del hotkey
+        return self.sealed

@@ -1,63 +1,54 @@
-"""Sets weights on the chain once per cycle, and retries until the chain accepts them."""
+"""Sets weights on the chain once per cycle, retries until it has them, and reads them back."""
 
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from decimal import Decimal
+from fractions import Fraction
 
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from compute_horde.adapters.chain_port import Chain, ChainUnreachable, Metagraph
+from compute_horde.adapters.chain_port import Chain, ChainUnreachable, Metagraph, Neuron
 from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.errors import ChainError
 from compute_horde.hardware import ExecutorClass
 from validator.config import Config
 from validator.network.actions import latest_snapshot
+from validator.network.models import Snapshot
 from validator.scoring.rules import Earned, miner_weights
 from validator.synthetic.models import Batch, Puzzle
-from validator.weights import rules
-from validator.weights.models import WeightsSet
+from validator.weights import journal, landing, rules
+from validator.weights.models import Submission, WeightsSet
 
 log = logging.getLogger(__name__)
+
+MAX_OUTCOME = 1000
 
 
 def set_weights_if_due(
     open_chain: Callable[[], AbstractContextManager[Chain]], config: Config
 ) -> None:
-    """Set this cycle's weights, if its window is open and they are not set yet."""
+    """Advance the weights of the present cycle by one step, and read back accepted ones."""
     snapshot = latest_snapshot(config.snapshot_lifetime)
     if snapshot is None:
         return
     cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
-    _close_missed(cycle)
-    paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=snapshot.tempo)
-    if snapshot.block not in rules.window(cycle) or _is_batch_running(paid):
-        return
-    row = claim(cycle, paid, snapshot.block)
-    if row is None:
+    row = _unresolved(cycle) or _due(cycle, snapshot, config)
+    published = landing.due(snapshot.block)
+    if row is None and not published:
         return
     try:
         with open_chain() as chain:
-            _attempt(chain, config, row, cycle)
+            if row:
+                _advance(chain, config, row, cycle)
+            if published:
+                landing.read_back(chain, config.hotkey.ss58_address, published)
     except ChainError as exc:
-        _failed(row, exc, next_try_block=snapshot.block + 1)
-
-
-def claim(cycle: Cycle, paid: Cycle, block: int) -> WeightsSet | None:
-    """Claim an attempt at this cycle's weights; None when there is nothing to try now.
-
-    The conditional update lets one worker through. If that worker dies, its claim expires after
-    `rules.claim_blocks` blocks.
-    """
-    WeightsSet.objects.get_or_create(cycle_start=cycle.start, defaults={"earned_in": paid.start})
-    trying = WeightsSet.objects.filter(
-        cycle_start=cycle.start, state=WeightsSet.State.TRYING, next_try_block__lte=block
-    )
-    until = block + rules.claim_blocks(cycle)
-    if not trying.update(next_try_block=until, attempts=F("attempts") + 1):
-        return None
-    return WeightsSet.objects.get(cycle_start=cycle.start)
+        if row is None:
+            log.warning("weights not read back", extra={"problem": str(exc)})
+            return
+        _postpone(row, f"{type(exc).__name__}: {exc}", until=snapshot.block + 1)
+        _warn_if_in_danger(row, cycle, snapshot.block)
 
 
 def earned(cycle_start: int) -> list[Earned]:
@@ -69,62 +60,152 @@ def earned(cycle_start: int) -> list[Earned]:
     return [Earned(hotkey, ExecutorClass(kind), total) for hotkey, kind, total in totals]
 
 
-def _attempt(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> None:
-    metagraph = chain.metagraph()
-    if row.attempts > 1 and _was_set(metagraph, config.hotkey.ss58_address, cycle):
-        _end(row, WeightsSet.State.PUBLISHED, "an earlier attempt was found on the chain")
+def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
+    """The row of the cycle, if its window is open and its weights are not set yet."""
+    paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=snapshot.tempo)
+    if snapshot.block not in rules.window(cycle) or _is_batch_running(paid):
+        return None
+    WeightsSet.objects.get_or_create(cycle_start=cycle.start, defaults={"earned_in": paid.start})
+    return WeightsSet.objects.filter(
+        cycle_start=cycle.start, state=WeightsSet.State.TRYING, next_try_block__lte=snapshot.block
+    ).first()
+
+
+def _advance(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> None:
+    """Find out what became of the last submission; send one when none can have an effect."""
+    if not _compute(row, config):
         return
-    shares = miner_weights(earned(row.earned_in), config.class_weights)
-    by_uid = {
-        neuron.uid: shares[n] for neuron in metagraph.neurons if (n := neuron.hotkey) in shares
-    }
-    row.weights = {hotkey: str(share) for hotkey, share in shares.items()}
-    if not by_uid:
+    if (sent := journal.open_submission(row)) and not _resolve(chain, config, row, sent):
+        return
+    if row.cycle_start != cycle.start:
+        return
+    metagraph = chain.metagraph()
+    us = _neuron(metagraph, config)
+    if (last := row.submissions.first()) and us and us.last_update >= last.sent_in_block:
+        _found_on_chain(row, last, us)
+        return
+    hyperparameters, block = chain.hyperparameters(), metagraph.block
+    if found := rules.obstacle(us, hyperparameters, block, config.weights_version):
+        problem, until = found
+        _postpone(row, problem, until=until)
+        _warn_if_in_danger(row, cycle, block)
+        return
+    _submit(chain, config, row, cycle, metagraph)
+
+
+def _compute(row: WeightsSet, config: Config) -> bool:
+    """Store the shares, once; False when there is nothing to set."""
+    if not row.is_computed:
+        shares = miner_weights(earned(row.earned_in), config.class_weights)
+        row.weights = {hotkey: str(share) for hotkey, share in shares.items()}
+        row.is_computed = True
+        row.save(update_fields=["weights", "is_computed"])
+    if not row.weights:
+        _end(row, WeightsSet.State.EMPTY, "nobody earned anything")
+    return bool(row.weights)
+
+
+def _resolve(chain: Chain, config: Config, row: WeightsSet, sent: Submission) -> bool:
+    """Whether the submission that was sent is known to have no effect.
+
+    Judged by the finalized chain: a block that may still be replaced proves nothing.
+    """
+    final = chain.finalized_head()
+    us = _neuron(chain.metagraph(final), config)
+    if us and us.last_update >= sent.sent_in_block:
+        _found_on_chain(row, sent, us)
+        return False
+    if final <= sent.expires_in_block:
+        left = sent.expires_in_block - final + 1
+        _postpone(row, f"the last transaction may still be included: {left} blocks left", until=0)
+        return False
+    journal.expire(sent)
+    return True
+
+
+def _submit(
+    chain: Chain, config: Config, row: WeightsSet, cycle: Cycle, metagraph: Metagraph
+) -> None:
+    hotkeys = {neuron.uid: neuron.hotkey for neuron in metagraph.neurons}
+    uids = {hotkey: uid for uid, hotkey in hotkeys.items()}
+    shares = {hotkey: Fraction(share) for hotkey, share in row.weights.items()}
+    values = rules.u16_values(shares, uids)
+    if not values:
         _end(row, WeightsSet.State.EMPTY, "nobody who is registered earned anything")
         return
-    _set(chain, row, by_uid)
-
-
-def _set(chain: Chain, row: WeightsSet, by_uid: dict[int, Decimal]) -> None:
-    try:
-        accepted = chain.set_weights(by_uid)
-    except ChainUnreachable as exc:
-        # The transaction may still be included, so the claim stays until it expires.
-        _failed(row, exc, next_try_block=row.next_try_block)
+    window, block = rules.window(cycle), metagraph.block
+    validity = rules.validity_blocks(window)
+    sent = journal.begin(row, values, hotkeys, block=block, validity_blocks=validity)
+    if sent is None:
         return
-    row.block = accepted.block
-    sealed = f", sealed until round {accepted.reveal_round}" if accepted.reveal_round else ""
-    _end(row, WeightsSet.State.PUBLISHED, f"accepted in block {accepted.block}{sealed}")
+    WeightsSet.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)
+    row.refresh_from_db(fields=["attempts"])
+    try:
+        accepted = chain.set_weights(values, version=config.weights_version, valid_blocks=validity)
+    except ChainUnreachable as exc:
+        # It may still be included, so it stays open until it is found or has expired.
+        _postpone(row, f"{type(exc).__name__}: {exc}", until=block + 1)
+    except ChainError as exc:
+        journal.refuse(sent, str(exc))
+        _postpone(row, f"{type(exc).__name__}: {exc}", until=block + 1)
+    else:
+        journal.accept(sent, accepted)
+        _published(row, sent)
+        return
+    _warn_if_in_danger(row, cycle, block)
 
 
-def _failed(row: WeightsSet, problem: ChainError, *, next_try_block: int) -> None:
-    row.outcome = f"{type(problem).__name__}: {problem}"[:1000]
-    row.next_try_block = next_try_block
-    row.save(update_fields=["weights", "outcome", "next_try_block"])
+def _found_on_chain(row: WeightsSet, sent: Submission, us: Neuron) -> None:
+    sent.block = us.last_update
+    sent.state = Submission.State.ACCEPTED
+    sent.save(update_fields=["block", "state"])
+    _published(row, sent, "an earlier attempt was found on the chain: ")
+
+
+def _published(row: WeightsSet, sent: Submission, how: str = "") -> None:
+    row.block = sent.block
+    sealed = f", sealed until round {sent.reveal_round}" if sent.reveal_round else ""
+    _end(row, WeightsSet.State.PUBLISHED, f"{how}accepted in block {sent.block}{sealed}")
+
+
+def _postpone(row: WeightsSet, problem: str, *, until: int) -> None:
+    row.outcome = problem[:MAX_OUTCOME]
+    row.next_try_block = until
+    row.save(update_fields=["outcome", "next_try_block"])
     log.warning("weights not set", extra={"cycle": row.cycle_start, "problem": row.outcome})
 
 
 def _end(row: WeightsSet, state: WeightsSet.State, outcome: str) -> None:
     row.state, row.outcome = state, outcome
     row.published_at = timezone.now() if state == WeightsSet.State.PUBLISHED else None
-    row.save(update_fields=["weights", "state", "outcome", "block", "published_at"])
+    row.save(update_fields=["state", "outcome", "block", "published_at"])
     log.info("weights of the cycle", extra={"cycle": row.cycle_start, "outcome": outcome})
 
 
-def _was_set(metagraph: Metagraph, validator: str, cycle: Cycle) -> bool:
-    """Whether this validator set weights on the chain since this cycle's window opened."""
-    opened = rules.window(cycle).start
-    return any(
-        neuron.hotkey == validator and neuron.last_update >= opened for neuron in metagraph.neurons
-    )
+def _warn_if_in_danger(row: WeightsSet, cycle: Cycle, block: int) -> None:
+    window = rules.window(cycle)
+    if rules.is_in_danger(window, block):
+        log.error(
+            "the window for weights is closing",
+            extra={"cycle": row.cycle_start, "left": window.stop - block, "why": row.outcome},
+        )
+
+
+def _neuron(metagraph: Metagraph, config: Config) -> Neuron | None:
+    ours = config.hotkey.ss58_address
+    return next((neuron for neuron in metagraph.neurons if neuron.hotkey == ours), None)
 
 
 def _is_batch_running(paid: Cycle) -> bool:
     return Batch.objects.filter(cycle_start=paid.start, state=Batch.State.RUNNING).exists()
 
 
-def _close_missed(cycle: Cycle) -> None:
-    """Mark earlier cycles as failed whose window closed before the chain accepted weights."""
-    WeightsSet.objects.filter(state=WeightsSet.State.TRYING, cycle_start__lt=cycle.start).update(
-        state=WeightsSet.State.FAILED
-    )
+def _unresolved(cycle: Cycle) -> WeightsSet | None:
+    """An earlier cycle's row whose last transaction may yet be included.
+
+    Other rows of which the window closed before the chain accepted weights are marked as failed.
+    """
+    late = WeightsSet.objects.filter(state=WeightsSet.State.TRYING, cycle_start__lt=cycle.start)
+    open_ones = late.filter(submissions__state=Submission.State.SENDING)
+    late.exclude(pk__in=open_ones.values("pk")).update(state=WeightsSet.State.FAILED)
+    return open_ones.first()

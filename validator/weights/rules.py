@@ -1,10 +1,23 @@
-"""The window of blocks in which weights are set, and the cycle that they pay."""
+"""When weights are set, what prevents it, and for how long a transaction may be included."""
 
+from collections.abc import Mapping
+from fractions import Fraction
+
+from compute_horde.adapters.chain_port import Hyperparameters, Neuron
 from compute_horde.cycles import Cycle, cycle_at
 
-# The window of a cycle of 722 blocks is its second half without the last 15 blocks (protocol §9.5).
+# The window of a cycle of 722 blocks is its second half without the last 15 blocks.
 END_BUFFER = 15
 FULL_CYCLE = 722
+
+# Transactions are valid for a power of two of blocks; the chain takes none shorter than 4.
+SHORTEST_PERIOD = 4
+LONGEST_PERIOD = 32
+TRIES_PER_WINDOW = 4
+
+MAX_U16 = 65535
+# Below this part of the window the operator is warned.
+DANGER = Fraction(1, 2)
 
 
 def window(cycle: Cycle) -> range:
@@ -19,6 +32,48 @@ def paid_cycle(cycle: Cycle, *, netuid: int, tempo: int) -> Cycle:
     return cycle_at(cycle.start - 1, netuid=netuid, tempo=tempo)
 
 
-def claim_blocks(cycle: Cycle) -> int:
-    """After how many blocks the claim of a worker that never finished expires."""
-    return max(len(window(cycle)) // 4, 1)
+def validity_blocks(window: range) -> int:
+    """For how many blocks a transaction may be included: short enough for several attempts."""
+    period = SHORTEST_PERIOD
+    while period * 2 <= min(len(window) // TRIES_PER_WINDOW, LONGEST_PERIOD):
+        period *= 2
+    return period
+
+
+def is_in_danger(window: range, block: int) -> bool:
+    """Whether so little of the window is left that the operator has to know."""
+    return window.stop - block < len(window) * DANGER
+
+
+def u16_values(shares: Mapping[str, Fraction], uids: Mapping[str, int]) -> dict[int, int]:
+    """The weights by uid as the chain stores them: the largest is 65535, zeros are left out.
+
+    Shares of hotkeys without a uid, which left the subnet, are dropped.
+    """
+    present = {uids[hotkey]: share for hotkey, share in shares.items() if hotkey in uids}
+    largest = max(present.values(), default=Fraction(0))
+    if not largest:
+        return {}
+    scaled = {uid: round(share * MAX_U16 / largest) for uid, share in sorted(present.items())}
+    return {uid: value for uid, value in scaled.items() if value}
+
+
+def obstacle(
+    us: Neuron | None, hyperparameters: Hyperparameters, block: int, version: int
+) -> tuple[str, int] | None:
+    """What would make the chain refuse weights now, and the block to try again; else None."""
+    if us is None:
+        return "our hotkey is not registered in the subnet: register it", block + 1
+    if not us.validator_permit:
+        return "our neuron has no validator permit: it needs more stake", block + 1
+    if version < hyperparameters.weights_version:
+        wanted = hyperparameters.weights_version
+        return (
+            f"the subnet requires weights of version {wanted}, this validator makes version "
+            f"{version}: update it",
+            block + 1,
+        )
+    allowed_from = us.last_update + hyperparameters.weights_rate_limit
+    if us.last_update and block < allowed_from:
+        return f"weights were last set in block {us.last_update}: rate limit", allowed_from
+    return None

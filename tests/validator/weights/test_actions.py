@@ -1,6 +1,7 @@
 """Weights are set once per cycle, even after failures."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,7 +29,7 @@ CYCLE = cycle_at(1000, netuid=NETUID, tempo=9)
 PAID = cycle_at(CYCLE.start - 1, netuid=NETUID, tempo=9)
 OPEN = CYCLE.start + 10
 CONFIG = configured(netuid=NETUID, class_weights={ExecutorClass.always_on__test: Decimal(1)})
-US = neuron(0, VALIDATOR.ss58_address, last_update=PAID.start)
+US = neuron(0, VALIDATOR.ss58_address, last_update=PAID.start, validator_permit=True)
 
 
 def chain(block: int = OPEN, **fields: Any) -> FakeChain:
@@ -66,7 +67,7 @@ def test_the_window_opens_and_what_was_earned_in_the_last_cycle_is_set() -> None
     batch(good=1, better=3, wrong=0)
     on = chain()
     publish(on)
-    assert on.set == [{1: Decimal("0.25"), 2: Decimal("0.75")}]
+    assert on.set == [{1: 21845, 2: 65535}]
     assert (row().state, row().block, row().earned_in) == ("published", OPEN, PAID.start)
     assert row().weights == {"better": "0.75", "good": "0.25"}
 
@@ -129,21 +130,127 @@ def test_a_write_without_an_answer_is_looked_for_before_it_is_repeated() -> None
     publish(on)
     on.block += 1
     publish(on)
-    assert row().attempts == 1
+    assert (row().state, row().attempts) == ("trying", 1)
+    assert "may still be included: 4 blocks left" in row().outcome
     on.block += 1
-    on.neurons[0] = neuron(0, VALIDATOR.ss58_address, last_update=on.block)
+    on.include({1: 65535})
+    on.block += 1
     publish(on)
-    assert (row().state, on.set) == ("published", [])
+    assert (row().state, row().block, len(on.set)) == ("published", on.block - 1, 1)
     assert "found on the chain" in row().outcome
 
 
-def test_a_write_that_did_not_come_true_is_repeated() -> None:
+def test_a_write_that_did_not_come_true_is_repeated_once_it_has_expired() -> None:
     batch(good=1)
     on = chain(problems=[ChainUnreachable("too late to say")])
     publish(on)
-    on.block += 2
+    on.block += 4
+    publish(on)
+    assert on.set == []
+    on.block += 1
+    publish(on)
+    assert (row().state, len(on.set)) == ("published", 1)
+    assert list(row().submissions.values_list("state", flat=True)) == ["accepted", "expired"]
+
+
+def test_only_the_finalized_chain_proves_that_a_write_expired() -> None:
+    batch(good=1)
+    on = chain(problems=[ChainUnreachable("too late to say")], unfinalized=3)
+    publish(on)
+    on.block += 5
+    publish(on)
+    assert on.set == []
+    on.block += 3
     publish(on)
     assert len(on.set) == 1
+
+
+def test_a_write_that_was_called_refused_and_is_found_on_the_chain_is_not_repeated() -> None:
+    batch(good=1)
+    on = chain(problems=[ChainRefused("the answer could not be decoded", "invalid_argument")])
+    publish(on)
+    on.include({1: 65535})
+    on.block += 1
+    publish(on)
+    assert (row().state, len(on.set)) == ("published", 1)
+
+
+def test_a_write_of_a_window_that_closed_is_still_looked_for() -> None:
+    batch(good=1)
+    on = chain(CYCLE.stop - 2, problems=[ChainUnreachable("too late to say")])
+    publish(on)
+    on.include({1: 65535})
+    on.block += 4
+    publish(on)
+    assert (row().state, row().block) == ("published", CYCLE.stop - 2)
+
+
+def test_a_write_of_a_window_that_closed_is_not_repeated() -> None:
+    batch(good=1)
+    on = chain(CYCLE.stop - 2, problems=[ChainUnreachable("too late to say")])
+    publish(on)
+    on.block += 9
+    publish(on)
+    on.block += 1
+    publish(on)
+    assert (row().state, on.set) == ("failed", [])
+
+
+@pytest.mark.parametrize(
+    ("us", "hyper", "reason"),
+    [
+        ({"validator_permit": False}, {}, "no validator permit"),
+        ({}, {"weights_version": 3}, "requires weights of version 3"),
+        ({"last_update": OPEN - 1}, {"weights_rate_limit": 5}, "rate limit"),
+    ],
+)
+def test_what_the_chain_would_refuse_is_not_sent(
+    us: dict[str, Any], hyper: dict[str, int], reason: str
+) -> None:
+    batch(good=1)
+    on = chain(hyper=hyper)
+    on.neurons[0] = replace(US, **us)
+    publish(on)
+    assert (on.set, row().attempts, row().state) == ([], 0, "trying")
+    assert reason in row().outcome
+
+
+def test_an_unregistered_validator_sends_nothing_and_says_so() -> None:
+    batch(good=1)
+    on = chain(neurons=[neuron(1, "good")])
+    publish(on)
+    assert (on.set, row().state) == ([], "trying")
+    assert "not registered" in row().outcome
+
+
+def test_the_shares_of_a_cycle_are_computed_once() -> None:
+    batch(good=1)
+    on = chain(problems=[ChainRefused("bad day", "unknown")])
+    publish(on)
+    Puzzle.objects.update(points=0)
+    on.block += 1
+    publish(on)
+    assert on.set == [{1: 65535}]
+
+
+def test_a_uid_that_changed_hands_between_two_attempts_gets_nothing() -> None:
+    batch(good=1, better=1)
+    on = chain(problems=[ChainRefused("bad day", "unknown")])
+    publish(on)
+    on.neurons[1] = neuron(1, "newcomer")
+    on.block += 1
+    publish(on)
+    assert on.set == [{2: 65535}]
+
+
+def test_a_window_that_closes_is_an_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    batch(good=1)
+    on = chain(problems=[ChainRefused("bad day", "unknown"), ChainRefused("bad day", "unknown")])
+    publish(on)
+    assert "the window for weights is closing" not in caplog.messages
+    on.block = CYCLE.stop - 3
+    publish(on)
+    assert "the window for weights is closing" in caplog.messages
 
 
 def test_without_a_fresh_look_at_the_chain_nothing_is_done() -> None:
@@ -154,20 +261,17 @@ def test_without_a_fresh_look_at_the_chain_nothing_is_done() -> None:
     assert not WeightsSet.objects.exists()
 
 
-def test_a_worker_that_died_while_trying_is_followed_by_another_in_the_same_window() -> None:
+def test_a_worker_that_died_while_sending_is_followed_by_another_in_the_same_window() -> None:
     batch(good=1)
-    assert actions.claim(CYCLE, PAID, OPEN)
-    on = chain(OPEN + 1)
+    on = chain(problems=[KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        publish(on)
+    on.block += 1
     publish(on)
     assert on.set == []
-    on.block = OPEN + 2
+    on.block += 4
     publish(on)
-    assert len(on.set) == 1
-
-
-def test_two_workers_do_not_try_at_once() -> None:
-    assert actions.claim(CYCLE, PAID, OPEN)
-    assert actions.claim(CYCLE, PAID, OPEN) is None
+    assert (len(on.set), row().state) == (1, "published")
 
 
 def test_a_window_that_closed_is_marked_failed_and_the_next_cycle_works() -> None:
@@ -177,8 +281,10 @@ def test_a_window_that_closed_is_marked_failed_and_the_next_cycle_works() -> Non
     publish(on)
     on.block = OPEN + 20
     publish(on)
+    on.block += 1
+    publish(on)
     assert row().state == "failed"
-    assert on.set == [{2: Decimal(1)}]
+    assert on.set == [{2: 65535}]
 
 
 def test_a_miner_that_left_the_subnet_does_not_stop_the_others() -> None:

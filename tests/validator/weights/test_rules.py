@@ -1,6 +1,13 @@
 """The window of blocks in which weights are set."""
 
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from compute_horde.adapters.chain_port import Hyperparameters, Neuron
 from compute_horde.cycles import Cycle, cycle_at
+from tests.validator.chains import neuron
 from validator.weights import rules
 
 
@@ -19,6 +26,58 @@ def test_the_cycle_before_is_paid() -> None:
     assert (paid.stop, paid.number) == (cycle.start, cycle.number - 1)
 
 
-def test_a_silent_try_is_waited_for_a_quarter_of_the_window() -> None:
-    assert rules.claim_blocks(Cycle(5_999_820, 6_000_542, 0)) == 86
-    assert rules.claim_blocks(Cycle(0, 2, 0)) == 1
+@pytest.mark.parametrize(
+    ("blocks", "validity"), [(346, 32), (200, 32), (127, 16), (64, 16), (32, 8), (10, 4), (1, 4)]
+)
+def test_a_window_has_room_for_several_transactions(blocks: int, validity: int) -> None:
+    assert rules.validity_blocks(range(100, 100 + blocks)) == validity
+
+
+def test_the_largest_weight_is_65535_and_zeros_are_left_out() -> None:
+    shares = {
+        "a": Fraction(1, 3),
+        "b": Fraction(2, 3),
+        "c": Fraction(1, 10**9),
+        "gone": Fraction(9),
+    }
+    assert rules.u16_values(shares, {"a": 4, "b": 2, "c": 3}) == {2: 65535, 4: 32768}
+    assert rules.u16_values(shares, {"x": 1}) == {}
+    assert rules.u16_values({}, {"x": 1}) == {}
+
+
+def test_the_operator_is_warned_in_the_second_half_of_a_window() -> None:
+    window = range(100, 110)
+    assert [rules.is_in_danger(window, block) for block in (100, 105, 106, 109)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+US = neuron(0, "us", validator_permit=True, last_update=50)
+HYPER = Hyperparameters(360, 100, 2, 1, 65535, False, 1, 0)
+
+
+def test_nothing_prevents_weights() -> None:
+    assert rules.obstacle(US, HYPER, block=150, version=2) is None
+    never = replace(US, last_update=0)
+    assert rules.obstacle(never, HYPER, block=10, version=2) is None
+
+
+@pytest.mark.parametrize(
+    ("us", "block", "version", "problem", "until"),
+    [
+        (None, 150, 2, "not registered", 151),
+        (replace(US, validator_permit=False), 150, 2, "no validator permit", 151),
+        (US, 150, 1, "requires weights of version 2", 151),
+        (US, 149, 2, "last set in block 50", 150),
+    ],
+)
+def test_what_prevents_weights_is_named_with_the_next_block_to_try(
+    us: Neuron | None, block: int, version: int, problem: str, until: int
+) -> None:
+    found = rules.obstacle(us, HYPER, block, version)
+    assert found is not None
+    assert problem in found[0]
+    assert found[1] == until
