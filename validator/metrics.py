@@ -8,6 +8,7 @@ from compute_horde.django.metrics_access import refuse_metrics
 from validator.config import config
 from validator.jobs.models import Job
 from validator.network.models import Neuron
+from validator.weights import alarms
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -22,4 +23,18 @@ def page(request: HttpRequest) -> HttpResponse:
         jobs.labels(kind, state).set(count)
     serving = Gauge("validator_serving_neurons", "Neurons with an address", registry=registry)
     serving.set(Neuron.objects.filter(registered=True, port__gt=0).count())
+    weights = alarms.status(config)
+    danger = Gauge(
+        "validator_weights_window_in_danger",
+        "1 when the window for weights closes soon and the chain has not accepted them",
+        registry=registry,
+    )
+    danger.set(weights.is_window_in_danger)
+    if weights.epochs_since_landing is not None:
+        landed = Gauge(
+            "validator_epochs_since_weights_landed",
+            "Epochs since the chain last held weights as they were sent; alarm at 3",
+            registry=registry,
+        )
+        landed.set(weights.epochs_since_landing)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -16,7 +16,8 @@ FEATURES = [
     "validator.synthetic",
     "validator.weights",
 ]
-INSTALLED_APPS = [*shared.ADMIN_APPS, *FEATURES]
+# First, since their templates replace the admin's.
+INSTALLED_APPS = [*FEATURES, *shared.ADMIN_APPS]
 MIDDLEWARE = shared.MIDDLEWARE
 # Browsers send a host's cookies to all its ports: services on one machine need names of their own.
 SESSION_COOKIE_NAME = "validator_session"
@@ -28,7 +29,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = config.https
 SECURE_HSTS_SECONDS = shared.HSTS_SECONDS if config.https else 0
 SECURE_REDIRECT_EXEMPT = [r"^(?!admin/)"]
 SILENCED_SYSTEM_CHECKS = shared.silenced_checks(https=config.https, host=config.host)
-TEMPLATES = shared.templates()
+TEMPLATES = shared.templates("validator.weights.alarms.in_templates")
 DATABASES = shared.databases(config.database_url.get_secret_value())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING = shared.logging_config(debug=config.debug)

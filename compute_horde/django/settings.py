@@ -88,12 +88,13 @@ def databases(url: str) -> dict[str, Any]:
     }
 
 
-def templates() -> list[dict[str, Any]]:
-    """The templates setting that the admin needs."""
+def templates(*more_processors: str) -> list[dict[str, Any]]:
+    """The templates setting that the admin needs, with context processors of the service's own."""
     processors = [
         "django.template.context_processors.request",
         "django.contrib.auth.context_processors.auth",
         "django.contrib.messages.context_processors.messages",
+        *more_processors,
     ]
     return [
         {

@@ -8,24 +8,33 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 
 from compute_horde.cycles import cycle_at
-from compute_horde.django.read_only_admin import ReadOnlyAdmin
+from compute_horde.django.read_only_admin import ReadOnly, ReadOnlyAdmin
 from validator.config import config
 from validator.network.models import Snapshot
 from validator.synthetic.models import Puzzle
 from validator.weights import rules
-from validator.weights.models import WeightsSet
+from validator.weights.models import Submission, WeightsSet
 
 State = WeightsSet.State
+Landing = WeightsSet.Landing
 MAX_VERDICTS = 5
+
+
+class SubmissionInline(ReadOnly, admin.TabularInline):
+    """The transactions with a cycle's weights."""
+
+    model = Submission
+    fields = ("state", "sent_in_block", "expires_in_block", "block", "reveal_round", "problem")
 
 
 @admin.register(WeightsSet)
 class WeightsSetAdmin(ReadOnlyAdmin):
     """The weights of each cycle."""
 
-    list_display = ["cycle_start", "earned_in", "state", "attempts", "block", "outcome"]
-    list_filter = ["state", "published_at"]
+    list_display = ["cycle_start", "earned_in", "state", "landing", "attempts", "block", "outcome"]
+    list_filter = ["state", "landing", "published_at"]
     readonly_fields = ["why", "by_miner"]
+    inlines = [SubmissionInline]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -68,12 +77,26 @@ def why(row: WeightsSet) -> str:
     problem = f" The last problem: {row.outcome}" if row.outcome else ""
     match row.state:
         case State.PUBLISHED:
-            return f"The chain took them after {row.attempts} attempts, for {paid}: {row.outcome}."
+            taken = f"The chain took them after {row.attempts} attempts, for {paid}: {row.outcome}."
+            return f"{taken} {landed(row)}"
         case State.EMPTY:
             return f"Nothing was set for {paid}: {row.outcome}."
         case State.FAILED:
             return f"The window closed after {row.attempts} attempts, for {paid}.{problem}"
     return f"Being tried, again from block {row.next_try_block}, for {paid}.{problem}"
+
+
+def landed(row: WeightsSet) -> str:
+    """Whether the chain holds the weights, in a sentence."""
+    detail = f": {row.landing_detail}" if row.landing_detail else ""
+    match row.landing:
+        case Landing.LANDED:
+            return f"They were read back in block {row.landed_block}{detail}."
+        case Landing.LOST:
+            return f"They were lost{detail}."
+        case Landing.UNKNOWN:
+            return f"Whether they took effect is not known{detail}."
+    return "They were not read back yet."
 
 
 def miners(row: WeightsSet) -> Iterator[tuple[str, str, int, str]]:
