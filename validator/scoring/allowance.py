@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 from validator.scoring.spending import PICOSECONDS
 
@@ -74,8 +75,7 @@ class ManifestHistory:
         counts = sorted(dict(changes).items())
         self._blocks = [block for block, _ in counts]
         self._counts = [count for _, count in counts]
-        pairs = zip(counts, counts[1:], strict=False)
-        self._drops = [later[0] for earlier, later in pairs if later[1] < earlier[1]]
+        self._drops = [later[0] for earlier, later in pairwise(counts) if later[1] < earlier[1]]
 
     def count(self, block: int) -> int:
         """The executors offered in `block`."""

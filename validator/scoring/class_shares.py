@@ -1,16 +1,17 @@
 """From points in each class to a score of each miner: horde score, main hotkey, class weights."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fractions import Fraction
 
+from compute_horde.hardware import ExecutorClass
 from validator.scoring.class_weighting import weighted_scores
 from validator.scoring.facts import CycleFacts, MainHotkeys
 from validator.scoring.horde_score import size_factor
-from validator.scoring.line_items import LineItem, Statement, combined
+from validator.scoring.line_items import Statement, combined
 from validator.scoring.main_hotkey import MainHotkeyRule, has_moved, split
 from validator.scoring.parameters import Dancing, FormulaName, HordeParameters, Parameters
-from validator.scoring.points import ClassPoints
+from validator.scoring.points.class_points import ClassPoints
 
 # Points that are compared with each other: of a class or, in the formula `seconds`, all points.
 ALL_CLASSES = ""
@@ -44,9 +45,9 @@ def with_horde_score(points: ClassPoints, horde: HordeParameters) -> ClassPoints
     )
     total = points.statement.total + points.horde_points * (factor - 1)
     reason = f"horde score of {points.horde_size} jobs or executors"
-    item = LineItem(reason, factor, "factor", factor - 1 or Fraction(1), "", points.executor_class)
-    statement = points.statement.brought_to(total, item)
-    return ClassPoints(points.hotkey, points.executor_class, statement)
+    kind = points.executor_class
+    statement = points.statement.brought_to(total, reason, number=factor, executor_class=kind)
+    return ClassPoints(points.hotkey, kind, statement)
 
 
 def over_hotkeys(group: Group, facts: CycleFacts, parameters: Parameters) -> Group:
@@ -77,8 +78,8 @@ def _hotkeys(facts: CycleFacts) -> dict[str, list[str]]:
 
 
 def _danced(statement: Statement, bonus: Fraction) -> Statement:
-    item = LineItem("dancing bonus: the main hotkey changed", bonus, "factor", Fraction(1))
-    return statement.brought_to(statement.total * (1 + bonus), item)
+    reason = "dancing bonus: the main hotkey changed"
+    return statement.brought_to(statement.total * (1 + bonus), reason, number=bonus)
 
 
 def _split(own: Group, main: MainHotkeys, share: Fraction) -> Group:
@@ -94,8 +95,9 @@ def _split(own: Group, main: MainHotkeys, share: Fraction) -> Group:
         else:
             reason = "split: what goes to the coldkey's main hotkey, but for the rest of others"
         part = parts[hotkey] / total if total else ZERO
-        item = LineItem(reason, part, "of the coldkey's points", Fraction(1))
-        after[hotkey] = statement.brought_to(parts[hotkey], item)
+        after[hotkey] = statement.brought_to(
+            parts[hotkey], reason, number=part, unit="of the coldkey's points"
+        )
     return after
 
 
@@ -112,10 +114,9 @@ def _groups(points: Iterable[ClassPoints], parameters: Parameters) -> dict[str, 
 
 
 def _weight(key: str, parameters: Parameters) -> Fraction:
-    weights: Mapping[str, Fraction] = {
-        str(kind): Fraction(weight) for kind, weight in parameters.class_weights.items()
-    }
-    return Fraction(1) if key == ALL_CLASSES else weights[key]
+    if key == ALL_CLASSES:
+        return Fraction(1)
+    return Fraction(parameters.class_weights.get(ExecutorClass(key), 0))
 
 
 def _weighted(group: Group, weight: Fraction) -> Group:

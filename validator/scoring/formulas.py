@@ -5,7 +5,6 @@ The same facts and parameters give the same bytes on every machine.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -14,12 +13,12 @@ from validator.scoring.class_shares import scores
 from validator.scoring.facts import CycleFacts
 from validator.scoring.line_items import LineItem
 from validator.scoring.parameters import FormulaName, Parameters
-from validator.scoring.points import ClassPoints
-from validator.scoring.points_allowance import allowance_points
-from validator.scoring.points_jobs import job_points
-from validator.scoring.points_seconds import second_points
+from validator.scoring.points.allowance import allowance_points
+from validator.scoring.points.class_points import ClassPoints
+from validator.scoring.points.jobs import job_points
+from validator.scoring.points.seconds import second_points
 from validator.scoring.shares import MinerShare, burning, shares
-from validator.scoring.units import UNITS
+from validator.scoring.units import DECIMALS, UNITS
 
 POINTS: dict[FormulaName, Callable[[CycleFacts, Parameters], list[ClassPoints]]] = {
     FormulaName.JOBS: job_points,
@@ -60,9 +59,9 @@ def score_cycle(facts: CycleFacts, parameters: Parameters) -> CycleScores:
 def decimal_text(number: Fraction) -> str:
     """The number with at most twelve decimals, rounded half to even."""
     units = round(number * UNITS)
-    with_decimals = Decimal(units).scaleb(-12)
-    text = format(with_decimals, "f")
-    return text.rstrip("0").rstrip(".") if units else "0"
+    whole, decimals = divmod(abs(units), UNITS)
+    text = f"{'-' if units < 0 else ''}{whole}.{decimals:0{DECIMALS}d}"
+    return text.rstrip("0").rstrip(".")
 
 
 def _miner(miner: MinerShare) -> dict[str, Any]:

@@ -5,6 +5,7 @@ These count in plain multiples of their length from block 0, 14 blocks off the r
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import floor
 
 CYCLE_BLOCKS = 722
@@ -55,6 +56,6 @@ def cycle_before(start: int) -> int:
     return max(start - CYCLE_BLOCKS, 0)
 
 
-def receipt_page(unix_time: float) -> int:
+def receipt_page(unix_time: Fraction) -> int:
     """The page of receipts of a miner that holds what was stored at this time."""
-    return floor(unix_time) // PAGE_SECONDS
+    return floor(unix_time / PAGE_SECONDS)

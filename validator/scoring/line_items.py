@@ -46,21 +46,29 @@ class Statement:
 
     def scaled(self, factor: Fraction, *, remedy: str) -> "Statement":
         """The same items in another unit; `remedy` explains items that become 0 by it."""
+        added = "" if factor else remedy
         return Statement(
             tuple(
-                replace(item, amount=item.amount * factor, remedy=item.remedy or remedy)
-                if not factor
-                else replace(item, amount=item.amount * factor)
+                replace(item, amount=item.amount * factor, remedy=item.remedy or added)
                 for item in self.items
             )
         )
 
-    def brought_to(self, total: Fraction, item: LineItem) -> "Statement":
-        """With one more item for the difference to `total`, like `item` but for its amount."""
+    def brought_to(
+        self,
+        total: Fraction,
+        reason: str,
+        *,
+        number: Fraction,
+        unit: str = "factor",
+        executor_class: ExecutorClass | None = None,
+    ) -> "Statement":
+        """With one more item for the difference to `total`, if there is one."""
         difference = total - self.total
         if not difference:
             return self
-        return Statement((*self.items, replace(item, amount=difference)))
+        item = LineItem(reason, number, unit, difference, executor_class=executor_class)
+        return Statement((*self.items, item))
 
 
 def combined(statements: Iterable[Statement]) -> Statement:

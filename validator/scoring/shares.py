@@ -62,8 +62,8 @@ def with_size_bonus(
         before = peak.size(previous.get(hotkey, {}), weights)
         has_changed = peak.has_changed_size(now, before, threshold)
         total = statement.total * (1 + bonus if has_changed else ONE)
-        item = LineItem("dancing bonus: the size changed between peaks", bonus, "factor", ONE)
-        after[hotkey] = statement.brought_to(total, item)
+        reason = "dancing bonus: the size changed between peaks"
+        after[hotkey] = statement.brought_to(total, reason, number=bonus)
     return after
 
 
@@ -79,8 +79,8 @@ def with_peak_penalty(
     for hotkey, statement in scored.items():
         few = peak.too_few_after_peak(now.get(hotkey, {}), at_peak.get(hotkey, {}), ratio)
         reason = f"fewer than {float(ratio):.0%} of the executors at the peak: {', '.join(few)}"
-        item = LineItem(reason, penalty, "factor", ONE)
-        after[hotkey] = statement.brought_to(statement.total * (penalty if few else ONE), item)
+        total = statement.total * (penalty if few else ONE)
+        after[hotkey] = statement.brought_to(total, reason, number=penalty)
     return after
 
 
@@ -99,10 +99,10 @@ def with_limits(
         max_weight=limits.max_weight,
     )
     reason = f"chain's limits: {limits.min_allowed_weights} weights, each at most this share"
-    item = LineItem(reason, Fraction(limits.max_weight, U16), "share", ONE)
+    most = Fraction(limits.max_weight, U16)
     return {
         hotkey: one.scaled(1 / total, remedy=NO_SHARE).brought_to(
-            weights.get(uids[hotkey], ZERO), item
+            weights.get(uids[hotkey], ZERO), reason, number=most, unit="share"
         )
         for hotkey, one in scored.items()
     }
@@ -117,8 +117,9 @@ def with_burn(
     statements: Statements = {}
     for hotkey, statement in scored.items():
         reason = "burn target" if hotkey in rule.targets else "burned share"
-        item = LineItem(reason, rule.rate, "of all shares", ONE)
-        statements[hotkey] = statement.brought_to(after[hotkey], item)
+        statements[hotkey] = statement.brought_to(
+            after[hotkey], reason, number=rule.rate, unit="of all shares"
+        )
     return statements
 
 

@@ -6,7 +6,8 @@ from math import floor
 from typing import TypeVar
 
 # Shares are integers out of this total, so that they add up exactly: they have twelve decimals.
-UNITS = 10**12
+DECIMALS = 12
+UNITS = 10**DECIMALS
 
 Key = TypeVar("Key", bound=str)
 

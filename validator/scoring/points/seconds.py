@@ -16,13 +16,13 @@ from validator.scoring.facts import (
 )
 from validator.scoring.line_items import LineItem, Statement
 from validator.scoring.parameters import Parameters, SecondsParameters
-from validator.scoring.points import ClassPoints, nothing, places
+from validator.scoring.points.class_points import ClassPoints, nothing, places
 
 NO_WORK = "the factor counts once the miner does work of this class"
 
 
 def second_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
-    """The points of each registered miner in each class that has a value."""
+    """The points of each registered miner in each class that matters to it."""
     worth = parameters.seconds
     jobs: dict[Place, list[WorkedJob]] = defaultdict(list)
     for job in facts.jobs:
@@ -30,7 +30,6 @@ def second_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints
             jobs[job.hotkey, job.executor_class].append(job)
     known = {(one.hotkey, one.executor_class): one for one in facts.efficiencies}
     offered = by_miner(facts.offered)
-    classes = [kind for kind, value in worth.class_values.items() if value]
     return [
         _of_class(
             known.get((hotkey, kind)) or KnownEfficiency(hotkey, kind),
@@ -38,7 +37,7 @@ def second_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints
             offered.get(hotkey, {}).get(kind, 0),
             worth,
         )
-        for hotkey, kind in places(facts, classes)
+        for hotkey, kind in places(facts, worth.class_values, jobs)
     ]
 
 
@@ -74,7 +73,7 @@ def _of_class(
     known: KnownEfficiency, jobs: list[WorkedJob], offered: int, worth: SecondsParameters
 ) -> ClassPoints:
     kind = known.executor_class
-    value = Fraction(worth.class_values[kind])
+    value = Fraction(worth.class_values.get(kind, 0))
     items = list(_worked(kind, jobs, value))
     base = sum((item.amount for item in items), Fraction(0))
     if not items:
@@ -94,7 +93,8 @@ def _worked(kind: ExecutorClass, jobs: Iterable[WorkedJob], value: Fraction) -> 
             unpaid += 1
     for is_organic, reason in ((False, "benchmarks"), (True, "users' jobs")):
         if number := seconds[is_organic]:
-            yield LineItem(f"work on {reason}", number, "seconds", value * number, "", kind)
+            remedy = "" if value else "a second of this class has no value in this cycle"
+            yield LineItem(f"work on {reason}", number, "seconds", value * number, remedy, kind)
     if unpaid:
         remedy = "complete jobs in time and with the right result"
         number = Fraction(unpaid)

@@ -8,7 +8,7 @@ from compute_horde.hardware import ExecutorClass
 from validator.scoring.facts import CycleFacts, JobOutcome, by_miner
 from validator.scoring.line_items import LineItem, Statement
 from validator.scoring.parameters import JobParameters, Parameters
-from validator.scoring.points import ClassPoints, nothing, places
+from validator.scoring.points.class_points import ClassPoints, nothing, places
 
 Counts = Counter[tuple[bool, JobOutcome]]
 
@@ -26,14 +26,13 @@ WITHOUT_POINTS = {
 
 
 def job_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
-    """The points of each registered miner in each class that has a weight."""
+    """The points of each registered miner in each class that matters to it."""
     counts: dict[tuple[str, ExecutorClass], Counts] = {}
     for job in facts.jobs:
         if not job.is_trusted:
             place = counts.setdefault((job.hotkey, job.executor_class), Counter())
             place[job.is_organic, job.outcome] += 1
     offered = by_miner(facts.offered)
-    classes = [kind for kind, weight in parameters.class_weights.items() if weight]
     return [
         _of_class(
             hotkey,
@@ -42,7 +41,7 @@ def job_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
             offered.get(hotkey, {}).get(kind, 0),
             parameters.jobs,
         )
-        for hotkey, kind in places(facts, classes)
+        for hotkey, kind in places(facts, parameters.class_weights, counts)
     ]
 
 

@@ -15,7 +15,7 @@ from validator.scoring.allowance import (
 from validator.scoring.facts import CycleFacts, PaidReceipt, Place, by_miner
 from validator.scoring.line_items import LineItem, Statement
 from validator.scoring.parameters import AllowanceParameters, Parameters
-from validator.scoring.points import ClassPoints, nothing, places
+from validator.scoring.points.class_points import ClassPoints, nothing, places
 from validator.scoring.spending import PICOSECONDS, Account, Spend, SpendingRule, picoseconds
 
 
@@ -30,10 +30,9 @@ class SpendingTotals:
 
 
 def allowance_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
-    """The points of each registered miner in each class that has a weight."""
+    """The points of each registered miner in each class that matters to it."""
     totals = judged(facts, parameters.allowance)
     offered = by_miner(facts.offered)
-    classes = [kind for kind, weight in parameters.class_weights.items() if weight]
     return [
         _of_class(
             hotkey,
@@ -41,7 +40,7 @@ def allowance_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoi
             totals.get((hotkey, kind), SpendingTotals()),
             offered.get(hotkey, {}).get(kind, 0),
         )
-        for hotkey, kind in places(facts, classes)
+        for hotkey, kind in places(facts, parameters.class_weights, totals)
     ]
 
 

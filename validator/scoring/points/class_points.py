@@ -1,7 +1,8 @@
 """The points of a miner in one executor class: what the first step of every formula makes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from compute_horde.hardware import ExecutorClass
@@ -24,12 +25,14 @@ class ClassPoints:
     horde_size: int = 0
 
 
-def places(facts: CycleFacts, classes: Iterable[ExecutorClass]) -> Iterator[Place]:
-    """Each registered miner with each class, in the order of uids."""
-    kinds = sorted(classes)
+def places(
+    facts: CycleFacts, worth: Mapping[ExecutorClass, Decimal], worked: Container[Place]
+) -> Iterator[Place]:
+    """Each registered miner with each class that has a worth, or in which it worked, by uid."""
     for miner in sorted(facts.miners, key=lambda one: one.uid):
-        for kind in kinds:
-            yield miner.hotkey, kind
+        for kind in sorted(ExecutorClass):
+            if worth.get(kind) or (miner.hotkey, kind) in worked:
+                yield miner.hotkey, kind
 
 
 def nothing(kind: ExecutorClass, *, offered: int, work: str) -> LineItem:
