@@ -64,4 +64,5 @@ SERVICE = Service(
         Process("beat", _beat, (STORE, QUEUE), HEADLESS),
     ),
     {"seed": _seed, "evict": _evict},
+    ("formula",),
 )

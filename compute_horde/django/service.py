@@ -40,12 +40,14 @@ class Service:
     processes: tuple[Process, ...]
     # One-off commands by name; each needs a migrated database.
     chores: Mapping[str, Callable[[list[str]], None]] = field(default_factory=dict)
+    # Commands that the service's `__main__` runs itself, before it reads the settings.
+    without_settings: tuple[str, ...] = ()
 
     @property
     def words(self) -> list[str]:
         """The names of all processes and commands."""
         own = [process.name for process in self.processes]
-        return [*own, "migrate", *self.chores, "health", "manage"]
+        return [*own, "migrate", *self.chores, *self.without_settings, "health", "manage"]
 
     def main(self, arguments: list[str]) -> None:
         """Run the process or command in `arguments`."""

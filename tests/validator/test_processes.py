@@ -26,7 +26,14 @@ def test_an_unknown_command_is_answered_with_the_known_ones() -> None:
     command = [sys.executable, "-m", "validator", "dance"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
-    assert "web|listen|worker|beat|migrate|seed|evict|health|manage" in answer.stderr
+    assert "web|listen|worker|beat|migrate|seed|evict|formula|health|manage" in answer.stderr
+
+
+def test_formulas_need_no_settings() -> None:
+    command = [sys.executable, "-m", "validator", "formula"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "horde_score " in answer.stdout
 
 
 @pytest.mark.django_db

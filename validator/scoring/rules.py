@@ -4,14 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import TypeVar
 
 from compute_horde.hardware import ExecutorClass
-
-# Shares are integers out of this total, so that they add up exactly.
-UNITS = 10**12
-
-Key = TypeVar("Key", bound=str)
+from validator.scoring.units import UNITS, divided
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +27,21 @@ def miner_weights(
     """
     points = _by_class(earned)
     worked = {
-        kind: weight for kind in points if (weight := class_weights.get(kind, Decimal(0))) > 0
+        kind: Fraction(weight)
+        for kind in points
+        if (weight := class_weights.get(kind, Decimal(0))) > 0
     }
     shares: dict[str, int] = {}
-    for kind, units in _divide_units(UNITS, worked).items():
-        for hotkey, share in _divide_units(units, points[kind]).items():
+    for kind, units in divided(UNITS, worked).items():
+        for hotkey, share in divided(units, points[kind]).items():
             shares[hotkey] = shares.get(hotkey, 0) + share
     return {hotkey: Decimal(share) / UNITS for hotkey, share in sorted(shares.items()) if share}
 
 
-def _by_class(earned: Iterable[Earned]) -> dict[ExecutorClass, dict[str, Decimal]]:
-    points: dict[ExecutorClass, dict[str, Decimal]] = {}
+def _by_class(earned: Iterable[Earned]) -> dict[ExecutorClass, dict[str, Fraction]]:
+    points: dict[ExecutorClass, dict[str, Fraction]] = {}
     for one in earned:
         if one.points > 0:
             miners = points.setdefault(one.executor_class, {})
-            miners[one.hotkey] = miners.get(one.hotkey, Decimal(0)) + one.points
+            miners[one.hotkey] = miners.get(one.hotkey, Fraction(0)) + one.points
     return points
-
-
-def _divide_units(units: int, parts: Mapping[Key, Decimal]) -> dict[Key, int]:
-    """Divide `units` into integers in proportion to `parts`, by the largest remainder method."""
-    total = sum(map(Fraction, parts.values()))
-    exact = {key: Fraction(part) * units / total for key, part in parts.items()}
-    whole = {key: int(share) for key, share in exact.items()}
-    left = units - sum(whole.values())
-    order = sorted(parts, key=lambda key: (whole[key] - exact[key], key))
-    for key in order[:left]:
-        whole[key] += 1
-    return whole

@@ -1,0 +1,1 @@
+"""Cases of scoring: files of inputs whose outputs the command `formula` computes."""
