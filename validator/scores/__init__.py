@@ -1,0 +1,1 @@
+"""The scores of each cycle: stored with the facts they come from, explained and replayed."""
