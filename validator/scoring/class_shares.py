@@ -36,15 +36,16 @@ def with_horde_score(points: ClassPoints, horde: HordeParameters) -> ClassPoints
     """The points after the horde score, if the class has one."""
     if points.executor_class not in horde.classes or not points.horde_points:
         return points
+    size = max(points.horde_size, 1)
     factor = size_factor(
         points.horde_points,
-        points.horde_size,
+        size,
         alpha=Fraction(horde.alpha),
         beta=Fraction(horde.beta),
         delta=Fraction(horde.delta),
     )
     total = points.statement.total + points.horde_points * (factor - 1)
-    reason = f"horde score of {points.horde_size} jobs or executors"
+    reason = f"horde score of {size} jobs or executors"
     kind = points.executor_class
     statement = points.statement.brought_to(total, reason, number=factor, executor_class=kind)
     return ClassPoints(points.hotkey, kind, statement)

@@ -27,7 +27,7 @@ class PeakRule:
     missed_peak: Counts
 
 
-def tested_executors(
+def executors_to_test(
     kind: ExecutorClass, reported: int, *, at_peak: int | None, is_peak: bool, rule: PeakRule
 ) -> int:
     """How many of the `reported` executors of a class are tested in this cycle.

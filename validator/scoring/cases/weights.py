@@ -157,7 +157,7 @@ class BurnCase(_SubnetCase):
 
 
 class SetWeightsCase(_SubnetCase):
-    """Scores of hotkeys h000, h001 and so on in one class of weight 100, up to the chain's integers."""
+    """Scores of hotkeys h000, h001 and so on in one class, up to the chain's integers."""
 
     def outputs(self) -> dict[str, Any]:
         """The integer of each hotkey, zeros left out."""

@@ -110,13 +110,13 @@ def _items(kind: ExecutorClass, totals: SpendingTotals) -> Iterator[LineItem]:
     if totals.paid_jobs:
         seconds = Fraction(totals.paid, PICOSECONDS)
         remedy = "" if seconds else "their time limits were 0"
-        reason = f"{totals.paid_jobs} jobs paid by allowance"
+        reason = f"jobs paid by allowance: {totals.paid_jobs}"
         yield LineItem(reason, seconds, "seconds", seconds, remedy, kind)
     if totals.refused_jobs:
         remedy = (
             "the blocks in each receipt must be unspent, young enough, given before any drop of "
             "the manifest, and cover the cost of the job"
         )
-        reason = f"{totals.refused_jobs} jobs whose receipts the allowance does not cover"
+        reason = f"jobs that the allowance does not cover: {totals.refused_jobs}"
         seconds = Fraction(totals.refused, PICOSECONDS)
         yield LineItem(reason, seconds, "seconds", Fraction(0), remedy, kind)
