@@ -4,10 +4,17 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from bittensor_core import Keypair
-from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from compute_horde.adapters.wallet import load_hotkey
@@ -17,6 +24,13 @@ from compute_horde.django.forwarded import checked_proxies
 from compute_horde.django.settings import SecretKey
 from compute_horde.hardware import ExecutorClass
 from validator.jobs.rules import ValidatorTiming
+from validator.scoring.parameters import (
+    DEFAULTS,
+    FormulaName,
+    LimitParameters,
+    Parameters,
+    with_changes,
+)
 
 CLASS_WEIGHTS = {
     ExecutorClass.spin_up_4min__gpu_24gb: Decimal(98),
@@ -107,6 +121,10 @@ class Config(ServiceSettings):
         32, ge=1, description="of a miner's executors of one class only so many count"
     )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
+    formula: FormulaName = Field(FormulaName.JOBS, description="how miners are scored")
+    scoring: dict[str, Any] = Field(
+        {}, description='changes to the formula\'s parameters, as JSON: `{"burn": {"rate": 0.5}}`'
+    )
     weights_version: int = Field(
         2, ge=0, description="version of our weights; the subnet may require one"
     )
@@ -120,6 +138,18 @@ class Config(ServiceSettings):
     def hotkey(self) -> Keypair:
         """The validator's key."""
         return load_hotkey(self.hotkey_file)
+
+    @model_validator(mode="after")
+    def _is_formula_complete(self) -> "Config":
+        self.parameters()
+        return self
+
+    def parameters(self, limits: LimitParameters | None = None) -> Parameters:
+        """The parameters of scoring, with the chain's limits."""
+        weights = {kind.value: weight for kind, weight in self.class_weights.items()}
+        defaults = with_changes(DEFAULTS[self.formula], {"class_weights": weights})
+        chosen = with_changes(defaults, self.scoring)
+        return chosen.model_copy(update={"limits": limits or chosen.limits})
 
     @property
     def snapshot_lifetime(self) -> timedelta:

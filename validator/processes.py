@@ -48,6 +48,18 @@ def _evict(rest: list[str]) -> None:
     run_command("validator", rest, evict, config.keep_days)
 
 
+def _explain(rest: list[str]) -> None:
+    from validator.scores.commands import explain
+
+    explain(rest)
+
+
+def _export(rest: list[str]) -> None:
+    from validator.scores.commands import export
+
+    export(rest)
+
+
 KEY = hotkey(config.hotkey_file)
 STORE = database(PREFIX)
 QUEUE = broker(config.redis_url.get_secret_value(), f"{PREFIX}REDIS_URL")
@@ -63,6 +75,6 @@ SERVICE = Service(
         Process("worker", _worker, (KEY, STORE, QUEUE, CHAIN), HEADLESS),
         Process("beat", _beat, (STORE, QUEUE), HEADLESS),
     ),
-    {"seed": _seed, "evict": _evict},
-    ("formula",),
+    {"seed": _seed, "evict": _evict, "explain": _explain, "export": _export},
+    ("formula", "replay"),
 )

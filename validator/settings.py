@@ -14,6 +14,7 @@ FEATURES = [
     "validator.jobs",
     "validator.receipts",
     "validator.synthetic",
+    "validator.scores",
     "validator.weights",
 ]
 # First, since their templates replace the admin's.

@@ -1,11 +1,12 @@
 """The addresses of the admin site."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import path, re_path
 from django.views.generic import RedirectView
 
 from compute_horde.django import health
 from validator import metrics
+from validator.scores.views import HOTKEY, explanation
 
 admin.site.site_header = admin.site.site_title = "ComputeHorde validator"
 # It takes the room that columns need.
@@ -16,4 +17,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("health", health.page),
     path("metrics", metrics.page),
+    re_path(rf"^scores/{HOTKEY}$", explanation),
+    re_path(rf"^scores/(?P<cycle_start>[0-9]{{1,12}})/{HOTKEY}$", explanation),
 ]

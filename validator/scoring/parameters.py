@@ -1,8 +1,9 @@
 """The parameters of a scoring formula: one value that a cycle can store with its scores."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -186,3 +187,19 @@ DEFAULTS = {
         dancing=DancingParameters(kind=Dancing.MAIN_HOTKEY, bonus=Decimal("0.1")),
     ),
 }
+
+
+def with_changes(parameters: Parameters, changes: Mapping[str, Any]) -> Parameters:
+    """The parameters with other values; groups are merged, class weights replaced.
+
+    Raises:
+        ValueError: an unknown name, or a value that is not allowed.
+    """
+    known = parameters.model_dump(mode="json")
+    merged = {
+        name: {**known[name], **value}
+        if isinstance(value, Mapping) and name in known and name != "class_weights"
+        else value
+        for name, value in changes.items()
+    }
+    return Parameters.model_validate({**known, **merged})

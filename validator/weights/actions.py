@@ -5,18 +5,19 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from fractions import Fraction
 
-from django.db.models import F, Sum
+from django.db.models import F
 from django.utils import timezone
 
 from compute_horde.adapters.chain_port import Chain, ChainUnreachable, Metagraph, Neuron
 from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.errors import ChainError
-from compute_horde.hardware import ExecutorClass
 from validator.config import Config
 from validator.network.actions import latest_snapshot
 from validator.network.models import Snapshot
-from validator.scoring.rules import Earned, miner_weights
-from validator.synthetic.models import Batch, Puzzle
+from validator.scores.actions import ensure_scored
+from validator.scores.models import Score
+from validator.scoring.parameters import LimitParameters
+from validator.synthetic.models import Batch
 from validator.weights import journal, landing, rules
 from validator.weights.models import Submission, WeightsSet
 
@@ -51,15 +52,6 @@ def set_weights_if_due(
         _warn_if_in_danger(row, cycle, snapshot.block)
 
 
-def earned(cycle_start: int) -> list[Earned]:
-    """The points of a cycle's batch, by miner and class."""
-    puzzles = Puzzle.objects.filter(
-        batch__cycle_start=cycle_start, batch__state=Batch.State.DONE, points__gt=0
-    )
-    totals = puzzles.values_list("hotkey", "executor_class").annotate(total=Sum("points"))
-    return [Earned(hotkey, ExecutorClass(kind), total) for hotkey, kind, total in totals]
-
-
 def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
     """The row of the cycle, if its window is open and its weights are not set yet."""
     paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=snapshot.tempo)
@@ -73,7 +65,8 @@ def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
 
 def _advance(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> None:
     """Find out what became of the last submission; send one when none can have an effect."""
-    if not _compute(row, config):
+    paid = Cycle(row.earned_in, row.earned_in + cycle.stop - cycle.start, cycle.number - 1)
+    if not _compute(chain, row, config, paid):
         return
     if (sent := journal.open_submission(row)) and not _resolve(chain, config, row, sent):
         return
@@ -93,11 +86,17 @@ def _advance(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> Non
     _submit(chain, config, row, cycle, metagraph)
 
 
-def _compute(row: WeightsSet, config: Config) -> bool:
-    """Store the shares, once; False when there is nothing to set."""
+def _compute(chain: Chain, row: WeightsSet, config: Config, paid: Cycle) -> bool:
+    """Score the paid cycle, once; False when there is nothing to set."""
     if not row.is_computed:
-        shares = miner_weights(earned(row.earned_in), config.class_weights)
-        row.weights = {hotkey: str(share) for hotkey, share in shares.items()}
+        hyperparameters = chain.hyperparameters()
+        limits = LimitParameters(
+            min_allowed_weights=hyperparameters.min_allowed_weights,
+            max_weight=hyperparameters.max_weights_limit,
+        )
+        scored = ensure_scored(paid, config.parameters(limits), config.hotkey)
+        shares = scored.scores.filter(u16__gt=0).values_list("hotkey", "share")
+        row.weights = {hotkey: format(share.normalize(), "f") for hotkey, share in shares}
         row.is_computed = True
         row.save(update_fields=["weights", "is_computed"])
     if not row.weights:
@@ -128,8 +127,9 @@ def _submit(
 ) -> None:
     hotkeys = {neuron.uid: neuron.hotkey for neuron in metagraph.neurons}
     uids = {hotkey: uid for uid, hotkey in hotkeys.items()}
-    shares = {hotkey: Fraction(share) for hotkey, share in row.weights.items()}
-    values = rules.u16_values(shares, uids)
+    scores = Score.objects.filter(cycle__cycle_start=row.earned_in, u16__gt=0)
+    weights = {hotkey: Fraction(u16) for hotkey, u16 in scores.values_list("hotkey", "u16")}
+    values = rules.u16_values(weights, uids)
     if not values:
         _end(row, WeightsSet.State.EMPTY, "nobody who is registered earned anything")
         return

@@ -7,7 +7,7 @@ from pydantic import Field
 from validator.scoring.cases.form import CaseForm
 from validator.scoring.facts import CycleFacts
 from validator.scoring.formulas import score_cycle
-from validator.scoring.parameters import DEFAULTS, FormulaName, Parameters
+from validator.scoring.parameters import DEFAULTS, FormulaName, with_changes
 
 
 class _CycleCase(CaseForm):
@@ -17,9 +17,8 @@ class _CycleCase(CaseForm):
 
     def scored(self, formula: FormulaName) -> dict[str, Any]:
         """The shares of the cycle and what explains them."""
-        given = {**self.parameters, "formula": formula}
-        merged = _merged(DEFAULTS[formula].model_dump(mode="json"), given)
-        return {"expected": score_cycle(self.facts, Parameters.model_validate(merged)).as_json()}
+        parameters = with_changes(DEFAULTS[formula], {**self.parameters, "formula": formula})
+        return {"expected": score_cycle(self.facts, parameters).as_json()}
 
 
 class JobsCase(_CycleCase):
@@ -44,16 +43,3 @@ class PaidAllowanceCase(_CycleCase):
     def outputs(self) -> dict[str, Any]:
         """The shares."""
         return self.scored(FormulaName.ALLOWANCE)
-
-
-def _merged(known: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """`known` with the values of `given`; groups of parameters are merged, maps replaced."""
-    return {
-        **known,
-        **{
-            name: {**known[name], **value}
-            if isinstance(value, dict) and name in known and name != "class_weights"
-            else value
-            for name, value in given.items()
-        },
-    }

@@ -1,0 +1,47 @@
+"""Read-only admin pages of scored cycles and of what each miner earned, with the reasons."""
+
+import json
+
+from django.contrib import admin
+from django.utils.html import format_html
+
+from compute_horde.django.admin_columns import hotkey
+from compute_horde.django.read_only_admin import ReadOnly, ReadOnlyAdmin
+from validator.scores.documents import as_text
+from validator.scores.models import Score, ScoredCycle
+
+
+class ScoreInline(ReadOnly, admin.TabularInline):
+    """The miners of a cycle."""
+
+    model = Score
+    fields = ("hotkey", "uid", "share", "u16")
+    show_change_link = True
+
+
+@admin.register(ScoredCycle)
+class ScoredCycleAdmin(ReadOnlyAdmin):
+    """The cycles that were scored, with the parameters they were scored with."""
+
+    list_display = ["cycle_start", "cycle_stop", "formula", "version", "computed_at"]
+    list_filter = ["formula", "version", "computed_at"]
+    # Facts may be megabytes; `python -m validator export` prints them.
+    exclude = ["facts"]
+    inlines = [ScoreInline]
+
+
+@admin.register(Score)
+class ScoreAdmin(ReadOnlyAdmin):
+    """What a miner earned in a cycle, and why."""
+
+    list_display = ["cycle", hotkey("hotkey"), "uid", "share", "u16"]
+    list_select_related = ["cycle"]
+    list_filter = ["cycle__formula"]
+    search_fields = ["hotkey"]
+    readonly_fields = ["explanation"]
+    exclude = ["document"]
+
+    @admin.display(description="why")
+    def explanation(self, score: Score) -> str:
+        """The same text as `python -m validator explain`."""
+        return format_html("<pre>{}</pre>", as_text(json.loads(score.document)))
