@@ -1,0 +1,80 @@
+"""A cycle with a batch and a user's job in the database."""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from compute_horde.cycles import Cycle
+from compute_horde.faults import Culprit
+from compute_horde.vocabulary import ReceiptType
+from tests.peers.user import request
+from validator.jobs import actions as jobs
+from validator.jobs.models import Job
+from validator.network.models import Manifest, Neuron, Snapshot
+from validator.receipts.models import IssuedReceipt
+from validator.synthetic.models import Batch, Puzzle
+
+CYCLE = Cycle(722, 1444, 1)
+BEGAN = timezone.now() - timedelta(hours=3)
+TEST = "always_on.test"
+
+
+def seen(*blocks: int) -> None:
+    """The chain was seen at these blocks, 12 seconds each after the cycle began."""
+    for block in blocks:
+        row = Snapshot.objects.create(block=block, tempo=360, neurons=3)
+        Snapshot.objects.filter(pk=row.pk).update(taken_at=at(block))
+
+
+def at(block: int) -> datetime:
+    return BEGAN + timedelta(seconds=12 * (block - CYCLE.start))
+
+
+def registered(*hotkeys: str) -> None:
+    for uid, hotkey in enumerate(hotkeys):
+        Neuron.objects.create(
+            hotkey=hotkey, coldkey=f"cold-{hotkey}", uid=uid, seen_at=timezone.now()
+        )
+        Manifest.objects.create(
+            hotkey=hotkey, executor_class=TEST, count=2, heard_at=timezone.now()
+        )
+
+
+def batch(state: str = "done", cycle: Cycle = CYCLE) -> Batch:
+    return Batch.objects.create(
+        cycle_start=cycle.start, block=cycle.start, seed="s", state=state, alive_at=at(cycle.start)
+    )
+
+
+def attempt(of: Batch, hotkey: str, outcome: str = "correct", **fields) -> Puzzle:
+    job = jobs.create_admin_job(request(signer=None), miner=hotkey)
+    given = {
+        "kind": "hash",
+        "seed": "s",
+        "executor_class": TEST,
+        "points": int(outcome == "correct"),
+        "blamed": Culprit.NOBODY if outcome == "correct" else Culprit.MINER,
+        "finished_at": at(800),
+    }
+    return Puzzle.objects.create(
+        batch=of, job=job, hotkey=hotkey, outcome=outcome, **(given | fields)
+    )
+
+
+def users_job(hotkey: str, block: int, *, seconds: int = 0, **fields) -> Job:
+    """A user's job that ended at `block`, with the receipt of its work."""
+    job = jobs.create_admin_job(request(signer=None), miner=hotkey)
+    given = {"kind": Job.Kind.ORGANIC, "state": "completed", "miner": hotkey}
+    Job.objects.filter(pk=job.pk).update(
+        executor_class=TEST, state_since=at(block), **(given | fields)
+    )
+    if seconds:
+        IssuedReceipt.objects.create(
+            job_uuid=job.pk,
+            receipt_type=ReceiptType.FINISHED,
+            miner_hotkey=hotkey,
+            payload=f'{{"time_took_us": {seconds * 10**6}}}',
+            signature="0x",
+            issued_at=at(block),
+        )
+    return job
