@@ -45,11 +45,20 @@ class Admin:
         return int(self.call("local_advance", blocks)["block"])
 
     def set_hyperparameter(self, name: str, value: int) -> None:
-        """Set a hyperparameter of the subnet, or `burn`, `stake_threshold`, `commitment_space`.
+        """Set a hyperparameter of the subnet or another value of `local_setHyperparameter`.
 
-        Boolean hyperparameters take a bool.
+        The others are `burn`, `stake_threshold`, `commitment_space` and `max_epochs_per_block`,
+        where 0 defers every epoch. Boolean hyperparameters take a bool.
         """
         self.call("local_setHyperparameter", name, value)
+
+    def set_owner(self, coldkey: str) -> None:
+        """Make a coldkey the owner of the subnet."""
+        self.call("local_setOwner", coldkey)
+
+    def trigger_epoch(self, blocks: int = 0) -> int:
+        """Run an epoch after this many more blocks, off the schedule; the block of it."""
+        return int(self.call("local_triggerEpoch", blocks)["epoch_block"])
 
     def head(self) -> int:
         """The number of the newest block."""

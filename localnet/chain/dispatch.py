@@ -6,13 +6,12 @@ Every call raises `DispatchError` with the name of the error that subtensor has 
 from collections.abc import Callable
 from typing import Any
 
-from localnet.chain import subnet, weights
-from localnet.chain.pallets import COMMITMENTS, MAX_COMMITMENT_FIELDS, SUBTENSOR
+from localnet.chain import epochs, subnet, weights
+from localnet.chain.pallets import ADMIN, COMMITMENTS, MAX_COMMITMENT_FIELDS
 from localnet.chain.scale import blake2_256
-from localnet.chain.storage import DispatchError, Storage
+from localnet.chain.storage import Arguments, DispatchError, Event, Storage
+from localnet.chain.subtensor_pallet import SUBTENSOR
 
-Event = tuple[str, dict[str, Any]]
-Arguments = dict[str, Any]
 Call = Callable[[Storage, str, Arguments], list[Event]]
 
 MIN_COMMITMENT_SPACE = 100
@@ -130,6 +129,8 @@ CALLS: dict[tuple[str, str], Call] = {
     (SUBTENSOR, "set_mechanism_weights"): set_weights,
     (SUBTENSOR, "commit_timelocked_weights"): commit_timelocked_weights,
     (SUBTENSOR, "commit_timelocked_mechanism_weights"): commit_timelocked_weights,
+    (SUBTENSOR, "trigger_epoch"): epochs.trigger_epoch,
+    (ADMIN, "sudo_set_tempo"): epochs.sudo_set_tempo,
     (COMMITMENTS, "set_commitment"): set_commitment,
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from localnet.chain import subnet
+from localnet.chain import epochs, subnet
 from localnet.chain.errors import INVALID_PARAMS, REFUSED, RpcError
 from localnet.chain.node import Node
 from localnet.chain.pallets import COMMITMENTS
@@ -13,7 +13,7 @@ from localnet.chain.storage import DispatchError, Storage
 # The notifications of this many blocks fit into the send queue of a connection with up to four
 # subscriptions.
 ADVANCE_LIMIT = 1000
-KIND_LIMITS = {"U16": 65_535, "U64": (1 << 63) - 1}
+KIND_LIMITS = {"U16": 65_535, "U32": (1 << 32) - 1, "U64": (1 << 63) - 1}
 
 
 def _alter(node: Node, change: Callable[[Storage], Any]) -> Any:
@@ -65,7 +65,11 @@ def _advance(node: Node, params: Parameters) -> dict[str, int]:
 
 
 def _set_hyperparameter(node: Node, params: Parameters) -> dict[str, int]:
-    """Set a hyperparameter of the subnet, or `stake_threshold`, `burn`, `commitment_space`."""
+    """Set a hyperparameter of the subnet or another value by name.
+
+    The others are `stake_threshold`, `burn`, `commitment_space` and `max_epochs_per_block`. A new
+    tempo begins an epoch anew, within no bounds: the operator has the rights of root.
+    """
     name, value = params.text(0, "name"), params.required(1, "value")
     known = subnet.HYPERPARAMETERS.get(name)
 
@@ -77,6 +81,10 @@ def _set_hyperparameter(node: Node, params: Parameters) -> dict[str, int]:
         elif name == "commitment_space":
             space = as_natural(value, name, 1 << 31)
             storage.put("MaxSpace", value=space, pallet=COMMITMENTS)
+        elif name == "max_epochs_per_block":
+            storage.put("MaxEpochsPerBlock", value=as_natural(value, name, 255))
+        elif name == "tempo":
+            epochs.set_tempo(storage, node.netuid, as_natural(value, name, KIND_LIMITS["U16"]))
         elif known is None:
             raise RpcError(INVALID_PARAMS, f"unknown hyperparameter {name}")
         else:
@@ -84,6 +92,25 @@ def _set_hyperparameter(node: Node, params: Parameters) -> dict[str, int]:
 
     _alter(node, change)
     return {"block": node.blocks.head.number}
+
+
+def _set_owner(node: Node, params: Parameters) -> dict[str, int]:
+    """Make a coldkey the owner of the subnet."""
+    owner = params.account(0, "coldkey")
+    _alter(node, lambda storage: storage.put("SubnetOwner", node.netuid, value=owner))
+    return {"block": node.blocks.head.number}
+
+
+def _trigger_epoch(node: Node, params: Parameters) -> dict[str, int]:
+    """Run an epoch after this many more blocks, whatever the schedule; the block of it."""
+    blocks = params.natural(0, "blocks", 1 << 32)
+
+    def change(storage: Storage) -> int:
+        due = storage.number + blocks
+        storage.put("PendingEpochAt", node.netuid, value=due)
+        return due
+
+    return {"epoch_block": _alter(node, change), "block": node.blocks.head.number}
 
 
 def _checked(name: str, kind: str, value: Any) -> int | bool:
@@ -100,4 +127,6 @@ METHODS: dict[str, Callable[[Node, Parameters], Any]] = {
     "local_fund": _fund,
     "local_advance": _advance,
     "local_setHyperparameter": _set_hyperparameter,
+    "local_setOwner": _set_owner,
+    "local_triggerEpoch": _trigger_epoch,
 }

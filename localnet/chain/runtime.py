@@ -117,7 +117,9 @@ class LocalRuntime:
         """The result of a runtime API method as bytes."""
         return bytes(self.codec.encode(self._apis[api][method]["output"], value))
 
-    def error(self, pallet: str, name: str) -> dict[str, Any]:
-        """A pallet's error as the `DispatchError` of events."""
+    def error(self, pallet: str, name: str) -> dict[str, Any] | str:
+        """A pallet's error, or one of the runtime itself, as the `DispatchError` of events."""
+        if not pallet:
+            return name
         index, number = self._errors[pallet, name]
         return {"Module": {"index": index, "error": [number, 0, 0, 0]}}

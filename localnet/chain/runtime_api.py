@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from localnet.chain import subnet
+from localnet.chain import epochs, subnet
 from localnet.chain.runtime import LocalRuntime
 from localnet.chain.scale import Reader, compact
 from localnet.chain.storage import Storage
@@ -141,7 +141,7 @@ def hyperparameters(storage: Storage, parameters: bytes) -> list[dict[str, Any]]
 
 def next_epoch(storage: Storage, parameters: bytes) -> int | None:
     """The block of the next epoch."""
-    return subnet.next_epoch(storage, _netuid(parameters))
+    return epochs.schedule(storage, _netuid(parameters)).next_epoch
 
 
 def fee(_storage: Storage, _parameters: bytes) -> dict[str, Any]:

@@ -202,6 +202,7 @@ HYPERPARAMETER_VALUE = Enum(
         variant("Bool", 0, "bool"),
         variant("U16", 1, Compact("u16")),
         variant("U64", 2, Compact("u64")),
+        variant("U32", 3, Compact("u32")),
     ),
 )
 HYPERPARAMETER = struct(

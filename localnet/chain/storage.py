@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from localnet.chain.pallets import SUBTENSOR
 from localnet.chain.runtime import LocalRuntime
 from localnet.chain.state import ChainState
+from localnet.chain.subtensor_pallet import SUBTENSOR
+
+Event = tuple[str, dict[str, Any]]
+Arguments = dict[str, Any]
 
 
 class DispatchError(Exception):
-    """A call failed; the block's events contain the pallet's error of this name."""
+    """A call failed; the block's events contain the pallet's error of this name.
+
+    Without a pallet, the name is an error of the runtime itself, such as `BadOrigin`.
+    """
 
     def __init__(self, name: str, pallet: str = SUBTENSOR) -> None:
         super().__init__(name)

@@ -1,8 +1,9 @@
-"""The state of a subnet: its neurons, validator permits and epochs."""
+"""The state of a subnet: its neurons and validator permits."""
 
 from dataclasses import dataclass
 
-from localnet.chain.storage import DispatchError, Storage
+from localnet.chain import epochs
+from localnet.chain.storage import DispatchError, Event, Storage
 
 PALLET_SYSTEM = "System"
 
@@ -23,6 +24,7 @@ HYPERPARAMETERS = {
     "weights_version": Hyperparameter("WeightsVersionKey", "U64"),
     "weights_rate_limit": Hyperparameter("WeightsSetRateLimit", "U64"),
     "activity_cutoff": Hyperparameter("ActivityCutoff", "U16"),
+    "activity_cutoff_factor": Hyperparameter("ActivityCutoffFactorMilli", "U32"),
     "registration_allowed": Hyperparameter("NetworkRegistrationAllowed", "Bool"),
     "serving_rate_limit": Hyperparameter("ServingRateLimit", "U64"),
     "max_validators": Hyperparameter("MaxAllowedValidators", "U16"),
@@ -39,26 +41,12 @@ def create_subnet(storage: Storage, netuid: int, tempo: int) -> None:
     storage.put("TokenSymbol", netuid, value=list("τ".encode()))
 
 
-def block_step(storage: Storage, netuid: int) -> None:
-    """Update the subnet at the start of a block, and run the epoch if one begins there.
-
-    As in subtensor, an epoch begins where (block + netuid + 1) mod (tempo + 1) = tempo.
-    """
-    tempo = storage.get("Tempo", netuid)
-    if tempo and (storage.number + netuid + 1) % (tempo + 1) == tempo:
-        storage.put("LastEpochBlock", netuid, value=storage.number)
-        storage.put("SubnetEpochIndex", netuid, value=storage.get("SubnetEpochIndex", netuid) + 1)
+def block_step(storage: Storage, netuid: int) -> list[Event]:
+    """Update the subnet at the start of a block; an epoch grants the validator permits anew."""
+    has_run, events = epochs.step(storage, netuid)
+    if has_run:
         grant_permits(storage, netuid)
-    since = storage.number - storage.get("LastEpochBlock", netuid)
-    storage.put("BlocksSinceLastStep", netuid, value=since)
-
-
-def next_epoch(storage: Storage, netuid: int) -> int | None:
-    """The block of the next epoch; None if the tempo is 0, that is without epochs."""
-    tempo = int(storage.get("Tempo", netuid))
-    if not tempo:
-        return None
-    return storage.number + tempo - (storage.number + netuid + 1) % (tempo + 1)
+    return events
 
 
 def grant_permits(storage: Storage, netuid: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from localnet.chain import subnet
+from localnet.chain import epochs, subnet
 from localnet.chain.pallets import COMMITMENTS
 from tests.localnet.chain.workbench import NETUID, OWNER, TAO, Workbench, key
 
@@ -203,7 +203,7 @@ def test_commitments_are_for_neurons_with_one_field(bench: Workbench) -> None:
 def test_commitments_share_a_space_that_is_free_again_next_epoch(bench: Workbench) -> None:
     bench.neuron("a")
     bench.put("MaxSpace", value=250, pallet=COMMITMENTS)
-    following = subnet.next_epoch(bench.now, NETUID)
+    following = epochs.schedule(bench.now, NETUID).next_epoch
     assert following is not None
     bench.advance(following - bench.number)
     errors = [

@@ -65,7 +65,7 @@ def test_each_hyperparameter_is_set_within_its_type(bench: Workbench, name: str)
         good: list[Any] = [True, False]
         bad: list[Any] = [1, None, "true"]
     else:
-        good = [0, 7, {"U16": 2**16, "U64": 2**63}[known.kind] - 1]
+        good = [0, 7, {"U16": 2**16, "U32": 2**32, "U64": 2**63}[known.kind] - 1]
         bad = [good[-1] + 1, -1, True, "1"]
     for value in good:
         ask(bench, "setHyperparameter", name, value)
@@ -80,6 +80,7 @@ def test_each_hyperparameter_is_set_within_its_type(bench: Workbench, name: str)
         ("stake_threshold", "StakeThreshold", (), "SubtensorModule"),
         ("burn", "Burn", (NETUID,), "SubtensorModule"),
         ("commitment_space", "MaxSpace", (), COMMITMENTS),
+        ("max_epochs_per_block", "MaxEpochsPerBlock", (), "SubtensorModule"),
     ],
 )
 def test_values_beside_the_hyperparameters_are_set(
@@ -88,6 +89,26 @@ def test_values_beside_the_hyperparameters_are_set(
     ask(bench, "setHyperparameter", name, 17)
     assert bench.now.get(item, *keys, pallet=pallet) == 17
     assert refused(bench, "setHyperparameter", name, -1).code == INVALID_PARAMS
+
+
+def test_a_new_tempo_begins_an_epoch_anew(bench: Workbench) -> None:
+    bench.advance(4)
+    ask(bench, "setHyperparameter", "tempo", 20)
+    assert bench.now.get("LastEpochBlock", NETUID) == bench.number == 5
+
+
+def test_the_owner_is_set(bench: Workbench) -> None:
+    ask(bench, "setOwner", OWNER)
+    assert bench.now.get("SubnetOwner", NETUID) == OWNER
+
+
+def test_an_epoch_is_triggered_at_a_block(bench: Workbench) -> None:
+    asked = ask(bench, "triggerEpoch", 2)
+    assert asked == {"epoch_block": 3, "block": 1}
+    ask(bench, "advance", 2)
+    assert bench.now.get("LastEpochBlock", NETUID) == 3
+    assert ask(bench, "triggerEpoch", 0)["epoch_block"] == 4
+    assert bench.now.get("LastEpochBlock", NETUID) == 4
 
 
 def test_an_unknown_hyperparameter_is_named(bench: Workbench) -> None:
