@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from localnet.chain import subnet
+from localnet.chain.block_step import block_step
 from localnet.chain.blocks import Blocks
 from localnet.chain.dispatch import dispatch
 from localnet.chain.extrinsics import (
@@ -75,7 +76,7 @@ class Node:
     def produce(self) -> Block:
         """Produce the next block from the extrinsics in the pool."""
         storage = self.blocks.pending_storage()
-        started = subnet.block_step(storage, self.netuid)
+        started = block_step(storage, self.netuid)
         for expired in self._pool.expired(storage.number):
             self._listener.on_status(expired.hash, "invalid")
         included: list[SignedExtrinsic] = []

@@ -8,6 +8,7 @@ from localnet.chain.subtensor_pallet import subtensor
 
 COMMITMENTS = "Commitments"
 ADMIN = "AdminUtils"
+LOCAL = "Local"
 
 MAX_COMMITMENT_SPACE = 3100
 MAX_COMMITMENT_FIELDS = 1
@@ -24,6 +25,7 @@ def _system() -> Pallet:
         storage=(
             StorageItem("Account", runtime_types.ACCOUNT_INFO, (ACCOUNT,), bytes(56)),
             StorageItem("Number", "u32", default=uint(0, 32)),
+            StorageItem("LastRuntimeUpgrade", runtime_types.RUNTIME_UPGRADE),
         ),
         calls=(variant("remark", 0, remark=BYTES),),
         events=(
@@ -70,6 +72,20 @@ def _admin() -> Pallet:
     return Pallet(ADMIN, 19, calls=(set_tempo,))
 
 
+def _local() -> Pallet:
+    """What only a local chain has: the operator's stand-in for the random beacon."""
+    committer = (StorageKey("Identity", "u16"), ACCOUNT)
+    return Pallet(
+        LOCAL,
+        250,
+        storage=(
+            # The content of a validator's commits, by mechanism's index and hotkey.
+            StorageItem("OpenedCommits", runtime_types.OPENED, committer),
+            StorageItem("RevealsToFail", "u32", default=uint(0, 32)),
+        ),
+    )
+
+
 def pallets(slot_milliseconds: int) -> tuple[Pallet, ...]:
     """All pallets; the time between blocks is a constant in the metadata."""
     slot = Constant("SlotDuration", "u64", uint(slot_milliseconds, 64))
@@ -91,4 +107,5 @@ def pallets(slot_milliseconds: int) -> tuple[Pallet, ...]:
         _commitments(),
         _admin(),
         Pallet("MevShield", 30, storage=(StorageItem("NextKey", runtime_types.BOUNDED_BYTES),)),
+        _local(),
     )

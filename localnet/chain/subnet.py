@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from localnet.chain import epochs
-from localnet.chain.storage import DispatchError, Event, Storage
+from localnet.chain.storage import DispatchError, Storage
 
 PALLET_SYSTEM = "System"
 
@@ -39,14 +38,6 @@ def create_subnet(storage: Storage, netuid: int, tempo: int) -> None:
     storage.put("NetworksAdded", netuid, value=True)
     storage.put("Tempo", netuid, value=tempo)
     storage.put("TokenSymbol", netuid, value=list("τ".encode()))
-
-
-def block_step(storage: Storage, netuid: int) -> list[Event]:
-    """Update the subnet at the start of a block; an epoch grants the validator permits anew."""
-    has_run, events = epochs.step(storage, netuid)
-    if has_run:
-        grant_permits(storage, netuid)
-    return events
 
 
 def grant_permits(storage: Storage, netuid: int) -> None:

@@ -45,6 +45,9 @@ SUBNET_ITEMS = (
     _per_subnet("SubnetEpochConsensus", runtime_types.EPOCH_CONSENSUS, b"\x00"),
     _per_subnet("Burn", runtime_types.TAO, uint(500_000, 64)),
     _per_subnet("CollateralLockShare", "u16", uint(0, 16)),
+    # One unit of alpha released per unit earned.
+    _per_subnet("CollateralDrainRatio", runtime_types.RATIO, uint(1 << 64, 128)),
+    _per_subnet("MechanismCountCurrent", runtime_types.MECHANISM, uint(1, 8)),
     _per_subnet("ImmunityPeriod", "u16", uint(5000, 16)),
     _per_subnet("ActivityCutoff", "u16", uint(5000, 16)),
     _per_subnet("MaxAllowedUids", "u16", uint(MAX_UIDS, 16)),
@@ -77,6 +80,11 @@ NEURON_ITEMS = (
     StorageItem("TotalHotkeyAlpha", runtime_types.ALPHA, (ACCOUNT, NETUID), uint(0, 64)),
     StorageItem("Axons", runtime_types.AXON, (NETUID, ACCOUNT)),
     StorageItem("Weights", runtime_types.WEIGHT_ROW, (INDEX, INDEX), EMPTY),
+    StorageItem("MinerCollateral", runtime_types.COLLATERAL, (NETUID, ACCOUNT, ACCOUNT)),
+    # The key that replaced a hotkey on this subnet, and the first key of a line of replacements.
+    StorageItem("HotkeySuccessor", runtime_types.ACCOUNT, (NETUID, ACCOUNT)),
+    StorageItem("HotkeyRoot", runtime_types.ACCOUNT, (NETUID, ACCOUNT)),
+    StorageItem("ColdkeyRoot", runtime_types.ACCOUNT, (ACCOUNT,)),
     StorageItem("TimelockedWeightCommits", runtime_types.COMMITS, (INDEX, EPOCH), EMPTY),
 )
 SUBTENSOR_CALLS = (
@@ -101,6 +109,21 @@ SUBTENSOR_CALLS = (
         placeholder2="u8",
     ),
     variant("burned_register", 7, netuid=runtime_types.NETUID, hotkey=runtime_types.ACCOUNT),
+    variant(
+        "add_collateral",
+        141,
+        netuid=runtime_types.NETUID,
+        hotkey=runtime_types.ACCOUNT,
+        alpha=runtime_types.ALPHA,
+        limit_price=runtime_types.TAO,
+    ),
+    variant(
+        "set_min_collateral",
+        142,
+        netuid=runtime_types.NETUID,
+        hotkey=runtime_types.ACCOUNT,
+        min_locked=runtime_types.ALPHA,
+    ),
     variant("trigger_epoch", 140, netuid=runtime_types.NETUID),
     variant(
         "commit_timelocked_weights",
@@ -137,6 +160,16 @@ SUBTENSOR_EVENTS = (
     variant(
         "TimelockedWeightsCommitted", 80, runtime_types.ACCOUNT, "u16", runtime_types.HASH, "u64"
     ),
+    variant("TimelockedWeightsRevealed", 81, "u16", runtime_types.ACCOUNT),
+    # The round in which the commit should have been revealed is the last field.
+    variant("TimelockRevealFailed", 122, "u16", runtime_types.ACCOUNT, "u64"),
+    variant(
+        "CollateralLocked",
+        123,
+        netuid=runtime_types.NETUID,
+        hotkey=runtime_types.ACCOUNT,
+        alpha=runtime_types.ALPHA,
+    ),
     variant(
         "EpochTriggered", 120, netuid=runtime_types.NETUID, by=runtime_types.ACCOUNT, fires_at="u64"
     ),
@@ -148,6 +181,7 @@ SUBTENSOR_ERRORS = (
     variant("InvalidPort", 3),
     variant("HotKeyNotRegisteredInSubNet", 4),
     variant("HotKeyNotRegisteredInNetwork", 6),
+    variant("NonAssociatedColdKey", 7),
     variant("NotEnoughStakeToSetWeights", 10),
     variant("NotEnoughBalanceToStake", 12),
     variant("NeuronNoValidatorPermit", 15),
@@ -170,6 +204,7 @@ SUBTENSOR_ERRORS = (
     variant("SubnetNotExists", 76),
     variant("TooManyUnrevealedCommits", 77),
     variant("CommittingWeightsTooFast", 81),
+    variant("AmountTooLow", 82),
     variant("AdminActionProhibitedDuringWeightsWindow", 108),
     variant("IncorrectCommitRevealVersion", 111),
     variant("TempoOutOfBounds", 144),

@@ -81,6 +81,7 @@ def test_each_hyperparameter_is_set_within_its_type(bench: Workbench, name: str)
         ("burn", "Burn", (NETUID,), "SubtensorModule"),
         ("commitment_space", "MaxSpace", (), COMMITMENTS),
         ("max_epochs_per_block", "MaxEpochsPerBlock", (), "SubtensorModule"),
+        ("collateral_lock_share", "CollateralLockShare", (NETUID,), "SubtensorModule"),
     ],
 )
 def test_values_beside_the_hyperparameters_are_set(
@@ -97,18 +98,16 @@ def test_a_new_tempo_begins_an_epoch_anew(bench: Workbench) -> None:
     assert bench.now.get("LastEpochBlock", NETUID) == bench.number == 5
 
 
-def test_the_owner_is_set(bench: Workbench) -> None:
-    ask(bench, "setOwner", OWNER)
-    assert bench.now.get("SubnetOwner", NETUID) == OWNER
+def test_a_subnet_has_one_to_eight_mechanisms(bench: Workbench) -> None:
+    ask(bench, "setHyperparameter", "mechanism_count", 8)
+    assert bench.now.get("MechanismCountCurrent", NETUID) == 8
+    for count in (0, 9):
+        assert refused(bench, "setHyperparameter", "mechanism_count", count).code == INVALID_PARAMS
 
 
-def test_an_epoch_is_triggered_at_a_block(bench: Workbench) -> None:
-    asked = ask(bench, "triggerEpoch", 2)
-    assert asked == {"epoch_block": 3, "block": 1}
-    ask(bench, "advance", 2)
-    assert bench.now.get("LastEpochBlock", NETUID) == 3
-    assert ask(bench, "triggerEpoch", 0)["epoch_block"] == 4
-    assert bench.now.get("LastEpochBlock", NETUID) == 4
+def test_the_drain_ratio_is_given_in_its_smallest_units(bench: Workbench) -> None:
+    ask(bench, "setHyperparameter", "collateral_drain_ratio", 1 << 62)
+    assert bench.now.get("CollateralDrainRatio", NETUID) == {"bits": 1 << 62}
 
 
 def test_an_unknown_hyperparameter_is_named(bench: Workbench) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from localnet.chain import subnet
 from localnet.chain.storage import DispatchError
-from tests.localnet.chain.workbench import NETUID, OWNER, TAO, TEMPO, Workbench, key
+from tests.localnet.chain.workbench import NETUID, OWNER, TAO, Workbench, key
 
 
 def test_neurons_get_uids_in_order(bench: Workbench) -> None:
@@ -38,13 +38,4 @@ def test_permits_go_to_the_most_staked(bench: Workbench) -> None:
 
 def test_no_stake_no_permit(bench: Workbench) -> None:
     bench.neuron("a", 0)
-    assert bench.now.get("ValidatorPermit", NETUID) == [False]
-
-
-def test_an_epoch_grants_the_permits_anew(bench: Workbench) -> None:
-    bench.neuron("a", 1)
-    bench.put("TotalHotkeyAlpha", key("a").ss58_address, NETUID, value=0)
-    bench.advance(TEMPO - 1 - bench.number)
-    assert bench.now.get("ValidatorPermit", NETUID) == [True]
-    bench.advance(1)
     assert bench.now.get("ValidatorPermit", NETUID) == [False]
