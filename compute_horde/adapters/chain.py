@@ -17,7 +17,7 @@ from bittensor_core import Keypair
 from compute_horde.adapters import chain_decoding as decoding
 from compute_horde.adapters import chain_reads as reads
 from compute_horde.adapters.chain_calls import SdkCalls
-from compute_horde.adapters.chain_connection import Connection
+from compute_horde.adapters.chain_connection import NodeConnection
 from compute_horde.adapters.chain_port import (
     AcceptedWeights,
     Chain,
@@ -36,6 +36,7 @@ from compute_horde.adapters.chain_port import (
     RateLimited,
     SubnetEvent,
     WeightCommit,
+    endpoints,
 )
 from compute_horde.errors import ChainError, ConfigurationError
 
@@ -71,7 +72,7 @@ class BittensorChain:
     """A chain reached through the Bittensor SDK; opened by `connect`."""
 
     def __init__(
-        self, calls: SdkCalls, connection: Connection, netuid: int, hotkey: Keypair | None
+        self, calls: SdkCalls, connection: NodeConnection, netuid: int, hotkey: Keypair | None
     ) -> None:
         self._calls = calls
         self._connection = connection
@@ -257,22 +258,13 @@ def connect(
         calls.stop()
 
 
-def endpoints(urls: str | Sequence[str]) -> list[str]:
-    """The addresses in their order. Raises `ChainRefused` without any."""
-    texts = [urls] if isinstance(urls, str) else urls
-    found = [url.strip() for text in texts for url in text.split(",") if url.strip()]
-    if not found:
-        raise _invalid("no address of a chain node is given")
-    return found
-
-
-def _first_usable(calls: SdkCalls, urls: list[str], head_age_seconds: float) -> Connection:
+def _first_usable(calls: SdkCalls, urls: list[str], head_age_seconds: float) -> NodeConnection:
     """A connection to the first node that is up and not behind, else to the least behind."""
     connections = _connections(urls)
     if len(connections) == 1:
         _open(calls, connections[0])
         return connections[0]
-    behind: list[tuple[float, Connection]] = []
+    behind: list[tuple[float, NodeConnection]] = []
     problem: ChainError = ChainUnreachable("no chain node is usable")
     for connection in connections:
         try:
@@ -280,24 +272,24 @@ def _first_usable(calls: SdkCalls, urls: list[str], head_age_seconds: float) -> 
             head_time = calls.read(connection.head_time())
         except ChainError as exc:
             problem = exc
-            detail = {"url": connection.url, "problem": str(exc)}
+            detail = {"node": connection.name, "problem": str(exc)}
             log.warning("chain node is not usable", extra=detail)
             calls.close(connection.close())
             continue
         if time.time() - head_time <= head_age_seconds:
             _close_all(calls, [other for _, other in behind])
             return connection
-        log.warning("chain node is behind", extra={"url": connection.url, "head_time": head_time})
+        log.warning("chain node is behind", extra={"node": connection.name, "head_time": head_time})
         behind.append((head_time, connection))
     if not behind:
         raise problem
     _, best = max(behind, key=lambda found: found[0])
-    log.warning("every chain node is behind; using the newest", extra={"url": best.url})
+    log.warning("every chain node is behind; using the newest", extra={"node": best.name})
     _close_all(calls, [other for _, other in behind if other is not best])
     return best
 
 
-def _open(calls: SdkCalls, connection: Connection) -> None:
+def _open(calls: SdkCalls, connection: NodeConnection) -> None:
     try:
         calls.read(connection.open())
     except ChainError:
@@ -305,14 +297,14 @@ def _open(calls: SdkCalls, connection: Connection) -> None:
         raise
 
 
-def _connections(urls: list[str]) -> list[Connection]:
+def _connections(urls: list[str]) -> list[NodeConnection]:
     try:
-        return [Connection(url) for url in urls]
+        return [NodeConnection(url) for url in urls]
     except ValueError as exc:
         raise _invalid(str(exc)) from exc
 
 
-def _close_all(calls: SdkCalls, connections: list[Connection]) -> None:
+def _close_all(calls: SdkCalls, connections: list[NodeConnection]) -> None:
     for connection in connections:
         calls.close(connection.close())
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 import bittensor
 
 from compute_horde.adapters.chain_port import ChainUnreadable
+from compute_horde.adapters.websocket import without_path
 
 # What the SDK raises when the runtime's metadata or a value has not the form that it expects.
 DECODING_ERRORS = (ValueError, TypeError, LookupError, AttributeError)
@@ -26,7 +27,7 @@ class NodeSubstrate(bittensor.RpcSubstrate):  # type: ignore[misc]
         return int(answer["specVersion"])
 
 
-class Connection:
+class NodeConnection:
     """The SDK's client of a node, with the metadata of the node's present runtime.
 
     Raises `ValueError` for a name that is neither a network's nor an address.
@@ -35,7 +36,8 @@ class Connection:
     def __init__(self, url: str) -> None:
         network, endpoint = bittensor.settings.resolve_endpoint(url)
         fallbacks = bittensor.settings.default_fallback_endpoints(network)
-        self.url = url
+        # What may be logged: the rest of an address may be a secret.
+        self.name = without_path(url) if "://" in url else url
         self.substrate = NodeSubstrate(
             endpoint,
             fallback_endpoints=[one for one in fallbacks if one != endpoint],

@@ -1,6 +1,6 @@
 """The interface of the chain: data types, errors and the port. Imports nothing heavy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -246,3 +246,15 @@ class Chain(Protocol):
 
     def commitments(self) -> dict[str, str]:
         """All commitments, by hotkey."""
+
+
+def endpoints(urls: str | Sequence[str]) -> list[str]:
+    """Addresses of nodes or names of networks, of which one text may hold several with commas.
+
+    Raises `ChainRefused` without any.
+    """
+    texts = [urls] if isinstance(urls, str) else urls
+    found = [url.strip() for text in texts for url in text.split(",") if url.strip()]
+    if not found:
+        raise ChainRefused("no address of a chain node is given", "invalid_argument")
+    return found

@@ -84,7 +84,7 @@ class Admin:
         self.call("local_swapColdkey", old, new)
 
     def upgrade_runtime(self, kind: str) -> int:
-        """Change the runtime while it runs, see `upgrades.Kind`; its new spec version."""
+        """Change the runtime while it runs, see `upgrades.UpgradeKind`; its new spec version."""
         return int(self.call("local_upgradeRuntime", kind)["spec_version"])
 
     def head(self) -> int:

@@ -95,7 +95,7 @@ def _upgrade_runtime(node: Node, params: Parameters) -> dict[str, int]:
     kind = params.text(0, "kind")
     if kind not in upgrades.KINDS:
         raise RpcError(INVALID_PARAMS, f"kind must be one of {kinds}")
-    version = upgrades.next_version(node.runtime.spec_version, upgrades.Kind(kind))
+    version = upgrades.next_version(node.runtime.spec_version, upgrades.UpgradeKind(kind))
     info = {"spec_version": version, "spec_name": upgrades.SPEC_NAME}
     alter(node, lambda storage: storage.put("LastRuntimeUpgrade", value=info, pallet="System"))
     return {"spec_version": version, "block": node.blocks.head.number}

@@ -27,7 +27,7 @@ SPEC_NAME = "node-subtensor"
 UNKNOWN_MAGIC = b"meta\x63"
 
 
-class Kind(StrEnum):
+class UpgradeKind(StrEnum):
     """What an upgrade does to clients.
 
     `readable` adds a storage item, as every upgrade does. `metagraph` publishes another type of
@@ -40,15 +40,15 @@ class Kind(StrEnum):
     METADATA = "metadata"
 
 
-KINDS = tuple(Kind)
+KINDS = tuple(UpgradeKind)
 
 
-def next_version(version: int, kind: Kind) -> int:
+def next_version(version: int, kind: UpgradeKind) -> int:
     """The version to which an upgrade of this kind leads."""
     return SPEC_VERSION + len(KINDS) * (_upgrades(version) + 1) + KINDS.index(kind)
 
 
-def kind_of(version: int) -> Kind | None:
+def kind_of(version: int) -> UpgradeKind | None:
     """The kind of the last upgrade; None for a chain that was never upgraded."""
     return KINDS[(version - SPEC_VERSION) % len(KINDS)] if _upgrades(version) else None
 
@@ -65,14 +65,14 @@ def upgraded_pallets(pallets: tuple[Pallet, ...], version: int) -> tuple[Pallet,
 
 def published(described: RuntimeDescription, version: int) -> RuntimeDescription:
     """What clients read in the metadata of a runtime."""
-    if kind_of(version) is not Kind.METAGRAPH:
+    if kind_of(version) is not UpgradeKind.METAGRAPH:
         return described
     return replace(described, apis=tuple(_with_other_netuid(api) for api in described.apis))
 
 
 def published_magic(version: int) -> bytes:
     """The first bytes of the published metadata, which name its version."""
-    return UNKNOWN_MAGIC if kind_of(version) is Kind.METADATA else MAGIC
+    return UNKNOWN_MAGIC if kind_of(version) is UpgradeKind.METADATA else MAGIC
 
 
 def _upgrades(version: int) -> int:

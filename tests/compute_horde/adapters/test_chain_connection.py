@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from compute_horde.adapters.chain import BittensorChain, ChainUnreadable, connect
-from compute_horde.adapters.chain_connection import Connection
+from compute_horde.adapters.chain_connection import NodeConnection
 from localnet.chain.admin import Admin, administer
 from localnet.chain.testing import RunningChain, running
 from tests.compute_horde.adapters.conftest import NETUID, TAO, key
@@ -107,7 +107,7 @@ def test_a_connection_survives_a_runtime_that_it_cannot_read(
 
 
 def test_the_networks_own_fallbacks_are_kept() -> None:
-    named = Connection("finney").substrate
+    named = NodeConnection("finney").substrate
     assert named.fallback_endpoints
     assert named.endpoint not in named.fallback_endpoints
-    assert Connection("ws://127.0.0.1:1").substrate.fallback_endpoints == []
+    assert NodeConnection("ws://127.0.0.1:1").substrate.fallback_endpoints == []

@@ -8,7 +8,7 @@ import pytest
 from localnet.chain.admin import administer
 from localnet.chain.runtime import LocalRuntime, runtime_of
 from localnet.chain.testing import running
-from localnet.chain.upgrades import KINDS, SPEC_VERSION, Kind, kind_of, next_version
+from localnet.chain.upgrades import KINDS, SPEC_VERSION, UpgradeKind, kind_of, next_version
 from tests.localnet.chain.workbench import NETUID, OWNER, key
 
 
@@ -22,7 +22,7 @@ def test_a_version_says_of_which_kind_the_last_upgrade_was() -> None:
 
 
 def test_every_upgrade_adds_an_item(runtime: LocalRuntime) -> None:
-    twice = next_version(next_version(SPEC_VERSION, Kind.READABLE), Kind.READABLE)
+    twice = next_version(next_version(SPEC_VERSION, UpgradeKind.READABLE), UpgradeKind.READABLE)
     upgraded = runtime_of(runtime.slot_milliseconds, twice)
     assert upgraded.decode("Local", "AddedByUpgrade2", None) == 2
     assert upgraded.genesis_hash == runtime.genesis_hash
