@@ -1,8 +1,14 @@
-"""Block, epoch and cycle arithmetic; docs/glossary.md says what they are."""
+"""Cycles: ComputeHorde's own division of the chain into equal parts.
+
+Every party of the network must find the same cycles, so they are arithmetic on block numbers
+alone: the grid on which the chain ran its epochs until 2026. The chain's epochs are state now and
+drift off this grid; when one runs is in `EpochSchedule` (`compute_horde/adapters/chain_port.py`),
+never here. Nothing else uses this grid.
+"""
 
 from dataclasses import dataclass
 
-EPOCHS_PER_CYCLE = 2
+NOMINAL_EPOCHS_PER_CYCLE = 2
 CYCLES_PER_DAY = 10
 PEAK_REFERENCE_BLOCK = 1000
 
@@ -19,19 +25,19 @@ class Cycle:
         return self.start <= block < self.stop
 
 
-def epoch_start(block: int, *, netuid: int, tempo: int) -> int:
-    """The first block of the epoch that contains `block`.
+def nominal_epoch_start(block: int, *, netuid: int, tempo: int) -> int:
+    """The first block of the nominal epoch that contains `block`.
 
-    The chain starts an epoch where (block + netuid + 1) mod (tempo + 1) = tempo.
+    One starts where (block + netuid + 1) mod (tempo + 1) = tempo.
     """
     length = tempo + 1
     return block - (block + netuid + 2) % length
 
 
 def cycle_at(block: int, *, netuid: int, tempo: int) -> Cycle:
-    """The cycle that contains `block`: two epochs, counted from the epoch of block 0."""
-    length = EPOCHS_PER_CYCLE * (tempo + 1)
-    zero = epoch_start(0, netuid=netuid, tempo=tempo)
+    """The cycle that contains `block`: two nominal epochs, counted from that of block 0."""
+    length = NOMINAL_EPOCHS_PER_CYCLE * (tempo + 1)
+    zero = nominal_epoch_start(0, netuid=netuid, tempo=tempo)
     number = (block - zero) // length
     start = zero + number * length
     return Cycle(start, start + length, number)

@@ -62,7 +62,9 @@ class Config(ServiceSettings):
     )
 
     chain_url: str | None = Field(
-        None, description="address of a node of the chain; unset, `keep` does not use the chain"
+        None,
+        description="address of a node of the chain; of several, separated by commas, the first "
+        "that is up and not behind is used; unset, `keep` does not use the chain",
     )
     netuid: int = Field(12, ge=0, description="the subnet")
     serving: bool = Field(True, description="whether the address is announced on the chain")

@@ -17,7 +17,7 @@ from django.db import connections
 from django.utils import timezone
 
 from compute_horde import startup
-from compute_horde.adapters.chain_port import Chain, Metagraph, Neuron
+from compute_horde.adapters.chain_port import Chain, Metagraph, Neuron, endpoints
 from compute_horde.adapters.wallet import load_hotkey
 from compute_horde.concurrency.task_set import run_until_first
 from compute_horde.django.single_instance import run_exclusively
@@ -125,7 +125,7 @@ class PeriodicTasks:
 
     def _address(self) -> tuple[str, int]:
         config = self._config
-        ip = str(config.external_ip or address_towards(str(config.chain_url)))
+        ip = str(config.external_ip or address_towards(endpoints(str(config.chain_url))[0]))
         return ip, config.external_port or config.port
 
     def _registered_neuron(self, metagraph: Metagraph) -> Neuron | None:

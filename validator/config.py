@@ -74,7 +74,11 @@ class Config(ServiceSettings):
     facilitator_url: str = Field(
         "wss://facilitator.computehorde.io/ws/v0/", description="websocket of the facilitator"
     )
-    chain_url: str = Field("finney", description="node address or network name")
+    chain_url: str = Field(
+        "finney",
+        description="node address or network name; of several, separated by commas, the first "
+        "that is up and not behind is used",
+    )
     netuid: int = Field(12, ge=0, description="the subnet")
     allowed_signers: Words = Field(
         [], description="hotkeys whose jobs are accepted, beside the validator's own"

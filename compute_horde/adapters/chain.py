@@ -1,31 +1,44 @@
-"""Implements the chain port with the Bittensor SDK; the only module that imports `bittensor`.
+"""Implements the chain port with the Bittensor SDK.
 
-Importing this module costs a second and 60 MB, so only processes that talk to the chain do.
+Only the modules `chain` and `chain_*` of this package import `bittensor`. That costs a second
+and 60 MB, so only processes that talk to the chain do it.
 """
 
-import asyncio
 import contextlib
-import ipaddress
-from collections.abc import Coroutine, Iterator, Mapping
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import bittensor
 from bittensor_core import Keypair
 
+from compute_horde.adapters import chain_decoding as decoding
+from compute_horde.adapters import chain_reads as reads
+from compute_horde.adapters.chain_calls import SdkCalls
+from compute_horde.adapters.chain_connection import NodeConnection
+from compute_horde.adapters import weights_transaction
 from compute_horde.adapters.chain_port import (
     AcceptedWeights,
     Chain,
     ChainRefused,
     ChainUnreachable,
+    ChainUnreadable,
+    Collateral,
+    CollateralPolicy,
+    EpochSchedule,
     Hyperparameters,
+    KeyLineage,
     Metagraph,
     Neuron,
     NotPermitted,
     NotRegistered,
     RateLimited,
+    SubnetEvent,
+    WeightCommit,
+    endpoints,
 )
-from compute_horde.concurrency.loop_thread import BlockingLoop, Forked
 from compute_horde.errors import ChainError, ConfigurationError
 
 __all__ = [
@@ -34,6 +47,7 @@ __all__ = [
     "Chain",
     "ChainRefused",
     "ChainUnreachable",
+    "ChainUnreadable",
     "Hyperparameters",
     "Metagraph",
     "Neuron",
@@ -45,10 +59,12 @@ __all__ = [
 
 READ_SECONDS = 30
 WRITE_SECONDS = 180
-CLOSE_SECONDS = 5
+HEAD_AGE_SECONDS = 120
 COMMITMENT_BYTES = 128
 RESUBMISSIONS = 2
-NO_ADDRESS = "0.0.0.0"
+MAX_MECHANISMS = 8
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -57,106 +73,165 @@ class BittensorChain:
     """A chain reached through the Bittensor SDK; opened by `connect`."""
 
     def __init__(
-        self, sdk_loop: "_SdkClient", client: bittensor.Client, netuid: int, hotkey: Keypair | None
+        self, calls: SdkCalls, connection: NodeConnection, netuid: int, hotkey: Keypair | None
     ) -> None:
-        self._sdk_loop = sdk_loop
-        self._client = client
+        self._calls = calls
+        self._connection = connection
         self._netuid = netuid
         self._hotkey = hotkey
+        # The runtime under which this connection has read a sound metagraph.
+        self._trusted_version: int | None = None
 
     def head(self) -> int:
         """See `Chain`."""
-        return int(self._sdk_loop.read(self._client.block()))
+        return int(self._read("the newest block", lambda sdk: sdk.block()))
 
     def finalized_head(self) -> int:
         """See `Chain`."""
-        return int(self._sdk_loop.read(self._client.finalized_block()))
+        return int(self._read("the newest finalized block", lambda sdk: sdk.finalized_block()))
 
     def block_hash(self, block: int) -> str:
         """See `Chain`."""
-        return self._sdk_loop.read(self._read_block_hash(block))
+        return self._read("a block", lambda sdk: reads.block_hash(sdk, block))
+
+    def spec_version(self) -> int:
+        """See `Chain`."""
+        return self._calls.read(self._connection.follow_runtime())
 
     def metagraph(self, block: int | None = None) -> Metagraph:
         """See `Chain`."""
-        return self._sdk_loop.read(self._read_metagraph(block))
+        return self._read("the metagraph", lambda sdk: reads.metagraph(sdk, self._netuid, block))
 
     def hyperparameters(self) -> Hyperparameters:
         """See `Chain`."""
-        return self._sdk_loop.read(self._read_hyperparameters())
+        return self._read(
+            "the hyperparameters", lambda sdk: reads.hyperparameters(sdk, self._netuid)
+        )
+
+    def epoch_schedule(self, block: int | None = None) -> EpochSchedule:
+        """See `Chain`."""
+        return self._read(
+            "the schedule of epochs", lambda sdk: reads.epoch_schedule(sdk, self._netuid, block)
+        )
 
     def serve_axon(self, ip: str, port: int) -> None:
         """See `Chain`."""
         axon = bittensor.ServeAxon(netuid=self._netuid, ip=ip, port=port)
-        self._sdk_loop.write(self._execute(axon))
+        self._calls.write(self._execute(axon))
 
-    def set_weights(self, weights: Mapping[int, Decimal | float]) -> AcceptedWeights:
+    def mechanism_count(self) -> int:
         """See `Chain`."""
-        row = {uid: float(weight) for uid, weight in weights.items()}
-        result = self._sdk_loop.write(self._set_weights(row))
+        item = bittensor.storage.SubtensorModule.MechanismCountCurrent
+        found = self._read("the mechanisms", lambda sdk: sdk.query(item, [self._netuid]))
+        return int(found)
+
+    def set_weights(
+        self,
+        weights: Mapping[int, Decimal | float],
+        mechanism: int = 0,
+        *,
+        version: int = 0,
+        last_block: int | None = None,
+    ) -> AcceptedWeights:
+        """See `Chain`."""
+        intent_fields = {
+            "netuid": self._netuid,
+            "mechid": _valid_mechanism(mechanism),
+            "weights": {uid: float(weight) for uid, weight in weights.items()},
+            "version_key": version,
+        }
+        result = self._calls.write(self._set_weights(intent_fields, last_block))
         number, _, _ = str(result.extrinsic_id).partition("-")
         return AcceptedWeights(int(number), result.data.get("reveal_round"))
 
-    def weights(self, uid: int) -> dict[int, int]:
+    def weights(self, uid: int, mechanism: int = 0) -> dict[int, int]:
         """See `Chain`."""
+        index = decoding.mechanism_index(self._netuid, _valid_mechanism(mechanism))
         item = bittensor.storage.SubtensorModule.Weights
-        row = self._sdk_loop.read(self._client.query(item, [self._netuid, uid]))
+        row = self._read("weights", lambda sdk: sdk.query(item, [index, uid]))
         return {int(target): int(weight) for target, weight in row or ()}
+
+    def weight_commits(self, hotkey: str, mechanism: int = 0) -> tuple[WeightCommit, ...]:
+        """See `Chain`."""
+        asked = {"netuid": self._netuid, "mechid": _valid_mechanism(mechanism)}
+        found = self._read(
+            "commits of weights", lambda sdk: sdk.read("timelocked_weight_commits", **asked)
+        )
+        return decoding.weight_commits(found, hotkey)
+
+    def events(self, block: int) -> tuple[SubnetEvent, ...]:
+        """See `Chain`."""
+        substrate = self._connection.substrate
+        return self._read("events", lambda _: reads.events(substrate, self._netuid, block))
+
+    def collateral(self, hotkey: str) -> Collateral | None:
+        """See `Chain`."""
+        asked = {"netuid": self._netuid, "hotkey_ss58": hotkey}
+        found = self._read("collateral", lambda sdk: sdk.read("miner_collateral", **asked))
+        return None if found is None else decoding.collateral(found)
+
+    def collaterals(self) -> dict[str, Collateral]:
+        """See `Chain`."""
+        return self._read("collateral", lambda sdk: reads.collaterals(sdk, self._netuid))
+
+    def collateral_policy(self) -> CollateralPolicy:
+        """See `Chain`."""
+        return self._read("collateral", lambda sdk: reads.collateral_policy(sdk, self._netuid))
+
+    def lineage(self, hotkey: str) -> KeyLineage:
+        """See `Chain`."""
+        return self._read("swaps of keys", lambda sdk: reads.lineage(sdk, self._netuid, hotkey))
 
     def set_commitment(self, text: str) -> None:
         """See `Chain`."""
         content = text.encode()
         if len(content) > COMMITMENT_BYTES:
-            raise ChainRefused(
-                f"a commitment holds at most {COMMITMENT_BYTES} bytes, not {len(content)}",
-                bittensor.ErrorCode.INVALID_ARGUMENT.value,
+            raise _invalid(
+                f"a commitment holds at most {COMMITMENT_BYTES} bytes, not {len(content)}"
             )
         info = {"fields": [{f"Raw{len(content)}": "0x" + content.hex()}]}
         call = bittensor.calls.Commitments.set_commitment(netuid=self._netuid, info=info)
-        self._sdk_loop.write(self._submit(call))
+        self._calls.write(self._submit(call))
 
     def commitment(self, hotkey: str) -> str | None:
         """See `Chain`."""
-        asked = self._client.read("commitment", netuid=self._netuid, hotkey_ss58=hotkey)
-        found = self._sdk_loop.read(asked)
+        asked = {"netuid": self._netuid, "hotkey_ss58": hotkey}
+        found = self._read("a commitment", lambda sdk: sdk.read("commitment", **asked))
         return None if found is None else str(found.data)
 
     def commitments(self) -> dict[str, str]:
         """See `Chain`."""
-        found = self._sdk_loop.read(self._client.subnets.commitments(self._netuid))
+        found = self._read("commitments", lambda sdk: sdk.subnets.commitments(self._netuid))
         return {str(hotkey): str(one.data) for hotkey, one in found.items()}
 
-    async def _read_block_hash(self, block: int) -> str:
-        found = await self._client.block_info(block)
-        if found is None:
-            not_found = bittensor.ErrorCode.NOT_FOUND.value
-            raise ChainRefused(f"there is no block {block}", not_found)
-        return str(found.hash)
+    def _read(self, what: str, question: Callable[[bittensor.Client], Awaitable[Result]]) -> Result:
+        return self._calls.read(self._connection.read(what, question))
 
-    async def _read_metagraph(self, block: int | None) -> Metagraph:
-        snapshot = await self._client.at(block)
-        columns = await snapshot.read("metagraph", netuid=self._netuid)
-        return _metagraph(self._existing(columns))
-
-    async def _read_hyperparameters(self) -> Hyperparameters:
-        values = await self._client.read("subnet_hyperparameters", netuid=self._netuid)
-        known = self._existing(values)
-        return Hyperparameters(**{name: known[name] for name in Hyperparameters.__slots__})
-
-    def _existing(self, answer: dict[str, Any] | None) -> dict[str, Any]:
-        if answer is None:
-            missing = bittensor.ErrorCode.SUBNET_NOT_EXISTS.value
-            raise ChainRefused(f"there is no subnet {self._netuid}", missing)
-        return answer
-
-    async def _set_weights(self, row: dict[int, float]) -> Any:
-        return await self._execute(bittensor.SetWeights(netuid=self._netuid, weights=row))
+    async def _set_weights(self, fields: dict[str, Any], last_block: int | None) -> Any:
+        """Set weights, but not under a runtime whose metagraph this SDK may misread."""
+        self._signer()
+        version = await self._connection.follow_runtime()
+        if version != self._trusted_version:
+            await self._connection.read(
+                "the metagraph", lambda sdk: reads.metagraph(sdk, self._netuid, None)
+            )
+            self._trusted_version = version
+        intent = bittensor.SetWeights(**fields)
+        return await weights_transaction.send(
+            self._connection.client, self._signer(), intent, last_block
+        )
 
     async def _execute(self, intent: Any) -> Any:
-        result = await self._client.execute(intent, self._signer(), retries=RESUBMISSIONS)
+        signer = self._signer()
+        await self._connection.follow_runtime()
+        client = self._connection.client
+        result = await client.execute(intent, signer, retries=RESUBMISSIONS)
         return result.raise_for_failure()
 
     async def _submit(self, call: Any) -> Any:
-        result = await self._client.submit_call(call, self._signer(), signer="hotkey")
+        signer = self._signer()
+        await self._connection.follow_runtime()
+        result = await self._connection.client.submit_call(call, signer, signer="hotkey")
         return result.raise_for_failure()
 
     def _signer(self) -> Any:
@@ -167,136 +242,88 @@ class BittensorChain:
 
 @contextlib.contextmanager
 def connect(
-    url: str,
+    urls: str | Sequence[str],
     netuid: int,
     hotkey: Keypair | None = None,
     *,
     timeout_seconds: float = READ_SECONDS,
     write_seconds: float = WRITE_SECONDS,
+    head_age_seconds: float = HEAD_AGE_SECONDS,
 ) -> Iterator[BittensorChain]:
-    """Connect to the node at `url` (or a network's name); writing needs a hotkey.
+    """Connect to the first node that is up and not behind; writing needs a hotkey.
 
-    The connection belongs to this process; a fork must connect again.
+    `urls` are addresses of nodes or names of networks, in the order of preference; one text may
+    hold several, separated by commas. A node is behind if its newest block is older than
+    `head_age_seconds`; where all are, the one with the newest block is taken. A single node is
+    taken as it is. The connection belongs to this process; a fork must connect again.
     """
-    sdk_loop = _SdkClient(timeout_seconds, write_seconds)
+    calls = SdkCalls(timeout_seconds, write_seconds)
     try:
-        client = sdk_loop.read(_open_client(url))
+        connection = _first_usable(calls, endpoints(urls), head_age_seconds)
         try:
-            yield BittensorChain(sdk_loop, client, netuid, hotkey)
+            yield BittensorChain(calls, connection, netuid, hotkey)
         finally:
-            sdk_loop.close(client)
+            calls.close(connection.close())
     finally:
-        sdk_loop.stop()
+        calls.stop()
 
 
-async def _open_client(url: str) -> bittensor.Client:
-    return await bittensor.Subtensor(url)
-
-
-class _SdkClient:
-    """Runs the SDK's coroutines, each with a time limit."""
-
-    def __init__(self, read_seconds: float, write_seconds: float) -> None:
-        self._read_seconds = read_seconds
-        self._write_seconds = write_seconds
-        self._loop = BlockingLoop()
-
-    def read(self, query: Coroutine[Any, Any, Result]) -> Result:
-        """The result of a query, within the limit for reading."""
-        return self._wait(query, self._read_seconds)
-
-    def write(self, call: Coroutine[Any, Any, Result]) -> Result:
-        """The result of a transaction once it is final, within the limit for writing."""
-        return self._wait(call, self._write_seconds)
-
-    def close(self, client: bittensor.Client) -> None:
-        """Close the connection; errors of a node that does not answer are ignored."""
-        with contextlib.suppress(ChainError):
-            self._wait(client.close(), CLOSE_SECONDS)
-
-    def stop(self) -> None:
-        """Cancel what still runs and end the thread."""
-        self._loop.stop()
-
-    def _wait(self, coroutine: Coroutine[Any, Any, Result], seconds: float) -> Result:
-        bounded = _with_deadline(coroutine, seconds)
+def _first_usable(calls: SdkCalls, urls: list[str], head_age_seconds: float) -> NodeConnection:
+    """A connection to the first node that is up and not behind, else to the least behind."""
+    connections = _connections(urls)
+    if len(connections) == 1:
+        _open(calls, connections[0])
+        return connections[0]
+    behind: list[tuple[float, NodeConnection]] = []
+    problem: ChainError = ChainUnreachable("no chain node is usable")
+    for connection in connections:
         try:
-            return self._loop.wait(bounded)
-        except Forked as exc:
-            coroutine.close()
-            raise ChainUnreachable(
-                "connected before this process was forked; connect anew"
-            ) from exc
+            _open(calls, connection)
+            head_time = calls.read(connection.head_time())
+        except ChainError as exc:
+            problem = exc
+            detail = {"node": connection.name, "problem": str(exc)}
+            log.warning("chain node is not usable", extra=detail)
+            calls.close(connection.close())
+            continue
+        if time.time() - head_time <= head_age_seconds:
+            _close_all(calls, [other for _, other in behind])
+            return connection
+        log.warning("chain node is behind", extra={"node": connection.name, "head_time": head_time})
+        behind.append((head_time, connection))
+    if not behind:
+        raise problem
+    _, best = max(behind, key=lambda found: found[0])
+    log.warning("every chain node is behind; using the newest", extra={"node": best.name})
+    _close_all(calls, [other for _, other in behind if other is not best])
+    return best
 
 
-async def _with_deadline(coroutine: Coroutine[Any, Any, Result], seconds: float) -> Result:
-    """The coroutine's result; every failure of the SDK is raised as a `ChainError`."""
+def _open(calls: SdkCalls, connection: NodeConnection) -> None:
     try:
-        async with asyncio.timeout(seconds):
-            return await coroutine
-    except TimeoutError as exc:
-        detail = (
-            f"no answer from the chain within {seconds:g} seconds; "
-            "a transaction may still be included"
-        )
-        raise ChainUnreachable(detail) from exc
-    except (bittensor.RpcConnectionError, OSError) as exc:
-        raise ChainUnreachable(f"the chain cannot be reached: {exc}") from exc
-    except bittensor.ChainError as exc:
-        raise _refused_error(exc) from exc
-    except (bittensor.BittensorError, ValueError, TypeError, LookupError, AttributeError) as exc:
-        invalid = bittensor.ErrorCode.INVALID_ARGUMENT.value
-        raise ChainRefused(f"{type(exc).__name__}: {exc}", invalid) from exc
+        calls.read(connection.open())
+    except ChainError:
+        calls.close(connection.close())
+        raise
 
 
-REFUSALS: dict[bittensor.ErrorCode, type[ChainRefused]] = {
-    bittensor.ErrorCode.RATE_LIMITED: RateLimited,
-    bittensor.ErrorCode.NOT_REGISTERED: NotRegistered,
-    bittensor.ErrorCode.NOT_AUTHORIZED: NotPermitted,
-    # The chain reports too little stake to set weights as an insufficient balance.
-    bittensor.ErrorCode.INSUFFICIENT_BALANCE: NotPermitted,
-}
-
-
-def _refused_error(error: bittensor.ChainError) -> ChainRefused:
-    kind = REFUSALS.get(error.code, ChainRefused)
-    return kind(f"{error.name or error.code.value}: {error}", error.code.value, error.name)
-
-
-def _metagraph(columns: dict[str, Any]) -> Metagraph:
-    """Builds a metagraph from the SDK's columns."""
-    rows = zip(
-        columns["hotkeys"],
-        columns["coldkeys"],
-        columns["total_stake"],
-        columns["validator_permit"],
-        columns["axons"],
-        columns["last_update"],
-        strict=True,
-    )
-    neurons = tuple(
-        Neuron(
-            uid=uid,
-            hotkey=str(hotkey),
-            coldkey=str(coldkey),
-            total_stake_rao=int(stake),
-            validator_permit=bool(permit),
-            ip=_ip(axon),
-            port=int(axon["port"]) if axon["ip"] else 0,
-            last_update=int(last_update),
-        )
-        for uid, (hotkey, coldkey, stake, permit, axon, last_update) in enumerate(rows)
-    )
-    return Metagraph(int(columns["block"]), neurons)
-
-
-def _ip(axon: dict[str, Any]) -> str:
-    number = int(axon["ip"])
-    if not number:
-        return NO_ADDRESS
-    kind = ipaddress.IPv6Address if int(axon["ip_type"]) == 6 else ipaddress.IPv4Address
+def _connections(urls: list[str]) -> list[NodeConnection]:
     try:
-        return str(kind(number))
-    except ValueError:
-        # Neurons may publish invalid addresses; one must not make the metagraph unreadable.
-        return NO_ADDRESS
+        return [NodeConnection(url) for url in urls]
+    except ValueError as exc:
+        raise _invalid(str(exc)) from exc
+
+
+def _close_all(calls: SdkCalls, connections: list[NodeConnection]) -> None:
+    for connection in connections:
+        calls.close(connection.close())
+
+
+def _valid_mechanism(mechanism: int) -> int:
+    if not 0 <= mechanism < MAX_MECHANISMS:
+        raise _invalid(f"a mechanism's number is 0 to {MAX_MECHANISMS - 1}, not {mechanism}")
+    return mechanism
+
+
+def _invalid(detail: str) -> ChainRefused:
+    return ChainRefused(detail, bittensor.ErrorCode.INVALID_ARGUMENT.value)

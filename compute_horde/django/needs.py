@@ -231,12 +231,16 @@ def chain(url: str, netuid: int, hotkey_file: Path, prefix: str, *, registered: 
         from compute_horde.adapters.websocket import without_path
 
         ours = load_hotkey(hotkey_file).ss58_address
-        where = without_path(url) if "://" in url else url
+        nodes = [one.strip() for one in url.split(",")]
+        names = [without_path(one) if "://" in one else one for one in nodes]
+        where = ", ".join(names)
         try:
-            with connect(url, netuid, timeout_seconds=CHAIN_SECONDS) as node:
+            with connect(nodes, netuid, timeout_seconds=CHAIN_SECONDS) as node:
                 known = {neuron.hotkey for neuron in node.metagraph().neurons}
         except ChainError as exc:
-            detail = str(exc).replace(url, where)
+            detail = str(exc)
+            for node_url, name in zip(nodes, names, strict=True):
+                detail = detail.replace(node_url, name)
             raise OutsideError(
                 f"the chain at {where} cannot be used: {detail}; correct {prefix}CHAIN_URL or "
                 f"{prefix}NETUID, or try again when the node is back"

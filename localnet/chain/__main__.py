@@ -12,9 +12,9 @@ from compute_horde.log_lines import FieldFormatter
 from localnet.chain.blocks import Blocks
 from localnet.chain.journal import Journal
 from localnet.chain.node import Node
-from localnet.chain.pallets import DEFAULT_TEMPO
 from localnet.chain.runtime import LocalRuntime
 from localnet.chain.server import ChainServer
+from localnet.chain.subtensor_pallet import DEFAULT_TEMPO
 
 # The block time in the metadata when blocks are produced on demand only.
 ON_DEMAND_SLOT_MILLISECONDS = 1000
@@ -42,7 +42,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         "--tempo",
         type=int,
         default=DEFAULT_TEMPO,
-        help="tempo of a new chain; an epoch is one block longer",
+        help="tempo of a new chain: blocks from one epoch to the next",
     )
     parser.add_argument(
         "--kept-blocks",

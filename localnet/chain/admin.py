@@ -1,7 +1,7 @@
 """A client of a local chain for the operator's JSON-RPC methods."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,11 +45,47 @@ class Admin:
         return int(self.call("local_advance", blocks)["block"])
 
     def set_hyperparameter(self, name: str, value: int) -> None:
-        """Set a hyperparameter of the subnet, or `burn`, `stake_threshold`, `commitment_space`.
+        """Set a hyperparameter of the subnet or one of `operator_rpc.OTHER_VALUES`.
 
-        Boolean hyperparameters take a bool.
+        With 0 `max_epochs_per_block` every epoch is deferred. Boolean hyperparameters take a bool.
         """
         self.call("local_setHyperparameter", name, value)
+
+    def set_owner(self, coldkey: str) -> None:
+        """Make a coldkey the owner of the subnet."""
+        self.call("local_setOwner", coldkey)
+
+    def trigger_epoch(self, blocks: int = 0) -> int:
+        """Run an epoch after this many more blocks, off the schedule; the block of it."""
+        return int(self.call("local_triggerEpoch", blocks)["epoch_block"])
+
+    def open_commit(self, hotkey: str, weights: Mapping[int, int], mechanism: int = 0) -> None:
+        """Supply the content of a validator's pending commits, which the chain cannot decrypt."""
+        self.call("local_openCommit", hotkey, [list(pair) for pair in weights.items()], mechanism)
+
+    def fail_reveals(self, count: int = 1) -> None:
+        """Make the next reveals fail; their weights are lost."""
+        self.call("local_failReveals", count)
+
+    def lock_collateral(self, hotkey: str, alpha_rao: int) -> None:
+        """Give a neuron new stake that is locked as its collateral."""
+        self.call("local_lockCollateral", hotkey, alpha_rao)
+
+    def earn(self, hotkey: str, alpha_rao: int) -> None:
+        """Pay a neuron, which releases or fills its collateral."""
+        self.call("local_earn", hotkey, alpha_rao)
+
+    def swap_hotkey(self, old: str, new: str) -> int:
+        """Replace a neuron's hotkey; its uid."""
+        return int(self.call("local_swapHotkey", old, new)["uid"])
+
+    def swap_coldkey(self, old: str, new: str) -> None:
+        """Replace the owner of neurons."""
+        self.call("local_swapColdkey", old, new)
+
+    def upgrade_runtime(self, kind: str) -> int:
+        """Change the runtime while it runs, see `upgrades.UpgradeKind`; its new spec version."""
+        return int(self.call("local_upgradeRuntime", kind)["spec_version"])
 
     def head(self) -> int:
         """The number of the newest block."""

@@ -1,7 +1,7 @@
 """The blocks of a chain and its state at each of them; writes them to the journal."""
 
 from localnet.chain.journal import Block, ChainSnapshot, Journal, JournalEntry
-from localnet.chain.runtime import LocalRuntime
+from localnet.chain.runtime import LocalRuntime, runtime_of
 from localnet.chain.scale import blake2_256, compact
 from localnet.chain.state import ChainState, Changes
 from localnet.chain.storage import Storage
@@ -21,7 +21,7 @@ class Blocks:
     """Every block's hash, and the state and extrinsics of at least the last `kept` blocks."""
 
     def __init__(self, runtime: LocalRuntime, journal: Journal, kept: int) -> None:
-        self.runtime = runtime
+        self._first_runtime = runtime
         self.state = ChainState()
         self._journal = journal
         self._kept = kept
@@ -42,6 +42,21 @@ class Blocks:
         """The newest block."""
         return self._blocks[len(self._hashes) - 1][0]
 
+    @property
+    def runtime(self) -> LocalRuntime:
+        """The runtime that produces the next block."""
+        return self.runtime_at(len(self._hashes) - 1)
+
+    def runtime_at(self, number: int) -> LocalRuntime:
+        """The runtime in the state of a block, which executes the next one."""
+        first = self._first_runtime
+        key = first.key("System", "LastRuntimeUpgrade", ())
+        raw = self.state.read(key, number)
+        if raw is None:
+            return first
+        upgraded = first.decode("System", "LastRuntimeUpgrade", raw)
+        return runtime_of(first.slot_milliseconds, int(upgraded["spec_version"]))
+
     def pending_storage(self) -> Storage:
         """Storage with the writes of the block in production."""
         return Storage(self.runtime, self.state, len(self._hashes), is_pinned=False)
@@ -50,7 +65,7 @@ class Blocks:
         """Storage at the end of a block. Raises `DiscardedStateError`."""
         if number < self._oldest:
             raise DiscardedStateError(self._hashes[number].hex())
-        return Storage(self.runtime, self.state, number, is_pinned=True)
+        return Storage(self.runtime_at(number), self.state, number, is_pinned=True)
 
     def hash_of(self, number: int) -> bytes | None:
         """The hash of the block; None if there is no such block."""

@@ -6,13 +6,12 @@ Every call raises `DispatchError` with the name of the error that subtensor has 
 from collections.abc import Callable
 from typing import Any
 
-from localnet.chain import subnet, weights
-from localnet.chain.pallets import COMMITMENTS, MAX_COMMITMENT_FIELDS, SUBTENSOR
-from localnet.chain.scale import blake2_256
-from localnet.chain.storage import DispatchError, Storage
+from localnet.chain import collateral, epochs, subnet, weight_calls
+from localnet.chain.pallets import ADMIN, COMMITMENTS, MAX_COMMITMENT_FIELDS
+from localnet.chain.storage import Arguments, DispatchError, Event, Storage, as_bytes
+from localnet.chain.subtensor_pallet import SUBTENSOR
+from localnet.chain.weights import U16_MAX
 
-Event = tuple[str, dict[str, Any]]
-Arguments = dict[str, Any]
 Call = Callable[[Storage, str, Arguments], list[Event]]
 
 MIN_COMMITMENT_SPACE = 100
@@ -42,14 +41,19 @@ def transfer_keep_alive(storage: Storage, signer: str, arguments: Arguments) -> 
 
 
 def burned_register(storage: Storage, signer: str, arguments: Arguments) -> list[Event]:
-    """Register the hotkey as a neuron; the signer is its coldkey and pays the burn."""
+    """Register the hotkey as a neuron; the signer is its coldkey and pays the burn.
+
+    The subnet's share of it is not burnt but locked as collateral.
+    """
     netuid, hotkey = arguments["netuid"], arguments["hotkey"]
     subnet.require_subnet(storage, netuid)
     if not storage.get("NetworkRegistrationAllowed", netuid):
         raise DispatchError("SubNetRegistrationDisabled")
     uid = subnet.register(storage, netuid, hotkey, signer, last_update=storage.number)
     _pay(storage, signer, storage.get("Burn", netuid), DispatchError("NotEnoughBalanceToStake"))
-    return [(SUBTENSOR, {"NeuronRegistered": (netuid, uid, hotkey)})]
+    share = storage.get("Burn", netuid) * storage.get("CollateralLockShare", netuid) // U16_MAX
+    locked = collateral.lock(storage, netuid, hotkey, signer, share, is_new=True)
+    return [*locked, (SUBTENSOR, {"NeuronRegistered": (netuid, uid, hotkey)})]
 
 
 def serve_axon(storage: Storage, signer: str, arguments: Arguments) -> list[Event]:
@@ -65,45 +69,6 @@ def serve_axon(storage: Storage, signer: str, arguments: Arguments) -> list[Even
     axon = {name: value for name, value in arguments.items() if name != "netuid"}
     storage.put("Axons", netuid, signer, value=axon | {"block": storage.number})
     return [(SUBTENSOR, {"AxonServed": (netuid, signer)})]
-
-
-def set_weights(storage: Storage, signer: str, arguments: Arguments) -> list[Event]:
-    """Set the weights of a validator in plain text."""
-    netuid = arguments["netuid"]
-    _require_first_mechanism(storage, arguments)
-    if storage.get("CommitRevealWeightsEnabled", netuid):
-        raise DispatchError("CommitRevealEnabled")
-    uid = subnet.require_uid(storage, netuid, signer)
-    uids, values = arguments["dests"], arguments["weights"]
-    setter, limits = _setter(storage, netuid, uid, signer), _limits(storage, netuid)
-    problem = weights.problem(setter, limits, uids, values, arguments["version_key"])
-    if problem:
-        raise DispatchError(problem)
-    storage.put("Weights", netuid, uid, value=weights.scaled_row(uids, values))
-    _record_update(storage, netuid, uid)
-    return [(SUBTENSOR, {"WeightsSet": (netuid, uid)})]
-
-
-def commit_timelocked_weights(storage: Storage, signer: str, arguments: Arguments) -> list[Event]:
-    """Store weights that are encrypted until a drand round; the local chain never reveals them."""
-    netuid, encrypted = arguments["netuid"], _bytes(arguments["commit"])
-    _require_first_mechanism(storage, arguments)
-    if not storage.get("CommitRevealWeightsEnabled", netuid):
-        raise DispatchError("CommitRevealDisabled")
-    if arguments["commit_reveal_version"] != storage.get("CommitRevealWeightsVersion"):
-        raise DispatchError("IncorrectCommitRevealVersion")
-    if len(encrypted) > weights.COMMIT_BYTES_LIMIT:
-        raise DispatchError("CommitPayloadTooLarge")
-    uid = subnet.require_uid(storage, netuid, signer)
-    setter, limits = _setter(storage, netuid, uid, signer), _limits(storage, netuid)
-    if setter.stake < limits.stake_threshold:
-        raise DispatchError("NotEnoughStakeToSetWeights")
-    if weights.is_rate_limited(setter, limits):
-        raise DispatchError("CommittingWeightsTooFast")
-    _store_commit(storage, netuid, signer, encrypted, arguments["reveal_round"])
-    _record_update(storage, netuid, uid)
-    committed = (signer, netuid, list(blake2_256(encrypted)), arguments["reveal_round"])
-    return [(SUBTENSOR, {"TimelockedWeightsCommitted": committed})]
 
 
 def set_commitment(storage: Storage, signer: str, arguments: Arguments) -> list[Event]:
@@ -126,10 +91,14 @@ CALLS: dict[tuple[str, str], Call] = {
     ("Balances", "transfer_keep_alive"): transfer_keep_alive,
     (SUBTENSOR, "burned_register"): burned_register,
     (SUBTENSOR, "serve_axon"): serve_axon,
-    (SUBTENSOR, "set_weights"): set_weights,
-    (SUBTENSOR, "set_mechanism_weights"): set_weights,
-    (SUBTENSOR, "commit_timelocked_weights"): commit_timelocked_weights,
-    (SUBTENSOR, "commit_timelocked_mechanism_weights"): commit_timelocked_weights,
+    (SUBTENSOR, "set_weights"): weight_calls.set_weights,
+    (SUBTENSOR, "set_mechanism_weights"): weight_calls.set_weights,
+    (SUBTENSOR, "commit_timelocked_weights"): weight_calls.commit_timelocked_weights,
+    (SUBTENSOR, "commit_timelocked_mechanism_weights"): weight_calls.commit_timelocked_weights,
+    (SUBTENSOR, "add_collateral"): collateral.add_collateral,
+    (SUBTENSOR, "set_min_collateral"): collateral.set_min_collateral,
+    (SUBTENSOR, "trigger_epoch"): epochs.trigger_epoch,
+    (ADMIN, "sudo_set_tempo"): epochs.sudo_set_tempo,
     (COMMITMENTS, "set_commitment"): set_commitment,
 }
 
@@ -152,51 +121,6 @@ def _require_address(arguments: Arguments) -> None:
         raise DispatchError("InvalidIpAddress")
 
 
-def _require_first_mechanism(storage: Storage, arguments: Arguments) -> None:
-    subnet.require_subnet(storage, arguments["netuid"])
-    if arguments.get("mecid", 0) != 0:
-        raise DispatchError("MechanismDoesNotExist")
-
-
-def _setter(storage: Storage, netuid: int, uid: int, hotkey: str) -> weights.WeightSetter:
-    updated = storage.get("LastUpdate", netuid)[uid]
-    return weights.WeightSetter(
-        uid=uid,
-        stake=storage.get("TotalHotkeyAlpha", hotkey, netuid),
-        has_permit=storage.get("ValidatorPermit", netuid)[uid],
-        blocks_since_update=storage.number - updated if updated else None,
-    )
-
-
-def _limits(storage: Storage, netuid: int) -> weights.WeightLimits:
-    return weights.WeightLimits(
-        neurons=storage.get("SubnetworkN", netuid),
-        stake_threshold=storage.get("StakeThreshold"),
-        rate_limit=storage.get("WeightsSetRateLimit", netuid),
-        version_key=storage.get("WeightsVersionKey", netuid),
-        min_weights=storage.get("MinAllowedWeights", netuid),
-        max_weight=storage.get("MaxWeightsLimit", netuid),
-    )
-
-
-def _record_update(storage: Storage, netuid: int, uid: int) -> None:
-    updates = list(storage.get("LastUpdate", netuid))
-    updates[uid] = storage.number
-    storage.put("LastUpdate", netuid, value=updates)
-
-
-def _store_commit(
-    storage: Storage, netuid: int, hotkey: str, encrypted: bytes, reveal_round: int
-) -> None:
-    epoch = storage.get("SubnetEpochIndex", netuid)
-    commits = list(storage.get("TimelockedWeightCommits", netuid, epoch))
-    unrevealed = sum(1 for commit in commits if commit[0] == hotkey)
-    if unrevealed >= weights.UNREVEALED_COMMITS_LIMIT:
-        raise DispatchError("TooManyUnrevealedCommits")
-    commits.append((hotkey, storage.number, list(encrypted), reveal_round))
-    storage.put("TimelockedWeightCommits", netuid, epoch, value=commits)
-
-
 def _charge_space(storage: Storage, netuid: int, hotkey: str, space: int) -> None:
     epoch = storage.get("SubnetEpochIndex", netuid)
     usage = storage.get("UsedSpaceOf", netuid, hotkey, pallet=COMMITMENTS)
@@ -214,11 +138,4 @@ def _field_size(field: Any) -> int:
     content = next(iter(field.values()))
     if isinstance(content, dict):
         content = content["encrypted"]
-    return len(_bytes(content))
-
-
-def _bytes(value: Any) -> bytes:
-    """Bytes from the forms in which the codec decodes them: text, hexadecimal, list of numbers."""
-    if not isinstance(value, str):
-        return bytes(value)
-    return bytes.fromhex(value[2:]) if value.startswith("0x") else value.encode()
+    return len(as_bytes(content))

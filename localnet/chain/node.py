@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from localnet.chain import subnet
+from localnet.chain.block_step import block_step
 from localnet.chain.blocks import Blocks
-from localnet.chain.dispatch import Event, dispatch
+from localnet.chain.dispatch import dispatch
 from localnet.chain.extrinsics import (
     OUTDATED,
     ExtrinsicPool,
@@ -17,7 +18,7 @@ from localnet.chain.extrinsics import (
 )
 from localnet.chain.journal import Block
 from localnet.chain.runtime import LocalRuntime
-from localnet.chain.storage import DispatchError, Storage
+from localnet.chain.storage import DispatchError, Event, Storage
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +76,16 @@ class Node:
     def produce(self) -> Block:
         """Produce the next block from the extrinsics in the pool."""
         storage = self.blocks.pending_storage()
-        subnet.block_step(storage, self.netuid)
+        started = block_step(storage, self.netuid)
         for expired in self._pool.expired(storage.number):
             self._listener.on_status(expired.hash, "invalid")
         included: list[SignedExtrinsic] = []
-        records: list[dict[str, Any]] = []
+        records = [_record("Initialization", event) for event in started]
         for extrinsic in self._pool.ready(self._nonce):
             self._use_nonce(storage, extrinsic.signer)
             events = self._apply(storage, extrinsic)
-            records += [_record(len(included), event) for event in events]
+            phase = {"ApplyExtrinsic": len(included)}
+            records += [_record(phase, event) for event in events]
             included.append(extrinsic)
         storage.put("Events", value=records, pallet="System")
         block = self._close_block(storage, [extrinsic.raw for extrinsic in included])
@@ -136,6 +138,6 @@ class Node:
         storage.put("Account", account, value=info, pallet="System")
 
 
-def _record(extrinsic: int, event: Event) -> dict[str, Any]:
+def _record(phase: dict[str, int] | str, event: Event) -> dict[str, Any]:
     pallet, content = event
-    return {"phase": {"ApplyExtrinsic": extrinsic}, "event": {pallet: content}, "topics": []}
+    return {"phase": phase, "event": {pallet: content}, "topics": []}

@@ -1,22 +1,47 @@
 """JSON-RPC methods for the operator of a local chain, beside those of Substrate nodes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from localnet.chain import subnet
+from localnet.chain import epochs, subnet
 from localnet.chain.errors import INVALID_PARAMS, REFUSED, RpcError
 from localnet.chain.node import Node
 from localnet.chain.pallets import COMMITMENTS
 from localnet.chain.parameters import Parameters, as_natural
 from localnet.chain.storage import DispatchError, Storage
+from localnet.chain.subtensor_pallet import SUBTENSOR
+from localnet.chain.weight_calls import MAX_MECHANISMS
 
 # The notifications of this many blocks fit into the send queue of a connection with up to four
 # subscriptions.
 ADVANCE_LIMIT = 1000
-KIND_LIMITS = {"U16": 65_535, "U64": (1 << 63) - 1}
+KIND_LIMITS = {"U16": 65_535, "U32": (1 << 32) - 1, "U64": (1 << 63) - 1}
 
 
-def _alter(node: Node, change: Callable[[Storage], Any]) -> Any:
+@dataclass(frozen=True, slots=True)
+class OtherValue:
+    """A storage item beside the hyperparameters, and the least and the greatest value of it."""
+
+    item: str
+    limit: int
+    least: int = 0
+    pallet: str = SUBTENSOR
+    is_per_subnet: bool = True
+
+
+OTHER_VALUES = {
+    "burn": OtherValue("Burn", KIND_LIMITS["U64"]),
+    "collateral_lock_share": OtherValue("CollateralLockShare", KIND_LIMITS["U16"]),
+    "commitment_space": OtherValue("MaxSpace", 1 << 31, pallet=COMMITMENTS, is_per_subnet=False),
+    "max_epochs_per_block": OtherValue("MaxEpochsPerBlock", 255, is_per_subnet=False),
+    "mechanism_count": OtherValue("MechanismCountCurrent", MAX_MECHANISMS, least=1),
+    "stake_threshold": OtherValue("StakeThreshold", KIND_LIMITS["U64"], is_per_subnet=False),
+}
+
+
+def alter(node: Node, change: Callable[[Storage], Any]) -> Any:
+    """Change storage in a block of its own; the result. Raises `RpcError` if it is refused."""
     try:
         return node.alter(change)
     except DispatchError as exc:
@@ -34,7 +59,7 @@ def _add_neuron(node: Node, params: Parameters) -> dict[str, int]:
         subnet.grant_permits(storage, node.netuid)
         return uid
 
-    return {"uid": _alter(node, change), "block": node.blocks.head.number}
+    return {"uid": alter(node, change), "block": node.blocks.head.number}
 
 
 def _set_stake(node: Node, params: Parameters) -> dict[str, int]:
@@ -46,14 +71,14 @@ def _set_stake(node: Node, params: Parameters) -> dict[str, int]:
         storage.put("TotalHotkeyAlpha", hotkey, node.netuid, value=stake)
         subnet.grant_permits(storage, node.netuid)
 
-    _alter(node, change)
+    alter(node, change)
     return {"block": node.blocks.head.number}
 
 
 def _fund(node: Node, params: Parameters) -> dict[str, int]:
     """Add to an account's free balance."""
     account, rao = params.account(0, "account"), params.natural(1, "rao")
-    balance = _alter(node, lambda storage: subnet.fund(storage, account, rao))
+    balance = alter(node, lambda storage: subnet.fund(storage, account, rao))
     return {"balance_rao": balance, "block": node.blocks.head.number}
 
 
@@ -65,24 +90,30 @@ def _advance(node: Node, params: Parameters) -> dict[str, int]:
 
 
 def _set_hyperparameter(node: Node, params: Parameters) -> dict[str, int]:
-    """Set a hyperparameter of the subnet, or `stake_threshold`, `burn`, `commitment_space`."""
+    """Set a hyperparameter of the subnet or another value by name.
+
+    The others are those in `OTHER_VALUES` and `collateral_drain_ratio`, in units of 2^-64. A new
+    tempo begins an epoch anew, within no bounds: the operator has the rights of root.
+    """
     name, value = params.text(0, "name"), params.required(1, "value")
-    known = subnet.HYPERPARAMETERS.get(name)
+    known, other = subnet.HYPERPARAMETERS.get(name), OTHER_VALUES.get(name)
 
     def change(storage: Storage) -> None:
-        if name == "stake_threshold":
-            storage.put("StakeThreshold", value=as_natural(value, name, KIND_LIMITS["U64"]))
-        elif name == "burn":
-            storage.put("Burn", node.netuid, value=as_natural(value, name, KIND_LIMITS["U64"]))
-        elif name == "commitment_space":
-            space = as_natural(value, name, 1 << 31)
-            storage.put("MaxSpace", value=space, pallet=COMMITMENTS)
-        elif known is None:
-            raise RpcError(INVALID_PARAMS, f"unknown hyperparameter {name}")
-        else:
+        if name == "tempo":
+            epochs.set_tempo(storage, node.netuid, as_natural(value, name, KIND_LIMITS["U16"]))
+        elif name == "collateral_drain_ratio":
+            ratio = {"bits": as_natural(value, name, KIND_LIMITS["U64"])}
+            storage.put("CollateralDrainRatio", node.netuid, value=ratio)
+        elif other is not None:
+            keys = (node.netuid,) if other.is_per_subnet else ()
+            number = as_natural(value, name, other.limit, least=other.least)
+            storage.put(other.item, *keys, value=number, pallet=other.pallet)
+        elif known is not None:
             storage.put(known.item, node.netuid, value=_checked(name, known.kind, value))
+        else:
+            raise RpcError(INVALID_PARAMS, f"unknown hyperparameter {name}")
 
-    _alter(node, change)
+    alter(node, change)
     return {"block": node.blocks.head.number}
 
 

@@ -77,8 +77,8 @@ def as_bytes(value: str, name: str) -> bytes:
         raise RpcError(INVALID_PARAMS, f"{name} must be hexadecimal") from exc
 
 
-def as_natural(value: Any, name: str, limit: int) -> int:
-    """The value, if it is a whole number from 0 to `limit`. Raises `RpcError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
-        raise RpcError(INVALID_PARAMS, f"{name} must be a whole number from 0 to {limit}")
+def as_natural(value: Any, name: str, limit: int, least: int = 0) -> int:
+    """The value, if it is a whole number from `least` to `limit`. Raises `RpcError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= limit:
+        raise RpcError(INVALID_PARAMS, f"{name} must be a whole number from {least} to {limit}")
     return value

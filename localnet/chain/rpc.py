@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from localnet.chain import operator_rpc, runtime_api
+from localnet.chain import operator_rpc, runtime_api, scenario_rpc
 from localnet.chain.blocks import DiscardedStateError, UnknownBlockError
 from localnet.chain.errors import INVALID_PARAMS, METHOD_NOT_FOUND, STATE_UNAVAILABLE, RpcError
 from localnet.chain.extrinsics import InvalidExtrinsicError, SignedExtrinsic
 from localnet.chain.journal import Block
 from localnet.chain.node import Node
 from localnet.chain.parameters import Parameters, as_natural
-from localnet.chain.runtime import SPEC_VERSION, SS58_FORMAT, TRANSACTION_VERSION
+from localnet.chain.runtime import SS58_FORMAT, TRANSACTION_VERSION
 from localnet.chain.storage import Storage
 
 Method = Callable[[Node, Parameters], Any]
+
+OPERATOR_METHODS = operator_rpc.METHODS | scenario_rpc.METHODS
 
 PAGE_LIMIT = 1000
 BLOCK_LIMIT = 1 << 63
@@ -22,7 +24,7 @@ BLOCK_LIMIT = 1 << 63
 
 def call(node: Node, method: str, params: Any) -> Any:
     """The result of one request. Raises `RpcError` and nothing else for invalid requests."""
-    known = METHODS.get(method) or operator_rpc.METHODS.get(method)
+    known = METHODS.get(method) or OPERATOR_METHODS.get(method)
     if known is None:
         raise RpcError(METHOD_NOT_FOUND, f"unknown method {method}")
     with _as_rpc_errors():
@@ -113,12 +115,13 @@ def _block(node: Node, params: Parameters) -> dict[str, Any] | None:
     }
 
 
-def _runtime_version(_node: Node, _params: Parameters) -> dict[str, Any]:
+def _runtime_version(node: Node, params: Parameters) -> dict[str, Any]:
+    runtime = node.blocks.runtime_at(_number(node, params, 0))
     return {
         "specName": "node-subtensor",
         "implName": "localnet",
         "authoringVersion": 1,
-        "specVersion": SPEC_VERSION,
+        "specVersion": runtime.spec_version,
         "implVersion": 1,
         "apis": [],
         "transactionVersion": TRANSACTION_VERSION,
@@ -126,15 +129,15 @@ def _runtime_version(_node: Node, _params: Parameters) -> dict[str, Any]:
     }
 
 
-def _metadata(node: Node, _params: Parameters) -> str | None:
-    return hexadecimal(node.runtime.metadata)
+def _metadata(node: Node, params: Parameters) -> str | None:
+    return hexadecimal(node.blocks.runtime_at(_number(node, params, 0)).metadata)
 
 
 def _runtime_call(node: Node, params: Parameters) -> str | None:
     name, parameters = params.text(0, "name"), params.hexadecimal(1, "bytes")
     storage = _storage_at(node, params, 2)
     try:
-        return hexadecimal(runtime_api.answer(node.runtime, name, parameters, storage))
+        return hexadecimal(runtime_api.answer(storage.runtime, name, parameters, storage))
     except ValueError as exc:
         raise RpcError(INVALID_PARAMS, f"invalid parameters of {name}: {exc}") from exc
 
@@ -179,7 +182,7 @@ def _properties(_node: Node, _params: Parameters) -> dict[str, Any]:
 
 
 def _methods(_node: Node, _params: Parameters) -> dict[str, list[str]]:
-    return {"methods": sorted({*METHODS, *operator_rpc.METHODS, *SUBSCRIPTIONS})}
+    return {"methods": sorted({*METHODS, *OPERATOR_METHODS, *SUBSCRIPTIONS})}
 
 
 METHODS: dict[str, Method] = {

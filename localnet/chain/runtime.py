@@ -6,8 +6,9 @@ from typing import Any
 
 import bittensor_core
 
-from localnet.chain import runtime_types
+from localnet.chain import runtime_types, upgrades
 from localnet.chain.metadata import (
+    MAGIC,
     ApiMethod,
     ExtrinsicFormat,
     RuntimeApi,
@@ -20,9 +21,8 @@ from localnet.chain.metadata import (
 from localnet.chain.pallets import pallets
 from localnet.chain.scale import blake2_256
 from localnet.chain.scale_types import BYTES, UNIT, Compact, Sequence, option, struct
+from localnet.chain.upgrades import SPEC_VERSION
 
-# A version of subtensor that the SDK supports; it decides which fields the SDK reads.
-SPEC_VERSION = 435
 TRANSACTION_VERSION = 1
 SS58_FORMAT = 42
 
@@ -61,9 +61,9 @@ EXTENSIONS = (
 )
 
 
-def description(slot_milliseconds: int) -> RuntimeDescription:
+def description(slot_milliseconds: int, version: int = SPEC_VERSION) -> RuntimeDescription:
     """The runtime's description, events included; `slot_milliseconds` is the block time."""
-    modules = pallets(slot_milliseconds)
+    modules = upgrades.upgraded_pallets(pallets(slot_milliseconds), version)
     event = outer_enum("RuntimeEvent", "Event", modules)
     record = struct(
         "frame_system::EventRecord",
@@ -78,16 +78,21 @@ def description(slot_milliseconds: int) -> RuntimeDescription:
 
 
 class LocalRuntime:
-    """Encodes and decodes storage values, calls and API results by the runtime's metadata."""
+    """Encodes and decodes storage values, calls and API results by the runtime's metadata.
 
-    def __init__(self, slot_milliseconds: int) -> None:
-        described = description(slot_milliseconds)
-        self.metadata = metadata(described)
-        # Clients cache metadata by genesis hash, so it has to change with the metadata.
-        self.genesis_hash = blake2_256(self.metadata + SPEC_VERSION.to_bytes(4, "little"))
-        self.codec = bittensor_core.Runtime(
-            self.metadata, SPEC_VERSION, TRANSACTION_VERSION, SS58_FORMAT
-        )
+    `metadata` is what clients get; after an upgrade that they cannot read, it is not what the node
+    works with.
+    """
+
+    def __init__(self, slot_milliseconds: int, spec_version: int = SPEC_VERSION) -> None:
+        self.slot_milliseconds = slot_milliseconds
+        self.spec_version = spec_version
+        described = description(slot_milliseconds, spec_version)
+        encoded = metadata(described)
+        readable = metadata(upgrades.published(described, spec_version))
+        self.metadata = upgrades.published_magic(spec_version) + readable[len(MAGIC) :]
+        self.genesis_hash = _genesis_hash(slot_milliseconds)
+        self.codec = bittensor_core.Runtime(encoded, spec_version, TRANSACTION_VERSION, SS58_FORMAT)
         self.entry = cache(self.codec.storage_entry)
         self._apis = self.codec.runtime_api_map()
         self._errors = {
@@ -117,7 +122,26 @@ class LocalRuntime:
         """The result of a runtime API method as bytes."""
         return bytes(self.codec.encode(self._apis[api][method]["output"], value))
 
-    def error(self, pallet: str, name: str) -> dict[str, Any]:
-        """A pallet's error as the `DispatchError` of events."""
+    def error(self, pallet: str, name: str) -> dict[str, Any] | str:
+        """A pallet's error, or one of the runtime itself, as the `DispatchError` of events."""
+        if not pallet:
+            return name
         index, number = self._errors[pallet, name]
         return {"Module": {"index": index, "error": [number, 0, 0, 0]}}
+
+
+@cache
+def runtime_of(slot_milliseconds: int, spec_version: int) -> LocalRuntime:
+    """The runtime of a version; each is made once."""
+    return LocalRuntime(slot_milliseconds, spec_version)
+
+
+@cache
+def _genesis_hash(slot_milliseconds: int) -> bytes:
+    """The hash of block 0.
+
+    Clients cache metadata by genesis hash and version, so it has to change with the metadata of a
+    new chain.
+    """
+    encoded = metadata(description(slot_milliseconds))
+    return blake2_256(encoded + SPEC_VERSION.to_bytes(4, "little"))

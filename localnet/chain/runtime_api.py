@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from localnet.chain import subnet
+from localnet.chain import collateral, epochs, subnet
 from localnet.chain.runtime import LocalRuntime
 from localnet.chain.scale import Reader, compact
 from localnet.chain.storage import Storage
@@ -38,7 +38,8 @@ def answer(runtime: LocalRuntime, name: str, parameters: bytes, storage: Storage
     handler = API_HANDLERS.get((api, method))
     if handler is None:
         raise UnknownMethodError(name)
-    return runtime.answer(api, method, handler(storage, parameters))
+    value = handler(storage, parameters)
+    return runtime.answer(api, method, value)
 
 
 def _metadata(runtime: LocalRuntime, parameters: bytes) -> bytes:
@@ -60,9 +61,14 @@ def metagraph(storage: Storage, parameters: bytes) -> dict[str, Any] | None:
     hotkeys = subnet.hotkeys(storage, netuid)
     stakes = [storage.get("TotalHotkeyAlpha", hotkey, netuid) for hotkey in hotkeys]
     zeros = [0] * len(hotkeys)
+    coldkeys = [storage.get("Owner", hotkey) for hotkey in hotkeys]
+    bonds = [
+        collateral.bond(storage, netuid, hotkey, coldkey)
+        for hotkey, coldkey in zip(hotkeys, coldkeys, strict=True)
+    ]
     columns = {
         "hotkeys": hotkeys,
-        "coldkeys": [storage.get("Owner", hotkey) for hotkey in hotkeys],
+        "coldkeys": coldkeys,
         "identities": [None] * len(hotkeys),
         "axons": [storage.get("Axons", netuid, hotkey) or NOT_SERVED for hotkey in hotkeys],
         "active": [True] * len(hotkeys),
@@ -75,6 +81,9 @@ def metagraph(storage: Storage, parameters: bytes) -> dict[str, Any] | None:
         "alpha_stake": stakes,
         "tao_stake": zeros,
         "total_stake": stakes,
+        "collateral_locked": [bond["locked"] for bond in bonds],
+        "collateral_min": [bond["min_locked"] for bond in bonds],
+        "collateral_earned": [bond["earned"] for bond in bonds],
     }
     return _subnet(storage, netuid) | columns | dict.fromkeys(SCORE_COLUMNS, zeros)
 
@@ -141,7 +150,7 @@ def hyperparameters(storage: Storage, parameters: bytes) -> list[dict[str, Any]]
 
 def next_epoch(storage: Storage, parameters: bytes) -> int | None:
     """The block of the next epoch."""
-    return subnet.next_epoch(storage, _netuid(parameters))
+    return epochs.schedule(storage, _netuid(parameters)).next_epoch
 
 
 def fee(_storage: Storage, _parameters: bytes) -> dict[str, Any]:

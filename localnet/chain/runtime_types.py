@@ -77,6 +77,9 @@ FEE_INFO = struct(
     **{"class": DISPATCH_CLASS},
     partial_fee=TAO,
 )
+RUNTIME_UPGRADE = struct(
+    "frame_system::LastRuntimeUpgradeInfo", spec_version=Compact("u32"), spec_name="str"
+)
 PHASE = Enum(
     ("frame_system", "Phase"),
     (variant("ApplyExtrinsic", 0, "u32"), Variant("Finalization", 1), Variant("Initialization", 2)),
@@ -115,8 +118,17 @@ PROMETHEUS = struct(
 EPOCH_CONSENSUS = Enum(
     ("pallet_subtensor", "subnet", "EpochConsensus"), (Variant("Yuma", 0), Variant("Null", 1))
 )
+RATIO = struct("substrate_fixed::FixedU128", bits="u128")
+COLLATERAL = struct(
+    "pallet_subtensor::pallet::MinerCollateralState",
+    locked=ALPHA,
+    drain_ratio=RATIO,
+    min_locked=ALPHA,
+    earned=ALPHA,
+)
 COMMITS = Sequence(Tuple((ACCOUNT, "u64", BOUNDED_BYTES, "u64")))
 WEIGHT_ROW = Sequence(Tuple(("u16", "u16")))
+OPENED = struct("local::OpenedCommit", row=WEIGHT_ROW, version_key="u64")
 
 COMMITMENT_DATA = Enum(
     ("pallet_commitments", "types", "Data"),
@@ -174,6 +186,7 @@ METAGRAPH = struct(
     alpha_stake=Sequence(Compact(ALPHA)),
     tao_stake=Sequence(Compact(TAO)),
     total_stake=Sequence(Compact(ALPHA)),
+    **_columns("collateral_locked", "collateral_min", "collateral_earned", of=Compact(ALPHA)),
 )
 NEURON = struct(
     "pallet_subtensor::rpc_info::neuron_info::NeuronInfoLite",
@@ -202,6 +215,7 @@ HYPERPARAMETER_VALUE = Enum(
         variant("Bool", 0, "bool"),
         variant("U16", 1, Compact("u16")),
         variant("U64", 2, Compact("u64")),
+        variant("U32", 3, Compact("u32")),
     ),
 )
 HYPERPARAMETER = struct(

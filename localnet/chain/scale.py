@@ -20,6 +20,11 @@ def compact(number: int) -> bytes:
     return bytes([len(body) - 4 << 2 | 3]) + body
 
 
+def uint(number: int, bits: int) -> bytes:
+    """A natural number of fixed size, such as a `u16`."""
+    return number.to_bytes(bits // 8, "little")
+
+
 def text(value: str) -> bytes:
     """A string: its length in bytes as a compact, then UTF-8."""
     encoded = value.encode()

@@ -1,4 +1,4 @@
-"""The state of a subnet: its neurons, validator permits and epochs."""
+"""The state of a subnet: its neurons and validator permits."""
 
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ HYPERPARAMETERS = {
     "weights_version": Hyperparameter("WeightsVersionKey", "U64"),
     "weights_rate_limit": Hyperparameter("WeightsSetRateLimit", "U64"),
     "activity_cutoff": Hyperparameter("ActivityCutoff", "U16"),
+    "activity_cutoff_factor": Hyperparameter("ActivityCutoffFactorMilli", "U32"),
     "registration_allowed": Hyperparameter("NetworkRegistrationAllowed", "Bool"),
     "serving_rate_limit": Hyperparameter("ServingRateLimit", "U64"),
     "max_validators": Hyperparameter("MaxAllowedValidators", "U16"),
@@ -37,28 +38,6 @@ def create_subnet(storage: Storage, netuid: int, tempo: int) -> None:
     storage.put("NetworksAdded", netuid, value=True)
     storage.put("Tempo", netuid, value=tempo)
     storage.put("TokenSymbol", netuid, value=list("τ".encode()))
-
-
-def block_step(storage: Storage, netuid: int) -> None:
-    """Update the subnet at the start of a block, and run the epoch if one begins there.
-
-    As in subtensor, an epoch begins where (block + netuid + 1) mod (tempo + 1) = tempo.
-    """
-    tempo = storage.get("Tempo", netuid)
-    if tempo and (storage.number + netuid + 1) % (tempo + 1) == tempo:
-        storage.put("LastEpochBlock", netuid, value=storage.number)
-        storage.put("SubnetEpochIndex", netuid, value=storage.get("SubnetEpochIndex", netuid) + 1)
-        grant_permits(storage, netuid)
-    since = storage.number - storage.get("LastEpochBlock", netuid)
-    storage.put("BlocksSinceLastStep", netuid, value=since)
-
-
-def next_epoch(storage: Storage, netuid: int) -> int | None:
-    """The block of the next epoch; None if the tempo is 0, that is without epochs."""
-    tempo = int(storage.get("Tempo", netuid))
-    if not tempo:
-        return None
-    return storage.number + tempo - (storage.number + netuid + 1) % (tempo + 1)
 
 
 def grant_permits(storage: Storage, netuid: int) -> None:

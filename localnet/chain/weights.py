@@ -1,7 +1,7 @@
 """The rules for setting weights, and subtensor's error for each broken rule; pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 U16_MAX = 65535
 COMMIT_BYTES_LIMIT = 5000
@@ -18,6 +18,10 @@ class WeightSetter:
     stake: int
     has_permit: bool
     blocks_since_update: int | None
+
+    def without_update(self) -> "WeightSetter":
+        """The same neuron without a last update: no rate limit holds for a reveal."""
+        return replace(self, blocks_since_update=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute_horde.cycles import Cycle, cycle_at, epoch_start, peak_cycle
+from compute_horde.cycles import Cycle, cycle_at, nominal_epoch_start, peak_cycle
 
 SUBNET = {"netuid": 12, "tempo": 360}
 blocks = st.integers(-(10**4), 10**9)
@@ -40,11 +40,11 @@ def test_the_reference_block_is_in_a_peak_cycle():
 
 
 @given(blocks, subnets)
-def test_an_epoch_starts_where_the_published_formula_puts_it(block, subnet):
+def test_a_nominal_epoch_starts_where_the_published_formula_puts_it(block, subnet):
     tempo, netuid = subnet["tempo"], subnet["netuid"]
     following = block + tempo - (block + netuid + 1) % (tempo + 1)
     published = block if following == block else following - (tempo + 1)
-    assert epoch_start(block, **subnet) == published
+    assert nominal_epoch_start(block, **subnet) == published
 
 
 @given(blocks, subnets)

@@ -59,9 +59,14 @@ class FakeChain:
         return replace(known, **self.hyper)
 
     def set_weights(
-        self, weights: Mapping[int, Decimal | float], *, version: int = 0, valid_blocks: int = 128
+        self,
+        weights: Mapping[int, Decimal | float],
+        mechanism: int = 0,
+        *,
+        version: int = 0,
+        last_block: int | None = None,
     ) -> AcceptedWeights:
-        del version, valid_blocks
+        del mechanism, version, last_block
         if self.problems:
             raise self.problems.pop(0)
         self.include(weights)
@@ -72,12 +77,12 @@ class FakeChain:
         self.set.append(dict(weights))
         self.neurons[self.setter] = replace(self.neurons[self.setter], last_update=self.block)
 
-    def weights(self, uid: int) -> dict[int, int]:
-        del uid
+    def weights(self, uid: int, mechanism: int = 0) -> dict[int, int]:
+        del uid, mechanism
         if self.held is not None:
             return self.held
         return {target: int(value) for target, value in self.set[-1].items()} if self.set else {}
 
-    def weight_commits(self, hotkey: str) -> tuple[WeightCommit, ...]:
-        del hotkey
+    def weight_commits(self, hotkey: str, mechanism: int = 0) -> tuple[WeightCommit, ...]:
+        del hotkey, mechanism
         return self.sealed

@@ -134,8 +134,9 @@ def _submit(
         _end(row, WeightsSet.State.EMPTY, "nobody who is registered earned anything")
         return
     window, block = rules.window(cycle), metagraph.block
-    validity = rules.validity_blocks(window)
-    sent = journal.begin(row, values, hotkeys, block=block, validity_blocks=validity)
+    sent = journal.begin(
+        row, values, hotkeys, block=block, validity_blocks=rules.validity_blocks(window)
+    )
     if sent is None:
         return
     WeightsSet.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)

@@ -10,9 +10,10 @@ from compute_horde.cycles import Cycle, cycle_at
 END_BUFFER = 15
 FULL_CYCLE = 722
 
-# Transactions are valid for a power of two of blocks; the chain takes none shorter than 4.
-SHORTEST_PERIOD = 4
-LONGEST_PERIOD = 32
+# For how long an unanswered transaction is waited for before another one is sent. Signing one
+# needs a few blocks, and a period of 4 is the shortest that the chain knows.
+SHORTEST_VALIDITY = 7
+LONGEST_VALIDITY = 35
 TRIES_PER_WINDOW = 4
 
 MAX_U16 = 65535
@@ -33,11 +34,8 @@ def paid_cycle(cycle: Cycle, *, netuid: int, tempo: int) -> Cycle:
 
 
 def validity_blocks(window: range) -> int:
-    """For how many blocks a transaction may be included: short enough for several attempts."""
-    period = SHORTEST_PERIOD
-    while period * 2 <= min(len(window) // TRIES_PER_WINDOW, LONGEST_PERIOD):
-        period *= 2
-    return period
+    """In how many blocks a transaction may be included: short enough for several attempts."""
+    return min(max(len(window) // TRIES_PER_WINDOW, SHORTEST_VALIDITY), LONGEST_VALIDITY)
 
 
 def is_in_danger(window: range, block: int) -> bool:

@@ -1,12 +1,24 @@
 """A local chain for the tests of the chain's adapter."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from bittensor_core import Keypair
 
+from compute_horde.adapters.chain import BittensorChain, connect
 from localnet.chain.admin import Admin, administer
 from localnet.chain.testing import RunningChain, running
+
+NETUID = 12
+TAO = 10**9
+
+Open = Callable[[str], BittensorChain]
+
+
+def key(name: str) -> Keypair:
+    return Keypair.create_from_uri(f"//{name}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,3 +41,15 @@ def local_chain() -> Iterator[RunningChain]:
 def admin(local_chain: RunningChain) -> Iterator[Admin]:
     with administer(local_chain.url) as line:
         yield line
+
+
+@pytest.fixture(scope="module")
+def chain(local_chain: RunningChain) -> Iterator[BittensorChain]:
+    with connect(local_chain.url, NETUID) as reader:
+        yield reader
+
+
+@pytest.fixture
+def signed_by(local_chain: RunningChain) -> Iterator[Open]:
+    with ExitStack() as opened:
+        yield lambda name: opened.enter_context(connect(local_chain.url, NETUID, key(name)))

@@ -3,17 +3,13 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from decimal import Decimal
 from threading import Thread
 
 import pytest
-from bittensor_core import Keypair
 from websockets.sync.server import ServerConnection, serve
 
 from compute_horde.adapters.chain import (
-    BittensorChain,
     Chain,
     ChainRefused,
     ChainUnreachable,
@@ -27,28 +23,9 @@ from compute_horde.adapters.chain import (
 from compute_horde.errors import ChainError, ConfigurationError
 from localnet.chain.admin import Admin
 from localnet.chain.testing import RunningChain, running
+from tests.compute_horde.adapters.conftest import NETUID, TAO, Open, key
 
-NETUID = 12
-TAO = 10**9
-OWNER = Keypair.create_from_uri("//owner").ss58_address
-
-Open = Callable[[str], BittensorChain]
-
-
-def key(name: str) -> Keypair:
-    return Keypair.create_from_uri(f"//{name}")
-
-
-@pytest.fixture(scope="module")
-def chain(local_chain: RunningChain) -> Iterator[Chain]:
-    with connect(local_chain.url, NETUID) as reader:
-        yield reader
-
-
-@pytest.fixture
-def signed_by(local_chain: RunningChain) -> Iterator[Open]:
-    with ExitStack() as opened:
-        yield lambda name: opened.enter_context(connect(local_chain.url, NETUID, key(name)))
+OWNER = key("owner").ss58_address
 
 
 def neuron(chain: Chain, name: str, block: int | None = None) -> Neuron:
@@ -111,6 +88,7 @@ def test_hyperparameters_are_the_chains(chain: Chain, admin: Admin) -> None:
         commit_reveal_weights_enabled=False,
         commit_reveal_period=1,
         serving_rate_limit=10,
+        activity_cutoff=138,
     )
 
 

@@ -8,7 +8,13 @@ import pytest
 
 from compute_horde.adapters import chain_port
 from compute_horde.adapters.chain import BittensorChain
-from compute_horde.adapters.chain_port import Chain, ChainRefused, ChainUnreachable, RateLimited
+from compute_horde.adapters.chain_port import (
+    Chain,
+    ChainRefused,
+    ChainUnreachable,
+    RateLimited,
+    endpoints,
+)
 from compute_horde.errors import ChainError
 
 METHODS = [name for name in vars(Chain) if not name.startswith("_")]
@@ -41,3 +47,11 @@ def test_its_import_brings_no_sdk():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["Chain"]
+
+
+def test_addresses_are_given_one_by_one_or_in_one_text():
+    assert endpoints("ws://a") == ["ws://a"]
+    assert endpoints(" ws://a, finney,") == endpoints(["ws://a", "finney"]) == ["ws://a", "finney"]
+    for nothing in ("", " , ", []):
+        with pytest.raises(ChainRefused, match="no address"):
+            endpoints(nothing)

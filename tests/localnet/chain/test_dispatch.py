@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from localnet.chain import subnet
+from localnet.chain import epochs, subnet
 from localnet.chain.pallets import COMMITMENTS
 from tests.localnet.chain.workbench import NETUID, OWNER, TAO, Workbench, key
 
@@ -18,13 +18,6 @@ AXON = {
     "protocol": 4,
     "placeholder1": 0,
     "placeholder2": 0,
-}
-ROW = {"netuid": NETUID, "dests": [0], "weights": [1], "version_key": 0}
-COMMIT = {
-    "netuid": NETUID,
-    "commit": list(b"\xff" * 40),
-    "reveal_round": 5,
-    "commit_reveal_version": 4,
 }
 
 
@@ -47,6 +40,17 @@ def test_registering_costs_the_burn(bench: Workbench) -> None:
     assert bench.now.get("LastUpdate", NETUID) == [bench.number]
     assert bench.now.get("Account", owner, pallet="System")["data"]["free"] == 2 * TAO
     assert bench.do("rich", "burned_register", **asked) == "HotKeyAlreadyRegisteredInSubNet"
+
+
+def test_a_share_of_the_burn_is_locked_as_collateral(bench: Workbench) -> None:
+    bench.put("Burn", NETUID, value=3 * TAO)
+    bench.put("CollateralLockShare", NETUID, value=65535 // 5)
+    owner, hotkey = key("rich").ss58_address, key("new").ss58_address
+    bench.node.alter(lambda storage: subnet.fund(storage, owner, 3 * TAO))
+    assert bench.do("rich", "burned_register", netuid=NETUID, hotkey=hotkey) is None
+    assert bench.now.get("Account", owner, pallet="System")["data"]["free"] == 0
+    assert bench.now.get("MinerCollateral", NETUID, hotkey, owner)["locked"] == 3 * TAO // 5
+    assert bench.now.get("TotalHotkeyAlpha", hotkey, NETUID) == 3 * TAO // 5
 
 
 def test_registration_may_be_closed_and_needs_a_subnet(bench: Workbench) -> None:
@@ -106,80 +110,6 @@ def test_serving_has_a_rate_limit_and_needs_a_neuron(bench: Workbench) -> None:
     assert bench.do("a", "serve_axon", **AXON) is None
 
 
-@pytest.mark.parametrize("function", ["set_weights", "set_mechanism_weights"])
-def test_weights_are_stored_with_their_block(bench: Workbench, function: str) -> None:
-    bench.neuron("other")
-    uid = bench.neuron("a", TAO)
-    row = ROW if function == "set_weights" else ROW | {"mecid": 0}
-    assert bench.do("a", function, **row) is None
-    assert bench.now.get("Weights", NETUID, uid) == [(0, 65535)]
-    assert bench.now.get("LastUpdate", NETUID) == [0, bench.number]
-    assert bench.do("a", function, **row) == "SettingWeightsTooFast"
-
-
-def test_a_refused_row_changes_nothing(bench: Workbench) -> None:
-    bench.neuron("other")
-    uid = bench.neuron("poor")
-    assert bench.do("poor", "set_weights", **ROW) == "NeuronNoValidatorPermit"
-    assert bench.now.get("Weights", NETUID, uid) == []
-    assert bench.now.get("LastUpdate", NETUID) == [0, 0]
-
-
-def test_weights_need_a_neuron_a_subnet_and_the_first_mechanism(bench: Workbench) -> None:
-    assert bench.do("a", "set_weights", **ROW) == "HotKeyNotRegisteredInSubNet"
-    assert bench.do("a", "set_weights", **ROW | {"netuid": 99}) == "SubnetNotExists"
-    second = ROW | {"mecid": 1}
-    assert bench.do("a", "set_mechanism_weights", **second) == "MechanismDoesNotExist"
-
-
-def test_the_subnet_accepts_either_plain_or_encrypted_weights(bench: Workbench) -> None:
-    bench.neuron("a", TAO)
-    assert bench.do("a", "commit_timelocked_weights", **COMMIT) == "CommitRevealDisabled"
-    bench.put("CommitRevealWeightsEnabled", NETUID, value=True)
-    assert bench.do("a", "set_weights", **ROW) == "CommitRevealEnabled"
-    assert bench.do("a", "commit_timelocked_weights", **COMMIT) is None
-
-
-def test_an_encrypted_row_is_stored_unchanged(bench: Workbench) -> None:
-    bench.neuron("a", TAO)
-    bench.put("CommitRevealWeightsEnabled", NETUID, value=True)
-    call = "commit_timelocked_mechanism_weights"
-    assert bench.do("a", call, **COMMIT, mecid=0) is None
-    epoch = bench.now.get("SubnetEpochIndex", NETUID)
-    kept = bench.now.get("TimelockedWeightCommits", NETUID, epoch)
-    assert kept == [(key("a").ss58_address, bench.number, "0x" + "ff" * 40, 5)]
-    assert bench.now.get("LastUpdate", NETUID) == [bench.number]
-    assert bench.do("a", call, **COMMIT, mecid=0) == "CommittingWeightsTooFast"
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        ({"commit_reveal_version": 3}, "IncorrectCommitRevealVersion"),
-        ({"commit": [255] * 5001}, "CommitPayloadTooLarge"),
-        ({"netuid": 99}, "SubnetNotExists"),
-    ],
-)
-def test_an_invalid_encrypted_row_is_refused(
-    bench: Workbench, change: dict[str, Any], name: str
-) -> None:
-    bench.neuron("a", TAO)
-    bench.put("CommitRevealWeightsEnabled", NETUID, value=True)
-    assert bench.do("a", "commit_timelocked_weights", **COMMIT | change) == name
-
-
-def test_encrypted_rows_are_limited_per_epoch_and_need_stake(bench: Workbench) -> None:
-    bench.neuron("a", 5)
-    bench.put("CommitRevealWeightsEnabled", NETUID, value=True)
-    bench.put("WeightsSetRateLimit", NETUID, value=0)
-    bench.put("Tempo", NETUID, value=1000)
-    errors = [bench.do("a", "commit_timelocked_weights", **COMMIT) for _ in range(11)]
-    assert errors == [None] * 10 + ["TooManyUnrevealedCommits"]
-    bench.put("StakeThreshold", value=6)
-    refused = bench.do("a", "commit_timelocked_weights", **COMMIT)
-    assert refused == "NotEnoughStakeToSetWeights"
-
-
 @pytest.mark.parametrize("content", [b"<M:A1;S2>", b"", b"\x00\xff", b"0x41", "é".encode()])
 def test_a_commitment_is_stored_unchanged(bench: Workbench, content: bytes) -> None:
     bench.neuron("a")
@@ -203,7 +133,7 @@ def test_commitments_are_for_neurons_with_one_field(bench: Workbench) -> None:
 def test_commitments_share_a_space_that_is_free_again_next_epoch(bench: Workbench) -> None:
     bench.neuron("a")
     bench.put("MaxSpace", value=250, pallet=COMMITMENTS)
-    following = subnet.next_epoch(bench.now, NETUID)
+    following = epochs.schedule(bench.now, NETUID).next_epoch
     assert following is not None
     bench.advance(following - bench.number)
     errors = [

@@ -65,7 +65,7 @@ def test_each_hyperparameter_is_set_within_its_type(bench: Workbench, name: str)
         good: list[Any] = [True, False]
         bad: list[Any] = [1, None, "true"]
     else:
-        good = [0, 7, {"U16": 2**16, "U64": 2**63}[known.kind] - 1]
+        good = [0, 7, {"U16": 2**16, "U32": 2**32, "U64": 2**63}[known.kind] - 1]
         bad = [good[-1] + 1, -1, True, "1"]
     for value in good:
         ask(bench, "setHyperparameter", name, value)
@@ -80,6 +80,8 @@ def test_each_hyperparameter_is_set_within_its_type(bench: Workbench, name: str)
         ("stake_threshold", "StakeThreshold", (), "SubtensorModule"),
         ("burn", "Burn", (NETUID,), "SubtensorModule"),
         ("commitment_space", "MaxSpace", (), COMMITMENTS),
+        ("max_epochs_per_block", "MaxEpochsPerBlock", (), "SubtensorModule"),
+        ("collateral_lock_share", "CollateralLockShare", (NETUID,), "SubtensorModule"),
     ],
 )
 def test_values_beside_the_hyperparameters_are_set(
@@ -88,6 +90,24 @@ def test_values_beside_the_hyperparameters_are_set(
     ask(bench, "setHyperparameter", name, 17)
     assert bench.now.get(item, *keys, pallet=pallet) == 17
     assert refused(bench, "setHyperparameter", name, -1).code == INVALID_PARAMS
+
+
+def test_a_new_tempo_begins_an_epoch_anew(bench: Workbench) -> None:
+    bench.advance(4)
+    ask(bench, "setHyperparameter", "tempo", 20)
+    assert bench.now.get("LastEpochBlock", NETUID) == bench.number == 5
+
+
+def test_a_subnet_has_one_to_eight_mechanisms(bench: Workbench) -> None:
+    ask(bench, "setHyperparameter", "mechanism_count", 8)
+    assert bench.now.get("MechanismCountCurrent", NETUID) == 8
+    for count in (0, 9):
+        assert refused(bench, "setHyperparameter", "mechanism_count", count).code == INVALID_PARAMS
+
+
+def test_the_drain_ratio_is_given_in_its_smallest_units(bench: Workbench) -> None:
+    ask(bench, "setHyperparameter", "collateral_drain_ratio", 1 << 62)
+    assert bench.now.get("CollateralDrainRatio", NETUID) == {"bits": 1 << 62}
 
 
 def test_an_unknown_hyperparameter_is_named(bench: Workbench) -> None:

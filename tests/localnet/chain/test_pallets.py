@@ -3,7 +3,7 @@
 import pytest
 
 from localnet.chain.metadata import Pallet
-from localnet.chain.pallets import SUBTENSOR, pallets
+from localnet.chain.pallets import pallets
 from localnet.chain.runtime import LocalRuntime
 
 PALLETS = pallets(1000)
@@ -33,10 +33,6 @@ def test_a_default_is_a_value_of_its_type(
     value = runtime.decode(pallet, item, None)
     assert value is not None
     assert runtime.encode(pallet, item, value) == default
-
-
-def test_an_absent_neuron_has_no_default(runtime: LocalRuntime) -> None:
-    assert runtime.decode(SUBTENSOR, "Uids", None) is None
 
 
 def test_the_time_between_blocks_is_the_only_difference() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from bittensor._generated import calls, errors, runtime_apis, storage
 
+from localnet.chain.pallets import LOCAL
 from localnet.chain.runtime import LocalRuntime
 from tests.localnet.chain.workbench import NETUID
 
@@ -14,8 +15,9 @@ UNNAMED = {"Any"}
 
 
 def _pallets() -> list[dict[str, Any]]:
+    """The pallets, without the one that only a local chain has."""
     found: list[dict[str, Any]] = LocalRuntime(1000).codec.metadata_ir()["pallets"]
-    return found
+    return [pallet for pallet in found if pallet["name"] != LOCAL]
 
 
 CALLS = [(pallet["name"], call) for pallet in _pallets() for call in pallet["calls"]]

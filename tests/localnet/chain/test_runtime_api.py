@@ -2,7 +2,7 @@
 
 import pytest
 
-from localnet.chain import runtime_api, subnet
+from localnet.chain import epochs, runtime_api, subnet
 from tests.localnet.chain.workbench import NETUID, OWNER, TAO, TEMPO, Workbench, key
 
 ASKED = NETUID.to_bytes(2, "little")
@@ -53,7 +53,7 @@ def test_an_unknown_subnet_is_none(bench: Workbench) -> None:
 
 def test_the_next_epoch_and_the_fee(bench: Workbench) -> None:
     values = asked(bench, "SubnetInfoRuntimeApi", "get_next_epoch_start_block")
-    assert values == subnet.next_epoch(bench.now, NETUID)
+    assert values == epochs.schedule(bench.now, NETUID).next_epoch
     fee = asked(bench, "TransactionPaymentApi", "query_info", b"")
     assert isinstance(fee, dict)
     assert fee["partial_fee"] == 0

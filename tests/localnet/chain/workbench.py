@@ -8,9 +8,9 @@ from localnet.chain import subnet
 from localnet.chain.blocks import Blocks
 from localnet.chain.journal import Block, Journal
 from localnet.chain.node import Node, Status
-from localnet.chain.pallets import SUBTENSOR
 from localnet.chain.runtime import LocalRuntime
 from localnet.chain.storage import Storage
+from localnet.chain.subtensor_pallet import SUBTENSOR
 
 NETUID = 12
 TEMPO = 10
@@ -119,10 +119,19 @@ class Workbench:
         event = self.now.get("Events", pallet="System")[-1]
         if event["event_id"] == "ExtrinsicSuccess":
             return None
-        module = event["attributes"]["dispatch_error"]["Module"]
+        error = event["attributes"]["dispatch_error"]
+        if not isinstance(error, dict) or "Module" not in error:
+            return str(next(iter(error))) if isinstance(error, dict) else str(error)
+        module = error["Module"]
         number = module["error"]
         first = int(number[2:4], 16) if isinstance(number, str) else number[0]
         return str(self.runtime.codec.module_error(module["index"], first)[0])
+
+    def events(self, name: str, block: int | None = None) -> list[Any]:
+        """The contents of the events of this name in a block, by default the newest one."""
+        storage = self.node.blocks.storage_at(self.number if block is None else block)
+        records = storage.get("Events", pallet="System")
+        return [one["attributes"] for one in records if one["event_id"] == name]
 
     def do(self, name: str, function: str, pallet: str = SUBTENSOR, **arguments: Any) -> str | None:
         """Sign a call and put it into a block; its error, or None."""

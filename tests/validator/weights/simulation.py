@@ -76,20 +76,26 @@ class UnreliableChain:
         self._risk()
         return Hyperparameters(360, 100, 2, 1, 65535, False, 1, 0)
 
-    def weights(self, uid: int) -> dict[int, int]:
-        del uid
+    def weights(self, uid: int, mechanism: int = 0) -> dict[int, int]:
+        del uid, mechanism
         self._risk()
         return self.held
 
-    def weight_commits(self, hotkey: str) -> tuple[WeightCommit, ...]:
-        del hotkey
+    def weight_commits(self, hotkey: str, mechanism: int = 0) -> tuple[WeightCommit, ...]:
+        del hotkey, mechanism
         self._risk()
         return ()
 
     def set_weights(
-        self, weights: Mapping[int, Decimal | float], *, version: int = 0, valid_blocks: int = 128
+        self,
+        weights: Mapping[int, Decimal | float],
+        mechanism: int = 0,
+        *,
+        version: int = 0,
+        last_block: int | None = None,
     ) -> AcceptedWeights:
-        del version
+        del mechanism, version
+        assert last_block is not None
         values = {uid: int(value) for uid, value in weights.items()}
         self._kill()
         if self.rng.random() < self.failing:
@@ -97,8 +103,8 @@ class UnreliableChain:
             if fate == "refused":
                 raise ChainRefused("the pool is full", "unknown")
             if fate == "late":
-                late = self.block + self.rng.randint(1, 2 * valid_blocks)
-                self.pool.append(Pending(values, late, self.block + valid_blocks))
+                late = self.block + self.rng.randint(1, 2 * (last_block - self.block))
+                self.pool.append(Pending(values, late, last_block))
             raise ChainUnreachable("no answer in time")
         self._include(values, self.block)
         self._kill()

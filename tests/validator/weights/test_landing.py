@@ -1,5 +1,7 @@
 """What the chain holds of our weights is read back and compared with what was sent."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from compute_horde.adapters.chain_port import AcceptedWeights, WeightCommit
@@ -15,6 +17,10 @@ US = "us"
 def chain(block: int = 900, **fields) -> FakeChain:
     neurons = [neuron(0, US), neuron(1, "a"), neuron(2, "b")]
     return FakeChain(**({"block": block, "neurons": neurons} | fields))
+
+
+def sealed_in(block: int) -> WeightCommit:
+    return WeightCommit(1, block, 77, datetime.now(UTC))
 
 
 def published(cycle_start: int, block: int, values: dict[int, int]) -> WeightsSet:
@@ -48,7 +54,7 @@ def test_they_are_not_read_in_the_block_that_included_them() -> None:
 
 def test_sealed_weights_are_waited_for() -> None:
     row = published(722, 800, {1: 65535})
-    read_back(chain(held={}, sealed=(WeightCommit(800, 77),)))
+    read_back(chain(held={}, sealed=(sealed_in(800),)))
     row.refresh_from_db()
     assert row.landing == "open"
 
@@ -82,7 +88,7 @@ def test_a_cycle_that_the_next_one_replaced_is_not_called_lost() -> None:
 
 def test_a_cycle_is_read_while_the_next_one_is_sealed() -> None:
     old, new = published(722, 800, {1: 65535}), published(1444, 1500, {2: 65535})
-    read_back(chain(1600, held={1: 65535}, sealed=(WeightCommit(1500, 77),)))
+    read_back(chain(1600, held={1: 65535}, sealed=(sealed_in(1500),)))
     old.refresh_from_db()
     new.refresh_from_db()
     assert (old.landing, new.landing) == ("landed", "open")

@@ -27,7 +27,7 @@ def test_the_cycle_before_is_paid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "validity"), [(346, 32), (200, 32), (127, 16), (64, 16), (32, 8), (10, 4), (1, 4)]
+    ("blocks", "validity"), [(346, 35), (140, 35), (100, 25), (40, 10), (10, 7), (1, 7)]
 )
 def test_a_window_has_room_for_several_transactions(blocks: int, validity: int) -> None:
     assert rules.validity_blocks(range(100, 100 + blocks)) == validity
