@@ -289,6 +289,8 @@ def _validator_settings(network: Network, service: str) -> dict[str, str]:
         "ALLOWED_NETWORKS": "127.0.0.0/8",
         # The network's only executor class needs a weight above zero.
         "CLASS_WEIGHTS": '{"always_on.test": 1}',
+        # However little the only validator has staked, it runs batches.
+        "BATCH_OUTSIDE_SET": "true",
         # A block takes a second here, not twelve.
         "REFRESH_SECONDS": "2",
         "MANIFEST_SECONDS": "5",

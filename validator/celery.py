@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 TASKS = {
     "validator.network.tasks.refresh_metagraph": (config.refresh_seconds, "chain"),
     "validator.network.tasks.poll_manifests": (config.manifest_seconds, "default"),
+    "validator.synthetic.tasks.plan_batch": (config.tick_seconds, "chain"),
     "validator.synthetic.tasks.run_due_batch": (config.tick_seconds, "jobs"),
     "validator.weights.tasks.publish_weights": (config.tick_seconds, "chain"),
     "validator.jobs.tasks.evict": (3600.0, "default"),

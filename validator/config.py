@@ -31,6 +31,9 @@ from validator.scoring.parameters import (
     Parameters,
     with_changes,
 )
+from validator.synthetic.kinds.choices import KindChoice
+from validator.synthetic.limits import LimitPolicy
+from validator.synthetic.slots import SlotPolicy
 
 CLASS_WEIGHTS = {
     ExecutorClass.spin_up_4min__gpu_24gb: Decimal(98),
@@ -115,14 +118,51 @@ class Config(ServiceSettings):
     tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
     keep_days: int = Field(7, ge=1, description="how long jobs and receipts are kept")
 
-    hash_image: str = "computehorde/hash:v1"
-    hash_candidates: int = Field(300, ge=1, description="cost of one synthetic puzzle")
-    hash_seconds: int = Field(60, ge=1, description="time limit of one synthetic puzzle")
-    manifest_timeout_seconds: float = Field(10, gt=0, description="for one miner's manifest")
-    batch_offset: float = Field(0.05, ge=0, lt=1, description="part of a cycle before its batch")
-    batch_deadline: float = Field(0.8, gt=0, le=1, description="part after which no batch starts")
+    hash_image: str = Field(
+        "computehorde/hash:v1", description="image of `hash`, for classes that batch_kinds lacks"
+    )
+    hash_candidates: int = Field(
+        100, ge=1, description="numbers to search for each list of hashes, for the same classes"
+    )
+    hash_seconds: int = Field(60, ge=1, description="time limit of `hash`, for the same classes")
+    batch_kinds: dict[ExecutorClass, Annotated[list[KindChoice], Field(min_length=1)]] = Field(
+        {},
+        description="kinds of synthetic jobs by class, as JSON: "
+        '{"always_on.test": [{"kind": "hash", "share": 1, "parameters": {"version": 2}}]}',
+    )
+    manifest_timeout_seconds: float = Field(
+        10, gt=0, description="for one miner's manifest, and for its connection in a batch"
+    )
+    batch_set_size: int = Field(24, ge=1, description="validators that share a cycle")
+    batch_set_stake_tao: Decimal = Field(
+        Decimal(1000), ge=0, description="the stake from which a validator is one of them"
+    )
+    batch_outside_set: bool = Field(
+        False, description="run batches without being one of them, or without a validator permit"
+    )
+    batch_offset_blocks: int = Field(
+        24, ge=0, lt=722, description="of a cycle of 722 blocks, before the first batch"
+    )
+    batch_tolerance_blocks: int | None = Field(
+        None, ge=0, description="how late a batch may start; unset, half of the way to the next"
+    )
     most_executors_per_class: int = Field(
         32, ge=1, description="of a miner's executors of one class only so many count"
+    )
+    executor_caps: dict[ExecutorClass, Annotated[int, Field(ge=0)]] = Field(
+        {ExecutorClass.always_on__llm__a6000: 2},
+        description="the same for single classes, as JSON",
+    )
+    missed_peak_executors: dict[ExecutorClass, Annotated[int, Field(ge=0)]] = Field(
+        {ExecutorClass.always_on__llm__a6000: 2},
+        description="tested outside the peak cycle if the miner had none in it; 1 if not listed",
+    )
+    non_peak_ratio: Decimal = Field(
+        Decimal("0.1"), gt=0, le=1, description="part of executors tested outside the peak cycle"
+    )
+    new_miner_cycles: int = Field(2, ge=0, description="for how many cycles a miner is new")
+    new_miner_time_factor: int = Field(
+        2, ge=1, le=10, description="time limits of new miners are so many times as long"
     )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
     formula: FormulaName = Field(FormulaName.JOBS, description="how miners are scored")
@@ -168,6 +208,39 @@ class Config(ServiceSettings):
             timedelta(seconds=self.startup_seconds),
             timedelta(seconds=self.leeway_seconds),
         )
+
+    @property
+    def slot_policy(self) -> SlotPolicy:
+        """Which validators have slots in a cycle, and where."""
+        return SlotPolicy(
+            self.batch_set_size,
+            int(self.batch_set_stake_tao * 10**9),
+            self.batch_offset_blocks,
+            self.batch_tolerance_blocks,
+            self.batch_outside_set,
+        )
+
+    @property
+    def limit_policy(self) -> LimitPolicy:
+        """How many executors of a miner a batch tests."""
+        return LimitPolicy(
+            self.most_executors_per_class,
+            self.executor_caps,
+            self.missed_peak_executors,
+            self.non_peak_ratio,
+            self.new_miner_cycles,
+        )
+
+    @property
+    def kinds(self) -> dict[ExecutorClass, list[KindChoice]]:
+        """The kinds of synthetic jobs of every class."""
+        parameters = {
+            "image": self.hash_image,
+            "candidates": self.hash_candidates,
+            "seconds": self.hash_seconds,
+        }
+        usual = [KindChoice(kind="hash", parameters=parameters)]
+        return {one: self.batch_kinds.get(one, usual) for one in ExecutorClass}
 
 
 config = load(Config)

@@ -105,11 +105,26 @@ def solving(miner: MinerPeer, message: Message) -> list[Message]:
     """A miner that solves the hash puzzles of synthetic jobs and is obliging otherwise."""
     if not isinstance(message, JobPayload):
         return obliging(miner, message)
-    salt, candidates, *targets = message.docker_run_cmd
-    numbers = {hashlib.sha256(f"{salt}{n}".encode()).hexdigest(): n for n in range(int(candidates))}
-    stdout = "".join(f"{numbers[target]}\n" for target in targets)
     uuid = message.job_uuid
-    return [VolumesReady(job_uuid=uuid), ExecutionDone(job_uuid=uuid), result(uuid, stdout)]
+    answer = result(uuid, solved(message.docker_run_cmd) + "\n")
+    return [VolumesReady(job_uuid=uuid), ExecutionDone(job_uuid=uuid), answer]
+
+
+def solved(args: list[str], early_lists: list[str] | None = None) -> str:
+    """The answer of a hash puzzle, or the text of an echo job."""
+    if args[0] == "echo":
+        return args[1]
+    _, key, candidates, *lists = args
+    salt = hashlib.sha256(key.encode()).hexdigest()
+    for one in early_lists or lists:
+        algorithm, _, hashes = one.partition(":")
+        numbers = {
+            hashlib.new(algorithm, f"{salt}{number}".encode()).hexdigest(): str(number)
+            for number in range(int(candidates))
+        }
+        found = [numbers[wanted] for wanted in hashes.split(",")]
+        salt = hashlib.sha256(":".join([salt, *found]).encode()).hexdigest()
+    return salt
 
 
 def offered_then(*replies: type[Message] | Message):

@@ -26,7 +26,8 @@ class CancellableListener:
     """Receives a miner's messages about one job, and cancels the job when asked to.
 
     Call it like `listen` to receive the next message. Once `cancel_requested` is set, it sends
-    `CancelOrdered` to the miner and receives for at most `MINER_SECONDS` more.
+    `CancelOrdered` to the miner and receives for at most `MINER_SECONDS` more. Without that event
+    the job cannot be cancelled.
 
     Raises:
         Cancelled: the miner did not end the job itself: it is disconnected, does not support the
@@ -37,12 +38,14 @@ class CancellableListener:
     job_uuid: str
     connection: MinerConnection
     validator: Signer
-    cancel_requested: asyncio.Event
+    cancel_requested: asyncio.Event | None
     listen: Listen
     give_up: float | None = None
 
     async def __call__(self) -> JobMessage:
         """The next message."""
+        if self.cancel_requested is None:
+            return self._check(await self.listen())
         if self.give_up is None:
             try:
                 received = _receive_once(self.listen)

@@ -24,7 +24,7 @@ from compute_horde.steady_clock import steady_now
 from compute_horde.vocabulary import GpuPreset, JobState
 from validator.jobs import rules
 from validator.jobs.cancellation import CancellableListener
-from validator.jobs.steps import Clock, Step, job_steps
+from validator.jobs.steps import Clock, Lateness, Step, job_steps, never_late
 from validator.miners.connection import MinerConnection
 from validator.receipts.signing import JobReceiptSigner, SignedReceipt
 
@@ -101,10 +101,12 @@ async def run_conversation(
     state: JobState = JobState.RECEIVED,
     deadline: datetime | None = None,
     cancelled: asyncio.Event | None = None,
+    lateness: Lateness = never_late,
 ) -> AsyncGenerator[Step, None]:
     """Offer the job and yield every step until it ends; without `started`, resume in `state`.
 
-    Once `cancelled` is set, the miner is asked to end the job.
+    Once `cancelled` is set, the miner is asked to end the job. Each deadline is extended by
+    `lateness`.
 
     Raises:
         ConnectionLostError: the offer could not be sent. After that, `MinerConnection` reconnects
@@ -112,7 +114,7 @@ async def run_conversation(
     """
     with connection.inbox(contract.job.uuid) as receive:
         listen = CancellableListener(
-            contract.job.uuid, connection, contract.validator, cancelled or asyncio.Event(), receive
+            contract.job.uuid, connection, contract.validator, cancelled, receive
         )
         if started is not None:
             await connection.send(contract.offer(started))
@@ -127,6 +129,7 @@ async def run_conversation(
             now=steady_now,
             state=state,
             deadline=deadline,
+            lateness=lateness,
         )
         async with aclosing(steps):
             async for step in steps:

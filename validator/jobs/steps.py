@@ -22,6 +22,8 @@ from compute_horde.vocabulary import HordeReason, JobState, Party
 
 Listen = Callable[[], Awaitable[JobMessage]]
 Clock = Callable[[], datetime]
+# By how long this process itself was late, which no deadline may blame on the miner.
+Lateness = Callable[[], timedelta]
 
 # In these states the executor keeps the same deadlines and reports itself when one has passed.
 # That report arrives a moment later: the validator waits for it before it reports the miner as
@@ -35,6 +37,11 @@ EXECUTOR_TIMES_OUT_ITSELF = frozenset(
     }
 )
 FINAL_MESSAGE_GRACE = timedelta(seconds=2)
+
+
+def never_late() -> timedelta:
+    """The lateness of a process that is always on time."""
+    return timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +71,18 @@ async def job_steps(
     now: Clock,
     state: JobState = JobState.RECEIVED,
     deadline: datetime | None = None,
+    lateness: Lateness = never_late,
 ) -> AsyncGenerator[Step, None]:
     """Yield every step from `state` to a final one.
 
-    The job fails when a deadline passes, when `listen` raises `HordeError` (the miner stays
-    disconnected or breaks the protocol) and when a message is not allowed in the present state.
-    It is cancelled when `listen` raises `Cancelled`.
+    The job fails when a deadline and then `lateness` have passed, when `listen` raises
+    `HordeError` (the miner stays disconnected or breaks the protocol) and when a message is not
+    allowed in the present state. It is cancelled when `listen` raises `Cancelled`.
     """
     deadline = deadline or budget.deadline(state, now=now(), previous=None)
     while state not in FINAL:
-        message, sent_by = await _next_message(job_uuid, listen, state, budget, deadline, now)
+        waiting = _waited_for(listen, state, deadline, now, lateness)
+        message, sent_by = await _next_message(job_uuid, waiting, state, budget)
         claimed = CLAIMS.get(type(message))
         if claimed is None or is_repeat(state, claimed):
             yield Step(message, sent_by, state, state, deadline)
@@ -94,18 +103,34 @@ async def job_steps(
         yield Step(message, sent_by, before, state, deadline)
 
 
-async def _next_message(
-    job_uuid: str,
-    listen: Listen,
-    state: JobState,
-    budget: Budget,
-    deadline: datetime,
-    now: Clock,
-) -> tuple[JobMessage, Party]:
+async def _waited_for(
+    listen: Listen, state: JobState, deadline: datetime, now: Clock, lateness: Lateness
+) -> JobMessage:
+    """The next message; raises `TimeoutError` when there is none in time.
+
+    A message that has arrived counts, even when the deadline was noticed first.
+    """
     give_up = deadline + FINAL_MESSAGE_GRACE if state in EXECUTOR_TIMES_OUT_ITSELF else deadline
+    receiving = asyncio.ensure_future(listen())
     try:
-        async with asyncio.timeout((give_up - now()).total_seconds()):
-            message = await listen()
+        while (left := (give_up + lateness() - now()).total_seconds()) > 0:
+            await asyncio.wait({receiving}, timeout=left)
+            if receiving.done():
+                return receiving.result()
+        # What was received already is handled first, without waiting for more.
+        await asyncio.sleep(0)
+        if receiving.done():
+            return receiving.result()
+        raise TimeoutError
+    finally:
+        receiving.cancel()
+
+
+async def _next_message(
+    job_uuid: str, waiting: Awaitable[JobMessage], state: JobState, budget: Budget
+) -> tuple[JobMessage, Party]:
+    try:
+        message = await waiting
     except TimeoutError:
         reason = timed_out(state, streaming=budget.streaming)
         lost: HordeError | Cancelled = HordeError(

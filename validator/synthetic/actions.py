@@ -6,87 +6,63 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.django.database import in_database
-from compute_horde.protocol.job import HordeFailed
-from compute_horde.vocabulary import HordeReason, JobState, Party
 from validator.config import Config
-from validator.jobs import store
-from validator.jobs.actions import new_uuid
-from validator.jobs.models import Job
-from validator.jobs.store import Event, Transition
 from validator.miners.connection import Address
-from validator.network.actions import latest_snapshot, serving_miners
-from validator.synthetic import rules
-from validator.synthetic.batch_run import Attempt, BatchRun, RunSettings
-from validator.synthetic.models import Batch, Puzzle
-from validator.synthetic.rules import Cost, Task
+from validator.network.actions import ServingMiner, latest_snapshot, serving_miners
+from validator.synthetic import measured, results, schedule, selection
+from validator.synthetic.attempts import Attempt
+from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
+from validator.synthetic.excuses import Excuse, ExcuseJudge, NoReceipts
+from validator.synthetic.models import Batch
+from validator.synthetic.outcomes import ANSWERED, REASON_CHARACTERS, Outcome
+from validator.synthetic.schedule import OpenChain
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 5.0
-DEAD_AFTER = timedelta(seconds=30)
+# The only write while a batch runs: one row, which tells other workers that this one lives.
+HEARTBEAT_SECONDS = 10.0
+DEAD_AFTER = timedelta(seconds=60)
 
 _running_here: set[tuple[asyncio.AbstractEventLoop, asyncio.Task[Sequence[Attempt]]]] = set()
 
 
-def run_due(config: Config) -> None:
-    """Run the present cycle's batch, if it is due and was not started before."""
+def run_due(open_chain: OpenChain, config: Config, judge: ExcuseJudge | None = None) -> None:
+    """Run the planned batch, if its slot has come and no worker started it."""
     fail_abandoned()
-    if (snapshot := latest_snapshot(config.snapshot_lifetime)) is None:
-        return
-    cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
-    due = rules.is_due(
-        cycle, snapshot.block, offset=config.batch_offset, deadline=config.batch_deadline
-    )
-    # While no miner offers an executor there is nothing to test, and the batch can wait.
-    has_executors = any(
-        any(m.manifest.values()) for m in serving_miners(config.hotkey.ss58_address, config.reach)
-    )
-    if due and has_executors and (batch := claim(cycle, snapshot.block)):
-        run_batch(batch, config)
+    miners = serving_miners(config.hotkey.ss58_address, config.reach)
+    has_executors = any(any(miner.manifest.values()) for miner in miners)
+    if batch := schedule.due(open_chain, config, has_executors=has_executors):
+        run_batch(batch, config, judge)
 
 
-def run_extra(config: Config) -> None:
+def run_extra(config: Config, judge: ExcuseJudge | None = None) -> None:
     """Run a batch now at an operator's request; its points do not count."""
     snapshot = latest_snapshot(config.snapshot_lifetime)
-    run_batch(_create(None, snapshot.block if snapshot else 0), config)
-
-
-def claim(cycle: Cycle, block: int) -> Batch | None:
-    """Create the cycle's batch; None when another worker created it before."""
-    if Batch.objects.filter(cycle_start=cycle.start).exists():
-        return None
-    try:
-        with transaction.atomic():
-            return _create(cycle.start, block)
-    except IntegrityError:
-        return None
-
-
-def _create(cycle_start: int | None, block: int) -> Batch:
-    return Batch.objects.create(
-        cycle_start=cycle_start, block=block, seed=secrets.token_hex(32), alive_at=timezone.now()
+    batch = Batch.objects.create(
+        block=snapshot.block if snapshot else 0,
+        seed=secrets.token_hex(32),
+        alive_at=timezone.now(),
     )
+    run_batch(batch, config, judge)
 
 
-def run_batch(batch: Batch, config: Config) -> None:
-    """Run every puzzle of a batch and store the results; failures are logged, not raised."""
+def run_batch(batch: Batch, config: Config, judge: ExcuseJudge | None = None) -> None:
+    """Run every attempt of a batch and store the results; failures are logged, not raised."""
     try:
-        attempts = asyncio.run(_interruptible(batch, config))
+        attempts = asyncio.run(_interruptible(batch, config, judge or NoReceipts()))
     except asyncio.CancelledError:
-        _fail(batch, "The worker was stopped during the batch")
+        _break_off(batch, Batch.State.INTERRUPTED, "The worker was stopped during the batch")
         return
     except Exception as exc:
         log.exception("batch failed", extra={"batch": batch.pk})
-        _fail(batch, f"{type(exc).__name__}: {exc}"[:1000])
+        _break_off(batch, Batch.State.FAILED, f"{type(exc).__name__}: {exc}"[:1000])
         return
     _end(batch, Batch.State.DONE)
-    right = sum(attempt.points for attempt in attempts)
-    log.info("batch done", extra={"batch": batch.pk, "puzzles": len(attempts), "right": right})
+    right = sum(attempt.outcome is Outcome.CORRECT for attempt in attempts)
+    log.info("batch done", extra={"batch": batch.pk, "attempts": len(attempts), "right": right})
 
 
 def interrupt() -> None:
@@ -95,8 +71,16 @@ def interrupt() -> None:
         loop.call_soon_threadsafe(task.cancel)
 
 
-async def _interruptible(batch: Batch, config: Config) -> Sequence[Attempt]:
-    task = asyncio.create_task(_run_puzzles(batch, config))
+def fail_abandoned() -> None:
+    """End the batches whose worker died, and their open attempts."""
+    oldest_alive = timezone.now() - DEAD_AFTER
+    for batch in Batch.objects.filter(state=Batch.State.RUNNING, alive_at__lt=oldest_alive):
+        _break_off(batch, Batch.State.INTERRUPTED, "The worker that ran this batch died")
+        log.warning("abandoned batch ended", extra={"batch": batch.pk})
+
+
+async def _interruptible(batch: Batch, config: Config, judge: ExcuseJudge) -> Sequence[Attempt]:
+    task = asyncio.create_task(_run_attempts(batch, config, judge))
     entry = (asyncio.get_running_loop(), task)
     _running_here.add(entry)
     try:
@@ -105,31 +89,9 @@ async def _interruptible(batch: Batch, config: Config) -> Sequence[Attempt]:
         _running_here.discard(entry)
 
 
-def fail_abandoned() -> None:
-    """Fail the batches whose worker died, and their unfinished jobs."""
-    oldest_alive = timezone.now() - DEAD_AFTER
-    for batch in Batch.objects.filter(state=Batch.State.RUNNING, alive_at__lt=oldest_alive):
-        _fail(batch, "The worker that ran this batch died")
-        log.warning("abandoned batch failed", extra={"batch": batch.pk})
-
-
-def _fail(batch: Batch, problem: str) -> None:
-    for puzzle in batch.puzzles.filter(job__state=JobState.RECEIVED):
-        _fail_puzzle(puzzle, problem)
-    _end(batch, Batch.State.FAILED, problem)
-
-
-def _fail_puzzle(puzzle: Puzzle, problem: str) -> None:
-    failed = HordeFailed(
-        job_uuid=str(puzzle.job_id),
-        reported_by=Party.VALIDATOR,
-        reason=HordeReason.GENERIC_ERROR,
-        message=problem[:200],
-    )
-    event = Event(JobState.HORDE_FAILED, failed, Party.VALIDATOR)
-    before = JobState.RECEIVED
-    store.record(Transition(failed.job_uuid, before, puzzle.hotkey, None, events=(event,)))
-    Puzzle.objects.filter(pk=puzzle.pk).update(verdict=failed.message)
+def _break_off(batch: Batch, state: Batch.State, problem: str) -> None:
+    results.interrupt_open(batch, problem)
+    _end(batch, state, problem)
 
 
 def _end(batch: Batch, state: Batch.State, problem: str = "") -> None:
@@ -138,96 +100,70 @@ def _end(batch: Batch, state: Batch.State, problem: str = "") -> None:
     )
 
 
-async def _run_puzzles(batch: Batch, config: Config) -> Sequence[Attempt]:
-    validator = config.hotkey.ss58_address
-    miners = await in_database(serving_miners, validator, config.reach)
-    cost = Cost(config.hash_image, config.hash_candidates, config.hash_seconds)
+async def _run_attempts(batch: Batch, config: Config, judge: ExcuseJudge) -> Sequence[Attempt]:
+    miners = await in_database(serving_miners, config.hotkey.ss58_address, config.reach)
     settings = RunSettings(
-        config.hotkey,
-        config.timing,
-        cost,
-        config.manifest_timeout_seconds,
-        config.queue_seconds,
-        config.most_executors_per_class,
+        config.hotkey, config.timing, config.manifest_timeout_seconds, config.queue_seconds
     )
-    batch_run = BatchRun(
-        settings, [Address(miner.hotkey, miner.host, miner.port) for miner in miners]
-    )
+    addresses = [Address(one.hotkey, one.host, one.port) for one in miners if one.manifest]
+    run = BatchRun(settings, addresses)
     heartbeat = asyncio.create_task(_send_heartbeats(batch))
     try:
-        manifests = await batch_run.manifests()
-        tasks = rules.tasks(
-            manifests, seed=batch.seed, max_per_class=config.most_executors_per_class
-        )
-        attempts = [Attempt(task, rules.request(task, cost, new_uuid())) for task in tasks]
-        await in_database(_store_puzzles, batch, attempts)
-        await batch_run.run_all(attempts)
-        await in_database(_store_results, attempts)
-        await batch_run.send_receipts(attempts)
+        attempts = await _prepare(batch, miners, config)
+        await run.connect()
+        await run.run_all(attempts)
+        await _excuse(attempts, judge)
+        await in_database(_store, batch, attempts)
+        await run.send_receipts(attempts)
         return attempts
     finally:
         heartbeat.cancel()
-        await batch_run.close()
+        await run.close()
+
+
+async def _prepare(
+    batch: Batch, miners: Sequence[ServingMiner], config: Config
+) -> Sequence[Attempt]:
+    """Choose the executors of the stored manifests, make their jobs and store them."""
+    manifests = {miner.hotkey: miner.manifest for miner in miners if miner.manifest}
+    chosen = await in_database(selection.select, batch, manifests, config)
+    attempts = await selection.make_attempts(batch, chosen, config)
+    await in_database(results.store_open, batch, attempts)
+    facts = {"is_full": chosen.is_full, "notes": "\n".join(chosen.notes)}
+    await in_database(Batch.objects.filter(pk=batch.pk).update, **facts)
+    return attempts
+
+
+async def _excuse(attempts: Sequence[Attempt], judge: ExcuseJudge) -> None:
+    """Ask whether those that declined as busy are excused; an excused one earns a point."""
+    declined = [one for one in attempts if one.outcome is Outcome.DECLINED_BUSY]
+    excuses = await in_database(_judged, declined, judge)
+    for attempt, excuse in zip(declined, excuses, strict=True):
+        attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
+        attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
+
+
+def _judged(declined: Sequence[Attempt], judge: ExcuseJudge) -> list[Excuse]:
+    excuses = []
+    for attempt in declined:
+        executor, at = attempt.executor, attempt.declined_at
+        assert at is not None  # noqa: S101
+        excuses.append(judge.judge(executor.hotkey, executor.executor_class, at))
+    return excuses
+
+
+def _store(batch: Batch, attempts: Sequence[Attempt]) -> None:
+    results.store_ended(attempts)
+    answered = {one.executor.hotkey for one in attempts if one.outcome in ANSWERED}
+    measured.note_answers(answered)
+    worst = max((attempt.loop_delay for attempt in attempts), default=0.0)
+    Batch.objects.filter(pk=batch.pk).update(
+        offers_took_ms=offers_took(attempts) / timedelta(milliseconds=1),
+        loop_delay_ms=worst * 1000,
+    )
 
 
 async def _send_heartbeats(batch: Batch) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
         await in_database(Batch.objects.filter(pk=batch.pk).update, alive_at=timezone.now())
-
-
-def _store_puzzles(batch: Batch, attempts: Sequence[Attempt]) -> None:
-    """Store all jobs and puzzles, before anything is sent to miners."""
-    jobs = [_job(attempt) for attempt in attempts]
-    puzzles = [
-        _puzzle(batch, attempt.task, job) for attempt, job in zip(attempts, jobs, strict=True)
-    ]
-    with transaction.atomic():
-        Job.objects.bulk_create(jobs, ignore_conflicts=True)
-        Puzzle.objects.bulk_create(puzzles, ignore_conflicts=True)
-
-
-def _job(attempt: Attempt) -> Job:
-    return Job(
-        uuid=attempt.request.uuid,
-        state=JobState.RECEIVED,
-        kind=Job.Kind.SYNTHETIC,
-        executor_class=attempt.task.executor_class,
-        docker_image=attempt.request.docker_image,
-        spec=attempt.request.encode(),
-        wanted_miner=attempt.task.hotkey,
-        miner=attempt.task.hotkey,
-    )
-
-
-def _puzzle(batch: Batch, task: Task, job: Job) -> Puzzle:
-    return Puzzle(
-        batch=batch,
-        job=job,
-        kind=task.kind,
-        seed=task.seed,
-        hotkey=task.hotkey,
-        executor_class=task.executor_class,
-    )
-
-
-def _store_results(attempts: Sequence[Attempt]) -> None:
-    """Store the events and points of all attempts in one transaction."""
-    with transaction.atomic():
-        for attempt in attempts:
-            store.record(_transition(attempt))
-            Puzzle.objects.filter(job_id=attempt.request.uuid).update(
-                points=attempt.points, verdict=attempt.verdict
-            )
-
-
-def _transition(attempt: Attempt) -> Transition:
-    return Transition(
-        uuid=attempt.request.uuid,
-        before=JobState.RECEIVED,
-        miner=attempt.task.hotkey,
-        deadline=None,
-        accepted_at=attempt.accepted_at,
-        events=attempt.events,
-        receipts=attempt.receipts,
-    )

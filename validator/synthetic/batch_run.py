@@ -1,26 +1,32 @@
-"""Runs all puzzles of a batch at once in one event loop, with the protocol of users' jobs."""
+"""Runs all attempts of a batch at once in one event loop, each with its own deadlines.
+
+Nothing is written to the database while a clock runs: outcomes stay in memory, bounded by what
+`attempts.shortened` keeps, and are written when the last attempt has ended. Writing while others
+are measured would delay their clocks, and a crash loses the running batch either way.
+"""
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from time import monotonic
 
 from compute_horde.adapters.websocket import ConnectionLostError
+from compute_horde.deadlines import Budget
 from compute_horde.errors import HordeError
 from compute_horde.failure_messages import failure
-from compute_horde.hardware import ExecutorClass
 from compute_horde.lifecycle import FINAL
-from compute_horde.protocol.capacity import Manifest
-from compute_horde.protocol.job import JobDeclined, JobRequested
+from compute_horde.protocol.job import JobDeclined, JobFinished
 from compute_horde.protocol.message import JobMessage
 from compute_horde.receipts import JobFinishedReceipt
 from compute_horde.signing import Signer
+from compute_horde.steady_clock import steady_now
 from compute_horde.vocabulary import HordeReason, JobState, Party, RejectionReason, Stage
 from validator.jobs.conversation import (
-    MinerContract,
     OfferNotSentError,
     finished_receipt_message,
     run_conversation,
@@ -31,13 +37,16 @@ from validator.jobs.steps import Step
 from validator.jobs.store import Event
 from validator.miners.connection import Address, Callbacks
 from validator.miners.connections import MinerConnections
-from validator.receipts.signing import SignedReceipt
-from validator.synthetic import rules
-from validator.synthetic.rules import Cost, Task
+from validator.synthetic import outcomes
+from validator.synthetic.attempts import Attempt, PreparedContract, in_turns, shortened
+from validator.synthetic.loop_delay import LoopDelay
+from validator.synthetic.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 
 BUSY_PAUSE_SECONDS = 1.0
+# After so many signatures, other tasks such as answers to pings get a turn.
+SIGNED_AT_ONCE = 50
 
 
 def now() -> datetime:
@@ -49,71 +58,60 @@ def now() -> datetime:
 class RunSettings:
     """The settings of a batch.
 
-    `manifest_seconds` is how long manifests are awaited, `busy_seconds` how long a busy miner is
-    offered a puzzle again, and `max_per_class` how many executors of a class count.
+    `connect_seconds` is how long connections may take before the first offer, `busy_seconds` how
+    long a busy miner is offered a job again.
     """
 
     validator: Signer
     timing: ValidatorTiming
-    cost: Cost
-    manifest_seconds: float
+    connect_seconds: float
     busy_seconds: float
-    max_per_class: int
-
-
-@dataclass
-class Attempt:
-    """The attempt of a miner at one puzzle: its job, events, receipts and verdict."""
-
-    task: Task
-    request: JobRequested
-    state: JobState = JobState.RECEIVED
-    verdict: str = ""
-    events: list[Event] = field(default_factory=list)
-    receipts: list[SignedReceipt] = field(default_factory=list)
-    accepted_at: datetime | None = None
-
-    @property
-    def points(self) -> int:
-        """The points that it earned."""
-        return rules.points(self.verdict)
 
 
 class BatchRun:
-    """Connects to all miners for one batch and runs its puzzles."""
+    """Connects to all miners for one batch and runs its attempts.
+
+    Offers are signed before the first one is sent. Then every conversation begins in its turn, and
+    none waits for another one.
+    """
 
     def __init__(self, settings: RunSettings, miners: Iterable[Address]) -> None:
         self._settings = settings
         self._miners = list(miners)
-        self._manifests: dict[str, dict[ExecutorClass, int]] = {}
-        callbacks = Callbacks(on_manifest=self._on_manifest)
+        self.loop_delay = LoopDelay()
         self._connections = MinerConnections(
             settings.validator,
             absence_seconds=settings.timing.reservation.total_seconds(),
-            callbacks=callbacks,
+            callbacks=Callbacks(),
         )
 
-    async def manifests(self) -> dict[str, dict[ExecutorClass, int]]:
-        """Connect to all miners; return the manifests of those that answer in time."""
+    async def connect(self) -> None:
+        """Connect to all miners; those that are not connected in time are left behind."""
         self._connections.serve(self._miners)
-        connections = [self._connections.connection(miner.hotkey) for miner in self._miners]
-        await asyncio.gather(
-            *(
-                connection.wait(self._settings.manifest_seconds)
-                for connection in connections
-                if connection
-            )
-        )
-        return dict(self._manifests)
+        found = [self._connections.connection(miner.hotkey) for miner in self._miners]
+        seconds = self._settings.connect_seconds
+        await asyncio.gather(*(one.wait(seconds) for one in found if one))
 
     async def run_all(self, attempts: Iterable[Attempt]) -> None:
-        """Offer every puzzle at once; each attempt ends with a verdict, even after an error."""
-        await asyncio.gather(*(self._attempt(attempt) for attempt in attempts))
+        """Offer every job; each attempt ends with an outcome, even after an error."""
+        ordered = list(in_turns(attempts))
+        contracts = []
+        for number, attempt in enumerate(ordered):
+            contracts.append(self._contract(attempt))
+            contracts[-1].prepare_offer(now())
+            if number % SIGNED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self.loop_delay.start()
+        try:
+            pairs = zip(ordered, contracts, strict=True)
+            await asyncio.gather(*(self._attempt(one, contract) for one, contract in pairs))
+        finally:
+            self.loop_delay.stop()
 
-    async def send_receipts(self, attempts: Iterable[Attempt]) -> None:
+    async def send_receipts(self, attempts: Sequence[Attempt]) -> None:
         """Send the finished receipts, once they are stored; a job that failed here has none."""
         for attempt in attempts:
-            connection = self._connections.connection(attempt.task.hotkey)
+            connection = self._connections.connection(attempt.executor.hotkey)
             last = attempt.receipts[-1] if attempt.receipts else None
             if connection and last and isinstance(last.payload, JobFinishedReceipt):
                 await send_if_connected(connection, finished_receipt_message(last))
@@ -122,25 +120,20 @@ class BatchRun:
         """Close all connections."""
         await self._connections.close()
 
-    def _on_manifest(self, hotkey: str, manifest: Manifest) -> None:
-        self._manifests[hotkey] = dict(manifest.manifest)
-
-    async def _attempt(self, attempt: Attempt) -> None:
+    async def _attempt(self, attempt: Attempt, contract: PreparedContract) -> None:
+        began = monotonic()
         try:
-            await self._run_to_end(attempt)
+            await self._run_to_end(attempt, contract, began)
         except Exception as exc:
-            log.exception("puzzle failed by an error", extra={"job": attempt.request.uuid})
+            log.exception("attempt failed by an error", extra={"job": attempt.request.uuid})
             self._give_up(attempt, exc)
-        final_message = attempt.events[-1].message
-        assert isinstance(final_message, JobMessage)  # noqa: S101
-        attempt.verdict = rules.verdict(attempt.task, self._settings.cost, final_message)
+        attempt.times.finished = attempt.times.finished or steady_now()
+        attempt.loop_delay = self.loop_delay.worst_until_now(began)
 
-    async def _run_to_end(self, attempt: Attempt) -> None:
-        """Offer the puzzle until it is accepted; a busy miner is asked again for a while."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._settings.busy_seconds
+    async def _run_to_end(self, attempt: Attempt, contract: PreparedContract, began: float) -> None:
+        """Offer the job until it is accepted; a busy miner is asked again for a while."""
+        give_up = began + self._settings.busy_seconds
         while attempt.state not in FINAL:
-            contract = self._contract(attempt)
             try:
                 declined = await self._offer(attempt, contract)
             except (ConnectionLostError, OfferNotSentError) as exc:
@@ -151,21 +144,33 @@ class BatchRun:
             # A published miner closes the connection over a job it was offered before.
             may_retry = (
                 declined.reason is RejectionReason.BUSY
-                and not self._connections.is_published(attempt.task.hotkey)
+                and not self._connections.is_published(attempt.executor.hotkey)
             )
-            if not may_retry or loop.time() + BUSY_PAUSE_SECONDS > give_up:
-                self._note(attempt, rules.shortened(declined), JobState.REJECTED, Party.MINER)
+            if not may_retry or monotonic() + BUSY_PAUSE_SECONDS > give_up:
+                attempt.declined_at = contract.offered_at
+                self._end(attempt, declined, JobState.REJECTED, Party.MINER)
                 return
             await asyncio.sleep(BUSY_PAUSE_SECONDS)
+            contract = self._contract(attempt)
+            contract.prepare_offer(now())
 
-    async def _offer(self, attempt: Attempt, contract: MinerContract) -> JobDeclined | None:
-        connection = self._connections.connection(attempt.task.hotkey)
+    async def _offer(self, attempt: Attempt, contract: PreparedContract) -> JobDeclined | None:
+        connection = self._connections.connection(attempt.executor.hotkey)
         if connection is None:
             raise OfferNotSentError("there is no connection to the miner")
         async with self._connections.connection_for_offer(connection) as own:
-            started = contract.sign_started_receipt(now())
-            steps = run_conversation(contract, own, now=now, started=started)
+            started = contract.started
+            assert started is not None  # noqa: S101
+            contract.offered_at = started.payload.timestamp
             attempt.receipts = [started]
+            attempt.times.offered = steady_now()
+            steps = run_conversation(
+                contract,
+                own,
+                now=now,
+                started=started,
+                lateness=partial(self.loop_delay.lateness, monotonic()),
+            )
             async with aclosing(steps):
                 async for step in steps:
                     if isinstance(step.message, JobDeclined) and step.has_changed_state:
@@ -173,23 +178,52 @@ class BatchRun:
                     self._handle_step(attempt, contract, step)
         return None
 
-    def _handle_step(self, attempt: Attempt, contract: MinerContract, step: Step) -> None:
+    def _handle_step(self, attempt: Attempt, contract: PreparedContract, step: Step) -> None:
         if not step.has_changed_state:
             return
-        message = rules.shortened(step.message)
-        if step.state is JobState.ACCEPTED:
-            attempt.receipts.append(contract.sign_accepted_receipt(now()))
-            attempt.accepted_at = contract.began
+        match step.state:
+            case JobState.ACCEPTED:
+                attempt.times.accepted = steady_now()
+                attempt.receipts.append(contract.sign_accepted_receipt(now()))
+                attempt.accepted_at = contract.began
+            case JobState.EXECUTOR_READY:
+                attempt.times.ready = steady_now()
+            case JobState.VOLUMES_READY:
+                attempt.times.started = steady_now()
         if step.state in FINAL:
-            verdict = rules.verdict(attempt.task, self._settings.cost, message)
-            attempt.receipts.append(
-                contract.sign_finished_receipt(Decimal(rules.points(verdict)), now())
-            )
-        self._note(attempt, message, step.state, step.sent_by)
+            self._end(attempt, step.message, step.state, step.sent_by)
+            score = Decimal(attempt.points)
+            attempt.receipts.append(contract.sign_finished_receipt(score, now()))
+        else:
+            self._note(attempt, step.message, step.state, step.sent_by)
+
+    def _end(self, attempt: Attempt, message: JobMessage, state: JobState, sent_by: Party) -> None:
+        """Set the outcome of an attempt, and keep its final message."""
+        attempt.times.finished = steady_now()
+        if isinstance(message, JobFinished):
+            seconds = self._seconds(attempt)
+            verdict = attempt.kind.verify(attempt.prepared, message, seconds)
+            attempt.outcome = Outcome.CORRECT if verdict.points else Outcome.WRONG_ANSWER
+            attempt.points, attempt.reason = verdict.points, verdict.reason
+            attempt.metrics = dict(verdict.metrics)
+            attempt.blamed = outcomes.blamed_for_answer(attempt.outcome)
+        else:
+            ended = outcomes.of_failure(message, sent_by)
+            attempt.outcome, attempt.reason = ended.outcome, ended.reason
+            attempt.blamed = ended.blamed
+        self._note(attempt, message, state, sent_by)
+
+    def _seconds(self, attempt: Attempt) -> float:
+        """The miner's time from the full job to the result, without delays of this process."""
+        times = attempt.times
+        assert times.ready is not None  # noqa: S101
+        assert times.finished is not None  # noqa: S101
+        took = (times.finished - times.ready).total_seconds()
+        return max(took - self.loop_delay.worst_until_now(monotonic() - took), 0.0)
 
     def _note(self, attempt: Attempt, message: JobMessage, state: JobState, sent_by: Party) -> None:
         attempt.state = state
-        attempt.events.append(Event(state, message, sent_by))
+        attempt.events.append(Event(state, shortened(message), sent_by))
 
     def _give_up(self, attempt: Attempt, error: Exception) -> None:
         final_message = failure(
@@ -198,13 +232,29 @@ class BatchRun:
             seen_by=Party.VALIDATOR,
             during=Stage.EXECUTOR_STARTUP,
         )
-        self._note(attempt, final_message, JobState.HORDE_FAILED, Party.VALIDATOR)
+        if attempt.state not in FINAL:
+            self._end(attempt, final_message, JobState.HORDE_FAILED, Party.VALIDATOR)
 
-    def _contract(self, attempt: Attempt) -> MinerContract:
-        return MinerContract(
+    def _contract(self, attempt: Attempt) -> PreparedContract:
+        return PreparedContract(
             attempt.request,
-            attempt.task.hotkey,
+            attempt.executor.hotkey,
             self._settings.validator,
-            budget(attempt.request, self._settings.timing),
+            _longer(budget(attempt.request, self._settings.timing), attempt.time_factor),
             is_organic=False,
         )
+
+
+def _longer(limits: Budget, factor: int) -> Budget:
+    """The time limits with those parts multiplied that the validator sets itself."""
+    return replace(
+        limits,
+        reservation=limits.reservation * factor,
+        startup=limits.startup + limits.spin_up * (factor - 1),
+    )
+
+
+def offers_took(attempts: Iterable[Attempt]) -> timedelta:
+    """The time between the first offer of a batch and the last."""
+    moments = [one.times.offered for one in attempts if one.times.offered]
+    return max(moments) - min(moments) if moments else timedelta(0)

@@ -1,15 +1,22 @@
-"""Celery tasks that run batches of synthetic jobs."""
+"""Celery tasks that plan and run batches of synthetic jobs."""
 
 from celery import shared_task
 
 from validator.config import config
-from validator.synthetic import actions
+from validator.network import chain
+from validator.synthetic import actions, schedule
+
+
+@shared_task
+def plan_batch() -> None:
+    """Plan the cycle's batch, if it is not planned yet."""
+    schedule.plan(chain.opened, config)
 
 
 @shared_task
 def run_due_batch() -> None:
-    """Run the cycle's batch, if it is due."""
-    actions.run_due(config)
+    """Run the planned batch, if its slot has come."""
+    actions.run_due(chain.opened, config)
 
 
 @shared_task

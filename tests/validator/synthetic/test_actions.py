@@ -1,7 +1,8 @@
 """Batches on a real database, with scripted miners."""
 
 import asyncio
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,57 +14,77 @@ from compute_horde.cycles import cycle_at
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.capacity import Manifest as Manifest_
-from compute_horde.protocol.job import (
-    JobDeclined,
-    JobOffered,
-)
+from compute_horde.protocol.job import JobDeclined, JobOffered
 from compute_horde.protocol.message import Message
 from compute_horde.protocol.receipt import FinishedReceiptIssued
 from compute_horde.vocabulary import RejectionReason
-from tests.peers.keys import MINER
-from tests.peers.miner import MinerPeer, extended, obliging, result, solving
+from tests.peers.keys import MINER, VALIDATOR
+from tests.peers.miner import MinerPeer, declining, extended, obliging, result, solving
 from tests.peers.websocket_server import serving
+from tests.validator.chains import neuron
 from tests.validator.conftest import configured, remember
+from tests.validator.synthetic.making import attempt
+from tests.validator.synthetic.test_schedule import PERMITTED, SlotChain
 from validator.jobs.models import Job
 from validator.network.models import Manifest, Neuron, Snapshot
 from validator.receipts.models import IssuedReceipt
-from validator.synthetic import actions, rules
-from validator.synthetic.models import Batch, Puzzle
+from validator.synthetic import actions, results, schedule
+from validator.synthetic.excuses import Excuse, ExcuseJudge, NoReceipts
+from validator.synthetic.models import Batch, MeasuredMiner, Puzzle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NETUID = 8
 CYCLE = cycle_at(1000, netuid=NETUID, tempo=9)
 EVE = Keypair.create_from_uri("//Eve")
+FERDIE = Keypair.create_from_uri("//Ferdie")
 
 
 def configuration(**fields: Any):
     given = {
         "netuid": NETUID,
-        "hash_candidates": 50,
+        "hash_candidates": 20,
         "manifest_timeout_seconds": 1.0,
         "reservation_seconds": 1,
         "queue_seconds": 0.0,
+        "new_miner_time_factor": 1,
     }
     return configured(**(given | fields))
+
+
+def declare(*miners: MinerPeer) -> None:
+    """Store these miners with their manifests."""
+    remember(*miners)
+    for miner in miners:
+        for executor_class, count in miner.manifest.items():
+            Manifest.objects.create(
+                hotkey=miner.hotkey,
+                executor_class=executor_class,
+                count=count,
+                heard_at=timezone.now(),
+            )
 
 
 def begun() -> Batch:
     return Batch.objects.create(cycle_start=1, block=1, seed="s", alive_at=timezone.now())
 
 
-async def run(*miners: MinerPeer, **fields: Any) -> list[tuple[str, int, str]]:
-    """Run a batch; return hotkey, points and verdict of each puzzle."""
+Result = tuple[str, int, str]
+
+
+async def run(*miners: MinerPeer, judge: ExcuseJudge | None = None, **fields: Any) -> list[Result]:
+    """Run a batch; return hotkey, points and outcome of each attempt."""
     async with serving(*miners):
-        await in_database(remember, *miners)
+        await in_database(declare, *miners)
         batch = await in_database(begun)
-        attempts = await actions._run_puzzles(batch, configuration(**fields))
+        attempts = await actions._run_attempts(
+            batch, configuration(**fields), judge or NoReceipts()
+        )
         for miner in miners:
-            for number, _ in enumerate(
-                [a for a in attempts if a.accepted_at and a.task.hotkey == miner.hotkey], 1
-            ):
-                await miner.receives(FinishedReceiptIssued, number)
-    rows = Puzzle.objects.order_by("hotkey", "id").values_list("hotkey", "points", "verdict")
+            finished = [a for a in attempts if a.accepted_at and a.executor.hotkey == miner.hotkey]
+            if finished:
+                await miner.receives(FinishedReceiptIssued, len(finished))
+    rows = Puzzle.objects.order_by("hotkey", "id").values_list("hotkey", "points", "outcome")
     return await in_database(lambda: list(rows))
 
 
@@ -72,9 +93,9 @@ async def test_right_answers_earn_points_and_wrong_ones_do_not() -> None:
     earned = await run(right, wrong)
     assert sorted(earned) == sorted(
         [
-            (right.hotkey, 1, "right"),
-            (right.hotkey, 1, "right"),
-            (wrong.hotkey, 0, "wrong answer"),
+            (right.hotkey, 1, "correct"),
+            (right.hotkey, 1, "correct"),
+            (wrong.hotkey, 0, "wrong_answer"),
         ]
     )
     scores = {one.payload.score_str for one in right.all(FinishedReceiptIssued)}
@@ -82,7 +103,7 @@ async def test_right_answers_earn_points_and_wrong_ones_do_not() -> None:
     assert wrong.all(FinishedReceiptIssued)[0].payload.score_str == "0.000000"
 
 
-async def test_everything_about_a_puzzle_is_stored_like_any_job() -> None:
+async def test_everything_about_an_attempt_is_stored_like_any_job() -> None:
     await run(MinerPeer(solving, {"always_on.test": 1}))
     job = await in_database(Job.objects.get)
     assert (job.kind, job.state, job.miner) == ("synthetic", "completed", MINER.ss58_address)
@@ -101,6 +122,22 @@ async def test_everything_about_a_puzzle_is_stored_like_any_job() -> None:
         ("JobAcceptedReceipt", None),
         ("JobFinishedReceipt", 1),
     ]
+    row = await in_database(Puzzle.objects.get)
+    moments = [row.offered_at, row.accepted_at, row.ready_at, row.started_at, row.finished_at]
+    assert moments == sorted(moments)
+    batch = await in_database(Batch.objects.get)
+    assert batch.offers_took_ms == 0
+    assert batch.loop_delay_ms == row.loop_delay_ms
+
+
+async def test_a_miner_that_answered_is_new_no_longer() -> None:
+    silent = MinerPeer(lambda *_: [], {"always_on.test": 1}, EVE)
+    await run(MinerPeer(solving, {"always_on.test": 1}), silent)
+    answered = await in_database(
+        lambda: dict(MeasuredMiner.objects.values_list("hotkey", "answered_at"))
+    )
+    assert answered[MINER.ss58_address] is not None
+    assert answered[silent.hotkey] is None
 
 
 async def test_offers_say_that_they_are_not_organic() -> None:
@@ -124,19 +161,22 @@ async def test_one_bad_miner_does_not_spoil_the_batch() -> None:
     peers = [
         good,
         MinerPeer(silent, {"always_on.test": 1}, EVE),
-        MinerPeer(confused, {"always_on.test": 1}, Keypair.create_from_uri("//Ferdie")),
+        MinerPeer(confused, {"always_on.test": 1}, FERDIE),
     ]
     shy = MinerPeer(solving, {"always_on.test": 1}, Keypair.create_from_uri("//Shy"))
     shy.accepts_logins = False
     async with serving(*peers, shy):
-        await in_database(remember, *peers, shy, gone)
+        await in_database(declare, *peers, shy, gone)
         batch = await in_database(begun)
-        attempts = await actions._run_puzzles(batch, configuration())
-    verdicts = {attempt.task.hotkey: attempt.verdict for attempt in attempts}
-    assert verdicts[good.hotkey] == "right"
-    assert verdicts[EVE.ss58_address].startswith("initial_response_timed_out")
-    assert "broke the order" in verdicts[peers[2].hotkey]
-    assert set(verdicts) == {peer.hotkey for peer in peers}
+        attempts = await actions._run_attempts(batch, configuration(), NoReceipts())
+    outcomes = {one.executor.hotkey: str(one.outcome) for one in attempts}
+    assert outcomes == {
+        good.hotkey: "correct",
+        EVE.ss58_address: "not_accepted",
+        FERDIE.ss58_address: "broke_protocol",
+        shy.hotkey: "unreachable",
+        gone.hotkey: "unreachable",
+    }
 
 
 async def test_a_miner_that_leaves_or_says_what_cannot_be_stored_spoils_nothing() -> None:
@@ -154,74 +194,92 @@ async def test_a_miner_that_leaves_or_says_what_cannot_be_stored_spoils_nothing(
     peers = [
         good,
         Leaver(solving, {"always_on.test": 1}, EVE),
-        MinerPeer(unprintable, {"always_on.test": 1}, Keypair.create_from_uri("//Ferdie")),
+        MinerPeer(unprintable, {"always_on.test": 1}, FERDIE),
     ]
     async with serving(*peers):
-        await in_database(remember, *peers)
+        await in_database(declare, *peers)
         batch = await in_database(begun)
         await in_database(actions.run_batch, batch, configuration())
     await in_database(batch.refresh_from_db)
     assert (batch.state, batch.problem) == (Batch.State.DONE, "")
-    verdicts = await in_database(lambda: dict(Puzzle.objects.values_list("hotkey", "verdict")))
-    assert verdicts.pop(good.hotkey) == "right"
-    assert "miner_connection_failed" in verdicts.pop(EVE.ss58_address)
-    assert [verdict[-1] for verdict in verdicts.values()] == ["\N{REPLACEMENT CHARACTER}"]
+    rows = await in_database(
+        lambda: {row.hotkey: (row.outcome, row.verdict) for row in Puzzle.objects.all()}
+    )
+    assert rows.pop(good.hotkey) == ("correct", "right")
+    assert rows.pop(EVE.ss58_address)[0] == "unreachable"
+    assert [text[-1] for _, text in rows.values()] == ["\N{REPLACEMENT CHARACTER}"]
 
 
 async def test_a_busy_miner_is_asked_again_for_a_while() -> None:
-    left = [1]
-
-    def busy_once(miner: MinerPeer, message: Message) -> list[Message]:
-        if isinstance(message, JobOffered) and left[0]:
-            left[0] -= 1
-            busy = RejectionReason.BUSY
-            return [JobDeclined(job_uuid=message.job_uuid, reason=busy)]
-        return solving(miner, message)
-
-    earned = await run(extended(MinerPeer(busy_once, {"always_on.test": 1})), queue_seconds=5.0)
+    miner = MinerPeer(declining(RejectionReason.BUSY, times=1), {"always_on.test": 1})
+    miner.script = _solving_after(miner.script)
+    earned = await run(extended(miner), queue_seconds=30.0)
     assert [points for _, points, _ in earned] == [1]
 
 
-async def test_a_miner_that_stays_busy_earns_nothing() -> None:
-    def busy(miner: MinerPeer, message: Message) -> list[Message]:
-        if isinstance(message, JobOffered):
-            reason = RejectionReason.BUSY
-            return [JobDeclined(job_uuid=message.job_uuid, reason=reason)]
-        return []
+def _solving_after(script):
+    """A miner that declines as `script` does, and solves what it does not decline."""
 
-    earned = await run(MinerPeer(busy, {"always_on.test": 1}))
-    assert [(points, verdict) for _, points, verdict in earned] == [(0, "busy: ")]
-    assert await in_database(lambda: Job.objects.get().state) == "rejected"
+    def both(miner: MinerPeer, message: Message) -> list[Message]:
+        replies = script(miner, message)
+        declines = any(isinstance(one, JobDeclined) for one in replies)
+        return replies if declines else solving(miner, message)
+
+    return both
 
 
-def test_a_cycle_has_one_batch() -> None:
-    assert actions.claim(CYCLE, 1001)
-    assert actions.claim(CYCLE, 1002) is None
+class Judge:
+    """Excuses one miner, and remembers when it was asked."""
+
+    def __init__(self, excused: str) -> None:
+        self.excused = excused
+        self.asked: list[datetime] = []
+
+    def judge(self, hotkey: str, executor_class: ExecutorClass, at: datetime) -> Excuse:
+        self.asked.append(at)
+        return Excuse(hotkey == self.excused, f"receipts for {executor_class}")
+
+
+async def test_a_miner_that_stays_busy_earns_nothing_unless_it_is_excused() -> None:
+    busy = [
+        MinerPeer(declining(RejectionReason.BUSY), {"always_on.test": 1}, one)
+        for one in (EVE, FERDIE)
+    ]
+    judge = Judge(FERDIE.ss58_address)
+    earned = await run(*busy, judge=judge)
+    assert sorted(earned) == sorted(
+        [(EVE.ss58_address, 0, "declined_busy"), (FERDIE.ss58_address, 1, "declined_busy")]
+    )
+    offered = {one.all(JobOffered)[0].job_started_receipt_payload.timestamp for one in busy}
+    assert set(judge.asked) == offered
+    row = await in_database(Puzzle.objects.get, excused=True)
+    assert (row.hotkey, row.verdict) == (
+        FERDIE.ss58_address,
+        "busy: no (receipts for always_on.test)",
+    )
+    states = await in_database(lambda: set(Job.objects.values_list("state", flat=True)))
+    assert states == {"rejected"}
+
+
+def slot_chain(block: int) -> SlotChain:
+    return SlotChain(block=block, neurons=[neuron(0, VALIDATOR.ss58_address, **PERMITTED)])
 
 
 @pytest.mark.parametrize(
-    ("block", "batches"), [(CYCLE.start, 0), (CYCLE.start + 2, 1), (CYCLE.start + 16, 0)]
+    ("blocks", "states"),
+    [((0, 2), ["done"]), ((2, 3), ["done"]), ((11, 12), ["missed"])],
 )
-def test_a_batch_is_held_when_it_is_due_and_once(block: int, batches: int) -> None:
-    remember(MinerPeer())
-    Manifest.objects.create(
-        hotkey=MINER.ss58_address,
-        executor_class="always_on.test",
-        count=1,
-        heard_at=timezone.now(),
-    )
+def test_a_batch_is_run_in_its_slot_and_once(blocks: tuple[int, ...], states: list[str]) -> None:
+    declare(MinerPeer(manifest={"always_on.test": 1}))
     config = configuration(manifest_timeout_seconds=0.05)
     Neuron.objects.update(port=1)
-    for _ in range(2):
-        Snapshot.objects.create(block=block, tempo=9, neurons=1)
-        actions.run_due(config)
-    assert list(Batch.objects.values_list("state", flat=True)) == ["done"] * batches
-
-
-def test_before_anybody_declared_an_executor_the_batch_waits() -> None:
-    Snapshot.objects.create(block=CYCLE.start + 2, tempo=9, neurons=1)
-    actions.run_due(configuration())
-    assert not Batch.objects.exists()
+    for block in blocks:
+        Snapshot.objects.create(block=CYCLE.start + block, tempo=9, neurons=1)
+        on = nullcontext(slot_chain(CYCLE.start + block))
+        schedule.plan(lambda on=on: on, config)
+        actions.run_due(lambda on=on: on, config)
+    assert list(Batch.objects.values_list("state", flat=True)) == states
+    assert Puzzle.objects.count() == states.count("done")
 
 
 def test_an_operators_batch_belongs_to_no_cycle() -> None:
@@ -232,30 +290,29 @@ def test_an_operators_batch_belongs_to_no_cycle() -> None:
     assert rows == [(None, 0, "done"), (None, 8, "done")]
 
 
-def test_a_dead_workers_batch_is_buried_with_its_jobs_and_the_next_one_works() -> None:
-    batch = actions.claim(CYCLE, 1001)
-    cost = rules.Cost("image", 10, 10)
-    task = rules.Task(MINER.ss58_address, ExecutorClass.always_on__test, "hash", "s")
-    attempt = actions.Attempt(task, rules.request(task, cost, actions.new_uuid()))
-    actions._store_puzzles(batch, [attempt])
+def test_a_dead_workers_batch_is_interrupted_and_the_next_one_works() -> None:
+    batch = begun()
+    results.store_open(batch, [attempt(MINER.ss58_address)])
     actions.fail_abandoned()
     assert Batch.objects.get().state == "running"
     long_ago = timezone.now() - timedelta(minutes=2)
     Batch.objects.update(alive_at=long_ago)
     actions.fail_abandoned()
-    assert Batch.objects.get().state == "failed"
+    assert Batch.objects.get().state == "interrupted"
     job = Job.objects.get()
     assert job.state == "horde_failed"
     assert "worker that ran this batch died" in job.events.get().body
-    assert Puzzle.objects.get().points == 0
-    assert actions.claim(cycle_at(CYCLE.stop, netuid=NETUID, tempo=9), 1021)
+    row = Puzzle.objects.get()
+    assert (row.points, row.outcome, row.blamed) == (0, "interrupted", "nobody")
+    actions.run_extra(configuration())
+    assert Batch.objects.first().state == "done"
 
 
 def test_a_batch_that_breaks_is_marked_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(actions, "_run_puzzles", broken)
+    monkeypatch.setattr(actions, "_run_attempts", broken)
     actions.run_extra(configuration())
     assert Batch.objects.get().state == "failed"
     assert "broken" in Batch.objects.get().problem
@@ -266,7 +323,7 @@ def test_a_worker_that_is_told_to_stop_ends_its_batch(monkeypatch: pytest.Monkey
         actions.interrupt()
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(actions, "_run_puzzles", endless)
+    monkeypatch.setattr(actions, "_run_attempts", endless)
     actions.run_extra(configuration())
-    assert Batch.objects.get().state == "failed"
+    assert Batch.objects.get().state == "interrupted"
     assert "stopped" in Batch.objects.get().problem

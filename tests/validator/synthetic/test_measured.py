@@ -1,0 +1,64 @@
+"""What earlier batches found."""
+
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from compute_horde.hardware import ExecutorClass
+from validator.jobs.models import Job
+from validator.synthetic import measured
+from validator.synthetic.models import Batch, MeasuredMiner, Puzzle
+
+pytestmark = pytest.mark.django_db
+
+TEST = ExecutorClass.always_on__test
+
+
+def batch(cycle_start: int | None, state: str = "done") -> Batch:
+    return Batch.objects.create(
+        cycle_start=cycle_start, state=state, block=1, seed="s", alive_at=timezone.now()
+    )
+
+
+def attempt(held: Batch, hotkey: str, outcome: str, *, excused: bool = False) -> None:
+    job = Job.objects.create(uuid=uuid4(), kind="synthetic", executor_class=TEST)
+    Puzzle.objects.create(
+        batch=held,
+        job=job,
+        kind="hash",
+        hotkey=hotkey,
+        executor_class=TEST,
+        outcome=outcome,
+        excused=excused,
+    )
+
+
+def test_the_right_and_the_excused_were_online() -> None:
+    held = batch(722)
+    for outcome in ("correct", "correct", "wrong_answer", "declined_busy"):
+        attempt(held, "a", outcome)
+    attempt(held, "a", "declined_busy", excused=True)
+    attempt(held, "b", "unreachable")
+    attempt(batch(1444), "c", "correct")
+    attempt(batch(2166, "interrupted"), "d", "correct")
+    assert measured.online_in(722) == {("a", TEST): 3, ("b", TEST): 0}
+    assert measured.online_in(2166) == {}
+
+
+def test_only_a_complete_batch_that_counts_is_one() -> None:
+    batch(None)
+    batch(722, "interrupted")
+    assert not measured.has_completed_a_batch()
+    batch(1444)
+    assert measured.has_completed_a_batch()
+
+
+def test_a_miner_is_first_seen_once_and_answers_later() -> None:
+    assert measured.known_miners(["a", "b"], 10)["a"].first_seen_block == 10
+    measured.note_answers(["a"])
+    known = measured.known_miners(["a", "c"], 20)
+    assert {hotkey: one.first_seen_block for hotkey, one in known.items()} == {"a": 10, "c": 20}
+    assert known["a"].answered_at is not None
+    assert known["c"].answered_at is None
+    assert MeasuredMiner.objects.count() == 3

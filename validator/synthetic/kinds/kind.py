@@ -1,0 +1,99 @@
+"""What a kind of synthetic job provides: jobs for executors, and a verdict on each result."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.job import JobFinished, StreamingDetails
+from compute_horde.uploads import Upload
+from compute_horde.volumes import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFacts:
+    """What a kind may know about a batch; `seed` is secret and different in every batch."""
+
+    seed: str
+    validator: str
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredExecutor:
+    """One executor that a miner declared; `number` counts those of its class from 0.
+
+    `seed` is its own secret, derived from the seed of the batch.
+    """
+
+    hotkey: str
+    executor_class: ExecutorClass
+    number: int
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """The time limits of a job, in whole seconds."""
+
+    execution: int
+    download: int = 0
+    upload: int = 0
+    streaming_start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedJob:
+    """A job for one executor, and in `expected` what its result is compared with.
+
+    A miner gets the image, the volume and the streaming details with the offer; arguments,
+    environment and uploads only when its executor is ready. `expected` is never sent.
+    """
+
+    kind: str
+    executor: DeclaredExecutor
+    image: str
+    args: Sequence[str]
+    limits: TimeLimits
+    expected: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    volume: Volume | None = None
+    output_upload: Upload | None = None
+    artifacts_dir: str | None = None
+    streaming_details: StreamingDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """The jobs for the first executors asked for; `shortage` says why the rest have none."""
+
+    jobs: Sequence[PreparedJob]
+    shortage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a result is worth: points, the reason, and figures that the kind measured."""
+
+    points: int
+    reason: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Kind(Protocol):
+    """A kind of synthetic job, made from its parameters in the settings."""
+
+    async def prepare(
+        self, facts: BatchFacts, executors: Sequence[DeclaredExecutor]
+    ) -> Preparation:
+        """One job for each executor, or for the first ones if there is not enough for all.
+
+        It is called before the first offer, so it may take time, such as for downloads.
+        """
+
+    def verify(self, job: PreparedJob, result: JobFinished, seconds: float) -> Verdict:
+        """The verdict on a result that came in time.
+
+        `seconds` is the time from the full job to the result, without the validator's own delays.
+        It is called while other miners are measured, so it must take less than a millisecond.
+        """
