@@ -16,9 +16,9 @@ from bittensor_core import Keypair
 
 from compute_horde.adapters import chain_decoding as decoding
 from compute_horde.adapters import chain_reads as reads
+from compute_horde.adapters import weights_transaction
 from compute_horde.adapters.chain_calls import SdkCalls
 from compute_horde.adapters.chain_connection import NodeConnection
-from compute_horde.adapters import weights_transaction
 from compute_horde.adapters.chain_port import (
     AcceptedWeights,
     Chain,

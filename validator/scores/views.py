@@ -4,7 +4,7 @@ from django.http import HttpRequest, JsonResponse
 
 from validator.scores.models import Score
 
-HOTKEY = r"(?P<hotkey>[1-9A-HJ-NP-Za-km-z]{1,64})"
+HOTKEY = r"(?P<hotkey>[1-9A-Za-z]{1,64})"
 
 
 def explanation(request: HttpRequest, hotkey: str, cycle_start: str | None = None) -> JsonResponse:

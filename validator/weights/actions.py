@@ -142,7 +142,9 @@ def _submit(
     WeightsSet.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)
     row.refresh_from_db(fields=["attempts"])
     try:
-        accepted = chain.set_weights(values, version=config.weights_version, valid_blocks=validity)
+        accepted = chain.set_weights(
+            values, version=config.weights_version, last_block=sent.expires_in_block
+        )
     except ChainUnreachable as exc:
         # It may still be included, so it stays open until it is found or has expired.
         _postpone(row, f"{type(exc).__name__}: {exc}", until=block + 1)

@@ -1,9 +1,11 @@
 """A cycle with a batch and a user's job in the database."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from compute_horde.adapters import chain_port
 from compute_horde.cycles import Cycle
 from compute_horde.faults import Culprit
 from compute_horde.vocabulary import ReceiptType
@@ -38,6 +40,16 @@ def registered(*hotkeys: str) -> None:
         Manifest.objects.create(
             hotkey=hotkey, executor_class=TEST, count=2, heard_at=timezone.now()
         )
+
+
+def store_neurons(neurons: Iterable[chain_port.Neuron]) -> None:
+    """Store the neurons as the validator does when it reads the chain."""
+    rows = [
+        Neuron(hotkey=one.hotkey, coldkey=one.coldkey, uid=one.uid, seen_at=timezone.now())
+        for one in neurons
+    ]
+    Neuron.objects.exclude(hotkey__in=[row.hotkey for row in rows]).update(registered=False)
+    Neuron.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def batch(state: str = "done", cycle: Cycle = CYCLE) -> Batch:

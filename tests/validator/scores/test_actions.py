@@ -6,16 +6,13 @@ import pytest
 
 from compute_horde import signing
 from tests.peers.keys import VALIDATOR
-from tests.validator.conftest import configured
 from tests.validator.scores.cycles import CYCLE, attempt, batch, registered, seen
 from validator.scores.actions import ensure_scored, exported
 from validator.scores.models import Score
 from validator.scores.recording import replay
-from validator.scoring.parameters import LimitParameters
+from validator.scoring.parameters import LimitParameters, Parameters
 
 pytestmark = pytest.mark.django_db
-
-PARAMETERS = configured(class_weights={"always_on.test": 1}).parameters()
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +26,8 @@ def _cycle() -> None:
     attempt(held, "carol", "wrong_answer")
 
 
-def test_scores_are_stored_with_their_signed_explanations() -> None:
-    ensure_scored(CYCLE, PARAMETERS, VALIDATOR)
+def test_scores_are_stored_with_their_signed_explanations(parameters: Parameters) -> None:
+    ensure_scored(CYCLE, parameters, VALIDATOR)
     scores = {one.hotkey: one for one in Score.objects.all()}
     assert {name: float(one.share) for name, one in scores.items()} == {
         "alice": 0.75,
@@ -44,16 +41,16 @@ def test_scores_are_stored_with_their_signed_explanations() -> None:
     assert "answered wrongly" in scores["carol"].document
 
 
-def test_a_cycle_is_scored_once() -> None:
-    first = ensure_scored(CYCLE, PARAMETERS, VALIDATOR)
+def test_a_cycle_is_scored_once(parameters: Parameters) -> None:
+    first = ensure_scored(CYCLE, parameters, VALIDATOR)
     limits = LimitParameters(max_weight=40000)
-    again = ensure_scored(CYCLE, PARAMETERS.model_copy(update={"limits": limits}), VALIDATOR)
+    again = ensure_scored(CYCLE, parameters.model_copy(update={"limits": limits}), VALIDATOR)
     assert again == first
     assert Score.objects.count() == 3
 
 
-def test_what_is_exported_replays_to_the_stored_scores() -> None:
-    scored = ensure_scored(CYCLE, PARAMETERS, VALIDATOR)
+def test_what_is_exported_replays_to_the_stored_scores(parameters: Parameters) -> None:
+    scored = ensure_scored(CYCLE, parameters, VALIDATOR)
     scores, is_same = replay(exported(scored).encode())
     assert is_same
     assert {miner.hotkey: miner.u16 for miner in scores.miners} == dict(

@@ -3,7 +3,6 @@
 import pytest
 from django.test import Client
 
-from tests.validator.scores.test_commands import _scored  # noqa: F401
 from validator.scores.models import Score, ScoredCycle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_scored")]

@@ -7,21 +7,10 @@ import pytest
 from compute_horde import signing
 from compute_horde.errors import ConfigurationError
 from tests.peers.keys import VALIDATOR
-from tests.validator.scores.cycles import CYCLE, attempt, batch, registered, seen
-from tests.validator.scores.test_actions import PARAMETERS
-from validator.scores.actions import ensure_scored
 from validator.scores.commands import explain, export
 from validator.scores.recording import replay
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def _scored() -> None:
-    seen(722, 1444)
-    registered("alice")
-    attempt(batch(), "alice")
-    ensure_scored(CYCLE, PARAMETERS, VALIDATOR)
 
 
 @pytest.mark.usefixtures("_scored")

@@ -13,10 +13,9 @@ from compute_horde.adapters.chain_port import ChainRefused, ChainUnreachable, Ra
 from compute_horde.cycles import cycle_at
 from compute_horde.hardware import ExecutorClass
 from tests.peers.keys import VALIDATOR
-from tests.peers.user import request
 from tests.validator.chains import FakeChain, neuron
 from tests.validator.conftest import configured
-from validator.jobs import actions as jobs
+from tests.validator.scores.cycles import attempt, store_neurons
 from validator.network.models import Snapshot
 from validator.synthetic.models import Batch, Puzzle
 from validator.weights import actions
@@ -40,23 +39,20 @@ def chain(block: int = OPEN, **fields: Any) -> FakeChain:
 def publish(on: FakeChain) -> None:
     """Publish like the task does, soon after a read of the chain."""
     Snapshot.objects.create(block=on.block, tempo=on.tempo, neurons=0)
+    store_neurons(on.neurons)
     actions.set_weights_if_due(lambda: nullcontext(on), CONFIG)
 
 
-def batch(state: str = "done", cycle_start: int | None = PAID.start, **points: int) -> None:
+def batch(state: str = "done", cycle_start: int | None = PAID.start, **right: int) -> None:
+    """A batch in which each miner answered so many puzzles rightly; 0: one wrongly."""
     held = Batch.objects.create(
         cycle_start=cycle_start, block=1, seed="s", state=state, alive_at=timezone.now()
     )
-    for hotkey, count in points.items():
-        Puzzle.objects.create(
-            batch=held,
-            job=jobs.create_admin_job(request(signer=None), miner=hotkey),
-            kind="hash",
-            seed="s",
-            hotkey=hotkey,
-            executor_class="always_on.test",
-            points=count,
-        )
+    for hotkey, count in right.items():
+        for _ in range(count):
+            attempt(held, hotkey)
+        if not count:
+            attempt(held, hotkey, "wrong_answer")
 
 
 def row() -> WeightsSet:
@@ -131,7 +127,7 @@ def test_a_write_without_an_answer_is_looked_for_before_it_is_repeated() -> None
     on.block += 1
     publish(on)
     assert (row().state, row().attempts) == ("trying", 1)
-    assert "may still be included: 4 blocks left" in row().outcome
+    assert "may still be included: 7 blocks left" in row().outcome
     on.block += 1
     on.include({1: 65535})
     on.block += 1
@@ -144,7 +140,7 @@ def test_a_write_that_did_not_come_true_is_repeated_once_it_has_expired() -> Non
     batch(good=1)
     on = chain(problems=[ChainUnreachable("too late to say")])
     publish(on)
-    on.block += 4
+    on.block += 7
     publish(on)
     assert on.set == []
     on.block += 1
@@ -155,12 +151,12 @@ def test_a_write_that_did_not_come_true_is_repeated_once_it_has_expired() -> Non
 
 def test_only_the_finalized_chain_proves_that_a_write_expired() -> None:
     batch(good=1)
-    on = chain(problems=[ChainUnreachable("too late to say")], unfinalized=3)
+    on = chain(problems=[ChainUnreachable("too late to say")], unfinalized=1)
     publish(on)
-    on.block += 5
+    on.block += 8
     publish(on)
     assert on.set == []
-    on.block += 3
+    on.block += 1
     publish(on)
     assert len(on.set) == 1
 
@@ -189,7 +185,7 @@ def test_a_write_of_a_window_that_closed_is_not_repeated() -> None:
     batch(good=1)
     on = chain(CYCLE.stop - 2, problems=[ChainUnreachable("too late to say")])
     publish(on)
-    on.block += 9
+    on.block += 12
     publish(on)
     on.block += 1
     publish(on)
@@ -227,7 +223,7 @@ def test_the_shares_of_a_cycle_are_computed_once() -> None:
     batch(good=1)
     on = chain(problems=[ChainRefused("bad day", "unknown")])
     publish(on)
-    Puzzle.objects.update(points=0)
+    Puzzle.objects.update(outcome="wrong_answer", blamed="miner")
     on.block += 1
     publish(on)
     assert on.set == [{1: 65535}]
@@ -269,7 +265,7 @@ def test_a_worker_that_died_while_sending_is_followed_by_another_in_the_same_win
     on.block += 1
     publish(on)
     assert on.set == []
-    on.block += 4
+    on.block += 7
     publish(on)
     assert (len(on.set), row().state) == (1, "published")
 

@@ -10,13 +10,11 @@ from django.utils import timezone
 from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.hardware import ExecutorClass
 from tests.peers.keys import VALIDATOR
-from tests.peers.user import request
 from tests.validator.chains import neuron
 from tests.validator.conftest import configured
 from tests.validator.weights.simulation import Killed, UnreliableChain
-from validator.jobs import actions as jobs
 from validator.network.models import Snapshot
-from validator.synthetic.models import Batch, Puzzle
+from validator.scores.models import Score, ScoredCycle
 from validator.weights import actions, journal, rules
 from validator.weights.models import Submission, WeightsSet
 
@@ -28,20 +26,13 @@ FIRST = cycle_at(10_000, netuid=NETUID, tempo=TEMPO)
 CONFIG = configured(netuid=NETUID, class_weights={ExecutorClass.always_on__test: Decimal(1)})
 
 
-def earn(chain: random.Random, paid: Cycle) -> None:
-    batch = Batch.objects.create(
-        cycle_start=paid.start, block=1, seed="s", state="done", alive_at=timezone.now()
+def earn(rng: random.Random, paid: Cycle) -> None:
+    """A batch of this cycle, scored: what a cycle's weights are computed from."""
+    cycle = ScoredCycle.objects.create(cycle_start=paid.start, cycle_stop=paid.stop)
+    Score.objects.bulk_create(
+        Score(cycle=cycle, hotkey=hotkey, uid=uid, share="0.5", u16=rng.randint(1, 65535))
+        for uid, hotkey in ((1, "first"), (2, "second"))
     )
-    for hotkey in ("first", "second"):
-        Puzzle.objects.create(
-            batch=batch,
-            job=jobs.create_admin_job(request(signer=None), miner=hotkey),
-            kind="hash",
-            seed="s",
-            hotkey=hotkey,
-            executor_class="always_on.test",
-            points=chain.randint(1, 9),
-        )
 
 
 def tick(chain: UnreliableChain) -> None:
