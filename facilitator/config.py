@@ -53,7 +53,7 @@ class Config(ServiceSettings):
     max_body_bytes: int = Field(8 * 2**20, gt=0, description="longest HTTP request body")
     max_jobs_in_flight: int = Field(1000, gt=0, description="unfinished jobs of one hotkey")
     max_jobs_per_minute: int = Field(1200, gt=0, description="new jobs of one hotkey")
-    max_streams: int = Field(32, gt=0, description="event streams one hotkey may hold open")
+    max_streams: int = Field(512, gt=0, description="event streams one hotkey may hold open")
     absence_seconds: float = Field(
         300, gt=0, description="how long a job waits for a validator that is not there"
     )

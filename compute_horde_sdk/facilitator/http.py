@@ -303,6 +303,7 @@ class Facilitator:
             f"{advice}",
             status_code=answer.status,
             details=refusals.details(answer.body)[:SHOWN_ERROR_CHARS],
+            retry_after_seconds=retry_after.seconds(answer.headers),
         )
 
     def _unreachable(self, request: httpx.Request, exc: httpx.RequestError) -> ComputeHordeError:
