@@ -78,7 +78,7 @@ class RequestCounter(logging.Handler):
         kind = "streams" if path.endswith("/events") else "polls"
         if method != "GET" or "/api/" not in path:
             kind = "others"
-        self.counts[kind if int(str(status)) < 400 else f"{kind} refused"] += 1
+        self.counts[kind if int(str(status)) < 400 else f"{kind} refused with {status}"] += 1
 
 
 async def wait_as_users(url: str, users: int, per_second: float, output: IO[str]) -> None:

@@ -5,13 +5,14 @@ the streams without another database query.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Sequence
 
 from compute_horde.concurrency.byte_budget import ByteBudget, memory_of
 from compute_horde.protocol.extensions import ProgressMade
 from facilitator.jobs.rules import StatusEvent
 
+# Readers of one hotkey, unless the operator has set another number.
+FEEDS_OF_HOTKEY = 512
 # Jobs of which the latest progress is kept; beyond that the oldest is dropped.
 MAX_PROGRESS = 4096
 # What is kept for readers that have not taken it yet: for all, and for those of one hotkey. Over a
@@ -37,7 +38,8 @@ class Feed:
         self.validator = ""
         # The greatest row id of a status that was put in here.
         self.latest_id = 0
-        self._updates: deque[StatusEvent | type[ProgressMade] | None] = deque()
+        # A list is small while it is empty, and this one is always short.
+        self._updates: list[StatusEvent | type[ProgressMade] | None] = []
         self._progress: ProgressMade | None = None
         self._unsent, self._unsent_bytes = memoryview(b""), 0
         self._budget = budget.part(budget.limit, drop=self._drop)
@@ -56,7 +58,7 @@ class Feed:
     def put_first(self, events: Sequence[StatusEvent]) -> None:
         """Add statuses that were stored before those in here."""
         if not self.is_cut:
-            self._updates.extendleft(reversed(events))
+            self._updates[:0] = events
             self._wake()
             for event in events:
                 self._count(event)
@@ -79,7 +81,7 @@ class Feed:
                 await self._arrival
         if self.is_cut:
             return None
-        update = self._updates.popleft()
+        update = self._updates.pop(0)
         if isinstance(update, StatusEvent):
             self._budget.remove(memory_of(update.report))
         if update is None or isinstance(update, StatusEvent):
