@@ -143,7 +143,7 @@ class JobWatcher:
         async with self._facilitator.stream(path, headers, SAFETY_POLL_SECONDS) as response:
             if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
                 raise PushUnsupportedError
-            async with aclosing(sse.parsed(decoding.pieces(response))) as stream:
+            async with aclosing(sse.parsed(self._noted(response))) as stream:
                 async for event in stream:
                     if event.name == "end":
                         return
@@ -151,6 +151,13 @@ class JobWatcher:
                     self._last_event_id = event.id
                     if entry is not None:
                         yield entry
+
+    async def _noted(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """The pieces of a stream; each, heartbeats included, shows that there is no outage."""
+        async with aclosing(decoding.pieces(response)) as pieces:
+            async for piece in pieces:
+                self._last_received = time.monotonic()
+                yield piece
 
     async def _poll(self) -> Snapshot | None:
         try:

@@ -228,6 +228,16 @@ async def test_heartbeats_keep_a_quiet_stream_open(monkeypatch):
     assert update.status.value == "sent"
 
 
+async def test_a_stream_that_was_quiet_for_long_is_no_outage():
+    runner, client = await scripted(": still here\n\n", {"uuid": "u"})
+    async with client:
+        watcher = JobWatcher(client.facilitator, "u")
+        watcher._last_received = float("-inf")
+        assert [entry async for entry in watcher._events_until_disconnect()] == []
+        watcher._raise_unless_temporary(FacilitatorUnreachable("for a moment"))
+    await runner.cleanup()
+
+
 async def test_a_stream_with_nothing_but_heartbeats_is_checked_by_a_poll_now_and_then(monkeypatch):
     monkeypatch.setattr(job_updates, "QUIET_POLL_SECONDS", 0.2)
 
