@@ -29,12 +29,23 @@ class InvalidRequestError(ComputeHordeError, ValueError):
 
 
 class RequestRefused(ComputeHordeError):
-    """The facilitator answered with an HTTP error status; `details` is the reason that it gave."""
+    """The facilitator answered with an HTTP error status; `details` is the reason that it gave.
 
-    def __init__(self, message: str, *, status_code: int, details: str = "") -> None:
+    `retry_after_seconds` is how long it asks to wait before the next attempt; None if it does not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        details: str = "",
+        retry_after_seconds: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.details = details
+        self.retry_after_seconds = retry_after_seconds
 
 
 class FacilitatorUnreachable(ComputeHordeError):

@@ -13,6 +13,7 @@ from executor.output import artifacts
 from executor.stages import output_uploads
 from executor.transfer import archives, upload_headers
 from executor.transfer.huggingface.request import MOST_PATTERNS
+from facilitator.jobs import status_feed
 from facilitator.logs.segments import DEFAULT_LOG_BYTES
 
 INTRODUCTION = f"""{NOTE}
@@ -35,6 +36,7 @@ def page() -> Iterator[str]:
         ("Output", _output()),
         ("Artifacts", _artifacts()),
         ("Uploads", _uploads()),
+        ("Waiting", _waiting()),
     ):
         yield f"## {title}\n"
         yield from table("what", "most", "what happens above it", rows=rows)
@@ -127,6 +129,30 @@ def _uploads() -> Iterable[Row]:
             _bytes(output_uploads.MAX_RESULTS_BYTES),
             "the upload counts, the answer is cut",
         ),
+    )
+
+
+def _waiting() -> Iterable[Row]:
+    of_hotkey, of_all = status_feed.UNSENT_BYTES_OF_HOTKEY, status_feed.UNSENT_BYTES
+    refused = "refused with the time after which to try again; until then the SDK polls"
+    ended = "the stream with most of it ends; the SDK fetches the job instead"
+    return (
+        (
+            "users of one hotkey that wait by event stream",
+            f"{status_feed.FEEDS_OF_HOTKEY} (`FACILITATOR_MAX_STREAMS`)",
+            refused,
+        ),
+        (
+            "event streams of all users",
+            "half of `FACILITATOR_MAX_CONNECTIONS`",
+            "the newest one of the hotkey with most ends for one with fewer, or as above",
+        ),
+        (
+            "updates that users of one hotkey have not taken",
+            _bytes(of_hotkey),
+            ended,
+        ),
+        ("updates that all users have not taken", _bytes(of_all), ended),
     )
 
 

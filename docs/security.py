@@ -32,8 +32,10 @@ an operator of a machine against itself, and the kernel's and engine's own fault
 
 Each bound is in bytes and for all peers of a process together. Beyond what an idle process has, bodies
 and frames make a facilitator, a miner and a validator's listener hold at most 384 MiB, a validator's
-web server 256 MiB. The fuzzer (`python -m benchmarks.fuzz`) watches that none passes this and that no
-event loop stands still for 250 ms.
+web server 256 MiB. Updates that users have not taken from their event streams add at most 192 MiB to a
+facilitator, and each stream that waits about 30 KiB: 15 MiB for the 512 of one hotkey, 60 MiB for the
+2,048 of all (`python -m benchmarks.waiting_users`). The fuzzer (`python -m benchmarks.fuzz`) watches
+that none passes this and that no event loop stands still for 250 ms.
 """
 
 KNOWN = """## The known weaknesses of the published protocol

@@ -9,6 +9,7 @@ from compute_horde.configuration import DatabaseUrl, Port, ServiceSettings, Word
 from compute_horde.django.forwarded import checked_proxies
 from compute_horde.django.settings import SecretKey, is_loopback
 from facilitator.accounts.host_names import LOOPBACK, normalize_host
+from facilitator.jobs.status_feed import FEEDS_OF_HOTKEY
 from facilitator.logs.segments import DEFAULT_LOG_BYTES
 
 
@@ -53,7 +54,9 @@ class Config(ServiceSettings):
     max_body_bytes: int = Field(8 * 2**20, gt=0, description="longest HTTP request body")
     max_jobs_in_flight: int = Field(1000, gt=0, description="unfinished jobs of one hotkey")
     max_jobs_per_minute: int = Field(1200, gt=0, description="new jobs of one hotkey")
-    max_streams: int = Field(32, gt=0, description="event streams one hotkey may hold open")
+    max_streams: int = Field(
+        FEEDS_OF_HOTKEY, gt=0, description="event streams one hotkey may hold open"
+    )
     absence_seconds: float = Field(
         300, gt=0, description="how long a job waits for a validator that is not there"
     )

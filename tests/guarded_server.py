@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from compute_horde.django import guarded_websocket
+from compute_horde.django.connection_limits import leave_address
 from compute_horde.django.guarded_http import BodyRule, Headers, HttpGuard
 from compute_horde.django.guarded_websocket import LimitedWebSocketProtocol
 
@@ -53,6 +54,8 @@ class Application:
             received += len(event.get("body", b""))
             if not event.get("more_body"):
                 break
+        if scope["path"] == "/by-name":
+            leave_address(scope)
         await self.may_answer.wait()
         self.headers = scope["headers"]
         told = {"received": received, "client": scope["client"][0], "scheme": scope["scheme"]}

@@ -120,6 +120,7 @@ def cases(jobs: int) -> Sequence[Case]:
     report = StatusReported(uuid=last, status=JobState.COMPLETED)
     output = OutputPrinted(job_uuid=some, stream="stdout", offset=400, text="x")
     four = [UUID(uuid_of(number)) for number in range(jobs - 4, jobs)]
+    waiting = [uuid_of(number) for number in range(max(0, jobs - 512), jobs)]
     seven = [uuid_of(number) for number in range(jobs - 7, jobs)]
 
     def evict(days: float) -> Case:
@@ -137,6 +138,7 @@ def cases(jobs: int) -> Sequence[Case]:
         Case("create", lambda: store.create(_submission("new"), "c")),
         Case("own_job", lambda: store.own_job(some, HEAVY, client)),
         Case("own_statuses", lambda: store.own_statuses(some, HEAVY)),
+        Case("latest_events, 512", lambda: store.latest_events(waiting)),
         *_lists(HEAVY, "heavy user"),
         *_lists(ORDINARY, "ordinary user"),
         Case("own_jobs, by UUIDs", lambda: store.own_jobs(HEAVY, seven, None, first=0, size=10)),

@@ -7,8 +7,9 @@ import ipaddress
 import logging
 import resource
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ DESCRIPTORS = 65536
 MAX_KNOWN_ADDRESSES = 1024
 # In a small table one peer may have this fraction of it, but at least so many connections.
 PART_OF_ONE_PEER, LEAST_OF_ONE_PEER = 8, 16
+# Key of a request's ASGI scope: a function without arguments, for `leave_address`.
+LEAVE_ADDRESS = "compute_horde.leave_address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,11 @@ class GuardedConnection:
         self._unsent_bytes, self._moved_at = 0, asyncio.get_running_loop().time()
 
     def count_for(self, address: str) -> bool:
-        """Count this connection for `address`, or for none; False if that address has too many."""
-        return self._table.count(self, address)
+        """Count this connection for `address`, or for none; False if that address has too many.
+
+        One that is closed already is not counted.
+        """
+        return self not in self._table or self._table.count(self, address)
 
     def trust(self, peer: str) -> bool:
         """Count this connection for a peer that has logged in; an empty name is one of our own.
@@ -104,6 +110,14 @@ class GuardedConnection:
         False if that peer has too many.
         """
         return self._table.trust(self, peer)
+
+    def leave_address(self) -> None:
+        """Do not count this connection for its address until its present response is over.
+
+        For the long response of a user who has logged in and is counted by name elsewhere. In all,
+        it still counts.
+        """
+        self._table.leave_address(self)
 
     @property
     def stranger_bytes(self) -> int:
@@ -165,6 +179,9 @@ class ConnectionTable:
     def __len__(self) -> int:
         return len(self._connections)
 
+    def __contains__(self, connection: GuardedConnection) -> bool:
+        return connection in self._connections
+
     def add(self, connection: GuardedConnection, address: str) -> bool:
         """Add a connection and count it for `address`, if any; False if there are too many."""
         if len(self._connections) >= self._in_all:
@@ -201,6 +218,12 @@ class ConnectionTable:
         if group:
             self._by_address[group] += 1
         return True
+
+    def leave_address(self, connection: GuardedConnection) -> None:
+        """Count a connection for no address from now on."""
+        if connection.group:
+            _subtract(self._by_address, connection.group, 1)
+            connection.group = ""
 
     def trust(self, connection: GuardedConnection, peer: str) -> bool:
         """Count a connection for a peer that logged in; False if it has too many.
@@ -289,6 +312,12 @@ class ConnectionTable:
         if now - self._warned_at > WARN_EVERY_SECONDS:
             self._warned_at = now
             log.warning(text, extra={"address": group, "connections": len(self)})
+
+
+def leave_address(scope: Mapping[str, Any]) -> None:
+    """Do not count this request's connection for its address until its response is over."""
+    if leave := scope.get(LEAVE_ADDRESS):
+        leave()
 
 
 def _subtract(counts: Counter[str], key: str, number: int) -> None:

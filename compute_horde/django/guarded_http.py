@@ -18,6 +18,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from compute_horde.django.connection_limits import (
+    LEAVE_ADDRESS,
     ConnectionLimits,
     ConnectionTable,
     GuardedConnection,
@@ -211,6 +212,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None:  # A websocket has none.
             self.cycle.transport = OpenTransport(self.transport)  # type: ignore[assignment]
+            cast("dict[str, Any]", self.scope)[LEAVE_ADDRESS] = self._connection.leave_address
         if self._is_cut:
             self._cut()
 
@@ -242,8 +244,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._connection.release()
-        if self._is_proxy:
-            self._connection.count_for("")
+        if not self._connection.count_for("" if self._is_proxy else self._peer):
+            self.transport.close()
         now = self.loop.time()
         if self._reading is Reading.BODY:
             self._deadline = min(self._deadline, now + self._limits.linger_seconds)
@@ -333,9 +335,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _check(self, now: float) -> None:
         """Close the connection past its deadline; called every second."""
-        if self._deadline == FOREVER:
-            return
-        if self.flow.read_paused:
+        if self.flow.read_paused and self._deadline != FOREVER:
             # Reading is paused on our side.
             self._deadline = now + self._limits.body_seconds
         elif now > self._deadline:

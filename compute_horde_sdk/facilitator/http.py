@@ -297,12 +297,12 @@ class Facilitator:
                 refusals.not_found(request, self._hotkey.ss58_address, self.url)
             )
         text = answer.body.decode("utf-8", "replace")[:SHOWN_ERROR_CHARS]
-        advice = refusals.advice(answer.status, answer.body)
+        text += refusals.advice(answer.status, answer.body)
         raise RequestRefused(
-            f"the facilitator answered {answer.status} to {request.method} {request.url}: {text}"
-            f"{advice}",
+            f"the facilitator answered {answer.status} to {request.method} {request.url}: {text}",
             status_code=answer.status,
             details=refusals.details(answer.body)[:SHOWN_ERROR_CHARS],
+            retry_after_seconds=retry_after.seconds(answer.headers),
         )
 
     def _unreachable(self, request: httpx.Request, exc: httpx.RequestError) -> ComputeHordeError:

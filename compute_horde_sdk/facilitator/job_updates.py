@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import logging
+import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -24,15 +26,23 @@ from compute_horde_sdk.job_status import (
     progress_from,
 )
 
-# The stream is closed and the job polled once when no update arrives for this long.
+# The stream is closed and the job polled once when nothing at all arrives for this long; the
+# facilitator sends heartbeats more often.
 SAFETY_POLL_SECONDS = 30.0
+# The same when no update arrives for this long, but heartbeats do.
+QUIET_POLL_SECONDS = 300.0
 FIRST_POLL_SECONDS = 0.5
 LONGEST_POLL_SECONDS = 3.0
 # How long a facilitator may be unreachable before a wait fails.
 MAX_OUTAGE_SECONDS = 120.0
 NO_STREAM_STATUSES = frozenset({405, 406, 410, 501})
+# While streams are refused, the job is polled and a stream asked for again after Retry-After, which
+# is followed within these limits.
+SHORTEST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 30.0
 
 Snapshot = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 class PushUnsupportedError(Exception):
@@ -49,6 +59,8 @@ class JobWatcher:
         self._last_received = time.monotonic()
         self._rounds_since_event = 0
         self._polling_reported = False
+        # How long to wait before asking again for a stream that was refused.
+        self._retry_seconds: float | None = None
 
     async def updates(
         self,
@@ -76,6 +88,8 @@ class JobWatcher:
             )
 
     def _pause(self) -> float:
+        if self._retry_seconds is not None:
+            return self._retry_seconds
         if self._facilitator.pushes:
             return wait_before_next(self._rounds_since_event)
         doubled = FIRST_POLL_SECONDS * 2 ** min(self._rounds_since_event - 1, 8)
@@ -84,28 +98,42 @@ class JobWatcher:
     async def _events_until_disconnect(
         self,
     ) -> AsyncGenerator[ComputeHordeJobStatusEntry | JobProgress, None]:
-        """The pushed updates, until the stream ends, breaks, times out or is unsupported."""
+        """The pushed updates, until the stream ends, breaks, times out or is refused."""
+        self._retry_seconds = None
         try:
             async with aclosing(self._open_stream()) as stream:
                 for _ in itertools.count():
-                    async with asyncio.timeout(SAFETY_POLL_SECONDS):
+                    async with asyncio.timeout(QUIET_POLL_SECONDS):
                         entry = await anext(stream)
                     self._on_event()
                     yield entry
         except (PushUnsupportedError, ComputeHordeNotFoundError):
             # The same for every job. If the job is unknown instead, polling it shows that.
             self._facilitator.pushes = False
+        except (StopAsyncIteration, TimeoutError, httpx.ReadTimeout):
+            return
         except (httpx.HTTPError, ProtocolError):
             self._facilitator.report_problem(
                 "the connection for status updates is lost; trying again"
             )
-        except (StopAsyncIteration, TimeoutError):
-            return
         except (FacilitatorUnreachable, RequestRefused) as exc:
             if isinstance(exc, RequestRefused) and exc.status_code in NO_STREAM_STATUSES:
                 self._facilitator.pushes = False
             else:
                 self._raise_unless_temporary(exc)
+                self._follow_retry_after(exc)
+
+    def _follow_retry_after(self, exc: FacilitatorUnreachable | RequestRefused) -> None:
+        """Log that the stream was refused, and wait as long as the facilitator asks, if it does."""
+        asked = exc.retry_after_seconds if isinstance(exc, RequestRefused) else None
+        if asked is not None:
+            # Spread, so that those who were refused together do not all come back together.
+            seconds = max(SHORTEST_RETRY_SECONDS, asked) * random.uniform(1.0, 1.25)
+            self._retry_seconds = min(seconds, LONGEST_RETRY_SECONDS)
+        log.debug(
+            "stream of status updates refused; the job is polled until it is tried again",
+            extra={"job": self._uuid, "cause": str(exc), "retry_seconds": self._retry_seconds},
+        )
 
     async def _open_stream(self) -> AsyncGenerator[ComputeHordeJobStatusEntry | JobProgress, None]:
         path = f"api/v1/jobs/{self._uuid}/events"
@@ -115,7 +143,7 @@ class JobWatcher:
         async with self._facilitator.stream(path, headers, SAFETY_POLL_SECONDS) as response:
             if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
                 raise PushUnsupportedError
-            async with aclosing(sse.parsed(decoding.pieces(response))) as stream:
+            async with aclosing(sse.parsed(self._noted(response))) as stream:
                 async for event in stream:
                     if event.name == "end":
                         return
@@ -123,6 +151,13 @@ class JobWatcher:
                     self._last_event_id = event.id
                     if entry is not None:
                         yield entry
+
+    async def _noted(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """The pieces of a stream; each, heartbeats included, shows that there is no outage."""
+        async with aclosing(decoding.pieces(response)) as pieces:
+            async for piece in pieces:
+                self._last_received = time.monotonic()
+                yield piece
 
     async def _poll(self) -> Snapshot | None:
         try:

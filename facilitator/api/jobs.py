@@ -13,6 +13,7 @@ from ninja.parser import Parser
 from pydantic import BaseModel, Field
 
 from compute_horde import frames
+from compute_horde.django.connection_limits import leave_address
 from compute_horde.protocol import extensions
 from compute_horde.vocabulary import Extension
 from facilitator.accounts import auth
@@ -110,7 +111,7 @@ async def job_events(
         features_of(request.headers),
         progress=wants_progress,
     )
-    return _event_stream(stream)
+    return _event_stream(request, stream)
 
 
 @router.get("/jobs/{job_uuid}/logs", summary="A job's output as it is printed")
@@ -122,9 +123,8 @@ async def job_logs(
     follow: bool = True,  # noqa: FBT001, FBT002 (a query parameter)
 ) -> StreamingHttpResponse:
     position = _position(last_event_id or start, MAX_EVENT)
-    return _event_stream(
-        await log_stream.open_stream(_uuid(job_uuid), request.auth, position, follow=follow)
-    )
+    stream = await log_stream.open_stream(_uuid(job_uuid), request.auth, position, follow=follow)
+    return _event_stream(request, stream)
 
 
 def _position(text: str, beyond: int = 0) -> int:
@@ -134,7 +134,9 @@ def _position(text: str, beyond: int = 0) -> int:
     return min(int(text), MAX_EVENT) if len(text) <= MAX_EVENT_DIGITS else beyond
 
 
-def _event_stream(stream: Any) -> StreamingHttpResponse:
+def _event_stream(request: HttpRequest, stream: Any) -> StreamingHttpResponse:
+    # Streams are counted by hotkey; many of its users may share an address.
+    leave_address(getattr(request, "scope", {}))
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=EVENT_HEADERS)
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 from compute_horde.protocol.extensions import ProgressMade
 from facilitator.config import config
-from facilitator.jobs import store
+from facilitator.jobs import missed_statuses, store
 from facilitator.jobs.client_features import ClientFeatures, status_for_client
 from facilitator.jobs.rules import StatusEvent, advancing
 from facilitator.jobs.status_feed import Feed, feed_registry
@@ -15,6 +15,10 @@ from facilitator.web.errors import ApiError
 from facilitator.web.response_deadline import query_within_deadline
 
 HEARTBEAT_SECONDS = 15.0
+# One of so many connections may be an event stream.
+STREAMS_PART = 2
+# How soon a user who was refused may try again.
+RETRY_SECONDS = 2
 
 OPENING = b"retry: 500\n\n"
 HEARTBEAT = b": still here\n\n"
@@ -28,9 +32,7 @@ async def open_stream(
     The feed is opened before the stored statuses are read, so none is missed; a status in both is
     sent once. Raises `ApiError` (404, 429 or 503).
     """
-    if feed_registry.count(hotkey) >= config.max_streams:
-        text = f"at most {config.max_streams} event streams at once; close some or poll"
-        raise ApiError(429, {"error": "Too many streams", "details": text})
+    _make_room(hotkey)
     with ExitStack() as undo:
         feed = feed_registry.open(job_uuid, hotkey)
         undo.callback(feed_registry.close, feed)
@@ -38,58 +40,79 @@ async def open_stream(
         if found is None:
             raise ApiError(404, {"detail": "Not found."})
         validator, stored = found
+        statuses = advancing(stored)
+        seen = [status for status in statuses if status.id <= after]
+        feed.put_first(statuses[len(seen) :])
+        feed.latest_id = max(feed.latest_id, max(status.id for status in stored))
         if progress:
             feed_registry.subscribe_progress(feed, validator)
         undo.pop_all()
-    return StatusStream(feed, advancing(stored), after, client)
+    return StatusStream(feed, seen[-1] if seen else None, client)
+
+
+def _make_room(hotkey: str) -> None:
+    """Raise `ApiError` 429 when this hotkey, or all together, have too many streams."""
+    per_hotkey, in_all = config.max_streams, max(1, config.max_connections // STREAMS_PART)
+    if feed_registry.make_room(hotkey, per_hotkey=per_hotkey, in_all=in_all):
+        return
+    text = f"at most {per_hotkey} event streams at once, and {in_all} of all users together"
+    raise ApiError(
+        429,
+        {"error": "Too many streams", "details": f"{text}; close some or poll"},
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
 
 
 class StatusStream:
-    """Response body of an event stream; Django closes it when the client disconnects."""
+    """Response body of an event stream; Django closes it when the client disconnects.
 
-    def __init__(
-        self, feed: Feed, statuses: Sequence[StatusEvent], after: int, client: ClientFeatures
-    ) -> None:
-        self._feed, self._statuses, self._after, self._client = feed, statuses, after, client
+    What waits for a slow client is in the feed, where it is counted, and nowhere else.
+    """
+
+    def __init__(self, feed: Feed, seen: StatusEvent | None, client: ClientFeatures) -> None:
+        self._feed, self._client = feed, client
+        # The last status sent, without its metadata.
+        self._last = seen and _without_metadata(seen)
         self._loop = asyncio.get_running_loop()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield OPENING
-        for status in self._statuses:
-            if status.id > self._after:
-                yield status_event(status_for_client(self._client, status))
-        last = self._statuses[-1]
-        while not last.is_end:
-            update = await self._next_events()
-            if update is None:
+        while self._last is None or not self._last.is_end:
+            if not await self._hold_next():
                 return
-            if isinstance(update, ProgressMade):
-                yield progress_event(update)
-                continue
-            statuses = [status for status in advancing(update) if status.rank > last.rank]
-            for status in statuses:
-                yield status_event(status_for_client(self._client, status))
-            last = statuses[-1] if statuses else last
-            if not statuses:
-                yield HEARTBEAT
-        yield end_event(status_for_client(self._client, last))
+            while piece := self._feed.piece():
+                yield piece
+        if not self._feed.is_cut:
+            yield end_event(status_for_client(self._client, self._last))
 
-    async def _next_events(self) -> list[StatusEvent] | ProgressMade | None:
-        """New statuses or progress; after `HEARTBEAT_SECONDS` without any, all stored statuses."""
+    async def _hold_next(self) -> bool:
+        """Hold the next event, or a heartbeat, in the feed; False at the end of the feed."""
         try:
             update = await self._feed.next(within_seconds=HEARTBEAT_SECONDS)
         except TimeoutError:
-            with suppress(ApiError):
-                found = await query_within_deadline(
-                    store.own_statuses, self._feed.job_uuid, self._feed.hotkey
-                )
-                return found[1] if found else None
-            return []
-        return [update] if isinstance(update, StatusEvent) else update
+            missed_statuses.look_for(self._feed)
+            self._feed.hold(HEARTBEAT)
+            return True
+        if update is None:
+            return False
+        self._feed.hold(self._encoded(update))
+        return True
+
+    def _encoded(self, update: StatusEvent | ProgressMade) -> bytes:
+        if isinstance(update, ProgressMade):
+            return progress_event(update)
+        if self._last and update.rank <= self._last.rank:
+            return HEARTBEAT
+        self._last = _without_metadata(update)
+        return status_event(status_for_client(self._client, update))
 
     def close(self) -> None:
         """Unregister the feed; Django calls this from another thread."""
         self._loop.call_soon_threadsafe(feed_registry.close, self._feed)
+
+
+def _without_metadata(event: StatusEvent) -> StatusEvent:
+    return event._replace(report=event.report.model_copy(update={"metadata": None}))
 
 
 def status_event(event: StatusEvent) -> bytes:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 
 from compute_horde.django.eviction import delete_batch
 from compute_horde.protocol.job import CheatReported, JobRequested
@@ -181,6 +181,13 @@ def own_statuses(uuid: str, hotkey: str) -> tuple[str, list[StatusEvent]] | None
     events = JobEvent.objects.filter(job_id=uuid, job__hotkey=hotkey)
     found = list(events.annotate(validator=F("job__validator_id")))
     return (found[0].validator, status_events(found)) if found else None
+
+
+def latest_events(uuids: Collection[str]) -> dict[str, int]:
+    """The id of the latest status of each of these jobs that exists."""
+    events = JobEvent.objects.filter(job_id__in=uuids).order_by()
+    found = events.values_list("job_id").annotate(latest=Max("id"))
+    return {str(uuid): latest for uuid, latest in found}
 
 
 def own_jobs(

@@ -15,6 +15,8 @@ from facilitator.models import JobPiece
 from facilitator.web.errors import ApiError
 from facilitator.web.response_deadline import query_within_deadline
 
+# Logs one hotkey may read at once: each takes a database query whenever its log has grown.
+MAX_LOGS = 32
 # Shortest pause between two database queries of a reader, however fast the job prints.
 PAUSE_SECONDS = 0.02
 RETRY_SECONDS = 1.0
@@ -27,8 +29,9 @@ async def open_stream(job_uuid: str, hotkey: str, position: int, *, follow: bool
 
     Raises `ApiError` (404, 416 beyond the end of the log, 429 or 503).
     """
-    if ingest.reader_registry.count(hotkey) >= config.max_streams:
-        text = f"at most {config.max_streams} logs at once; close some"
+    most = min(MAX_LOGS, config.max_streams)
+    if ingest.reader_registry.count(hotkey) >= most:
+        text = f"at most {most} logs at once; close some"
         raise ApiError(429, {"error": "Too many streams", "details": text})
     with ExitStack() as undo:
         reader = ingest.reader_registry.open(job_uuid, hotkey)

@@ -7,9 +7,11 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from benchmarks.million_jobs.facilitator_queries import HEAVY, ORDINARY, VALIDATOR, rows
+from benchmarks.million_jobs.filling import uuid_of
 from facilitator.jobs import cancellation, store
 from tests.query_plans import fill, indexes_used
 
+SOME = [uuid_of(number) for number in range(1, 9)]
 NOW, DAY = timezone.now(), timedelta(days=1)
 STUCK = {"absent": [VALIDATOR], "now": NOW, "grace_period": DAY}
 OLD = {"now": NOW, "keep": 29 * DAY, "keep_nonces": DAY}
@@ -25,6 +27,7 @@ def test_the_migrations_are_complete():
         ("job_of_owner", lambda: store.own_jobs(ORDINARY, [], None, first=0, size=10)),
         ("job_by_tag", lambda: store.own_jobs(HEAVY, [], "rare", first=0, size=10)),
         ("job_by_state", lambda: store.count_unfinished(HEAVY)),
+        ("facilitator_jobevent_job_id", lambda: store.latest_events(SOME)),
         ("job_by_state", lambda: store.claim_jobs(VALIDATOR, "c", ["d"], 10)),
         ("job_by_state", lambda: store.find_stuck_jobs(**STUCK)),
         ("job_being_cancelled", lambda: cancellation.claim_requests(VALIDATOR, "c", ["d"], 10)),

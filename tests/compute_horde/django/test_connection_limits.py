@@ -68,6 +68,41 @@ async def test_connections_of_one_address_are_bounded_until_they_are_known() -> 
             writer.close()
 
 
+async def test_a_long_answer_to_somebody_known_by_name_is_not_counted_for_his_address() -> None:
+    async with serving(connections=ConnectionLimits(per_address=1)) as server:
+        server.application.may_answer.clear()
+        held, others = [], []
+        for number in range(3):
+            reader, writer = await server.open()
+            writer.write(GET.replace(b"GET /", b"GET /by-name", 1) + b"\r\n")
+            held.append((reader, writer))
+            await eventually(lambda seen=number: server.application.served == seen + 1)
+            # Until now the connection was counted for its address.
+            await eventually(lambda: not server.guard.table._by_address)
+        assert len(server.guard.table) == 3
+        server.application.may_answer.set()
+        for reader, writer in held:
+            others.append(await one_answer(reader, writer, b""))
+        assert [answer for answer, _ in others] == [200] * 3
+        # Afterwards they are: the address has room for one, the others are closed.
+        await eventually(lambda: len(server.guard.table) == 1)
+        for _, writer in held:
+            writer.close()
+
+
+async def test_connections_of_known_users_count_among_all() -> None:
+    async with serving(connections=ConnectionLimits(in_all=2)) as server:
+        server.application.may_answer.clear()
+        held = [await server.open() for _ in range(2)]
+        for _, writer in held:
+            writer.write(GET.replace(b"GET /", b"GET /by-name", 1) + b"\r\n")
+        await eventually(lambda: not server.guard.table._by_address)
+        assert status(await server.exchange()) == 503
+        server.application.may_answer.set()
+        for _, writer in held:
+            writer.close()
+
+
 async def test_connections_are_bounded_in_all() -> None:
     async with serving(connections=ConnectionLimits(in_all=3)) as server:
         held = [await server.open() for _ in range(3)]

@@ -1,6 +1,7 @@
 """Updates of one job: by event stream where there is one, by polling where there is none."""
 
 import asyncio
+import logging
 from contextlib import aclosing
 
 import pytest
@@ -115,10 +116,55 @@ async def test_a_refusal_that_does_not_pass_ends_the_updates(client, server, spe
         await first(JobWatcher(client.facilitator, job.uuid), 1)
 
 
-async def scripted(events, job):
+async def test_a_refused_stream_is_asked_for_again_after_the_time_that_the_facilitator_names(
+    client, server, spec, monkeypatch, caplog
+):
+    job = await client.create_job(spec)
+    paused = []
+    real = asyncio.sleep
+
+    async def sleep(seconds):
+        paused.append(seconds)
+        await real(0)
+
+    monkeypatch.setattr(job_updates.asyncio, "sleep", sleep)
+    server.errors[429] = {"details": "at most 512 event streams at once"}
+    server.fault_headers = {"Retry-After": "2"}
+    server.faults[f"GET /api/v1/jobs/{job.uuid}/events"] = [429, 429]
+    with caplog.at_level(logging.DEBUG, job_updates.__name__):
+        updates = await first(JobWatcher(client.facilitator, job.uuid), len(ALL) + 2)
+    # One poll for each refusal, then all by the stream.
+    assert [isinstance(one, dict) for one in updates] == [True, True] + [False] * len(ALL)
+    assert [2.0 <= one <= 2.5 for one in paused if one] == [True, True]
+    refusals = [record for record in caplog.records if "refused" in record.message]
+    assert [record.levelname for record in refusals] == ["DEBUG", "DEBUG"]
+    assert "at most 512 event streams" in refusals[0].cause
+
+
+@pytest.mark.parametrize(("asked", "shortest", "longest"), [("0", 0.5, 0.625), ("9999", 30, 30)])
+async def test_no_facilitator_makes_a_client_hurry_or_wait_for_ever(
+    asked, shortest, longest, client, server, spec
+):
+    job = await client.create_job(spec)
+    server.fault_headers = {"Retry-After": asked}
+    server.faults[f"GET /api/v1/jobs/{job.uuid}/events"] = [429]
+    watcher = JobWatcher(client.facilitator, job.uuid)
+    await first(watcher, 1)
+    assert shortest <= watcher._pause() <= longest
+
+
+async def test_a_refusal_without_a_time_is_followed_by_the_usual_pause(client, server, spec):
+    job = await client.create_job(spec)
+    server.faults[f"GET /api/v1/jobs/{job.uuid}/events"] = [429]
+    watcher = JobWatcher(client.facilitator, job.uuid)
+    await first(watcher, 1)
+    assert watcher._pause() == 0.01
+
+
+async def scripted(events, job, stream=None):
     """A facilitator that sends fixed events, and `job` when polled; its client."""
 
-    async def stream(request):
+    async def fixed(request):
         return web.Response(text=events, content_type="text/event-stream")
 
     async def read(request):
@@ -130,7 +176,7 @@ async def scripted(events, job):
     app = web.Application()
     app.router.add_get("/auth/nonce", login)
     app.router.add_post("/auth/login", login)
-    app.router.add_get("/api/v1/jobs/{uuid}/events", stream)
+    app.router.add_get("/api/v1/jobs/{uuid}/events", stream or fixed)
     app.router.add_get("/api/v1/jobs/{uuid}/", read)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -157,6 +203,55 @@ async def test_progress_is_passed_on_and_unknown_events_are_passed_over():
     assert progress == JobProgress("s", "image", 5)
     assert entry.status.value == "sent"
     assert polled == {"uuid": "u"}
+
+
+async def test_heartbeats_keep_a_quiet_stream_open(monkeypatch):
+    monkeypatch.setattr(job_updates, "SAFETY_POLL_SECONDS", 1.0)
+
+    async def beats(request):
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        for _ in range(15):
+            await answer.write(b": still here\n\n")
+            await asyncio.sleep(0.1)
+        await answer.write(SENT.encode())
+        return answer
+
+    runner, client = await scripted("", {"uuid": "u"}, stream=beats)
+    # On a machine that stands still for a moment a stream may be lost, but the next is not.
+    watched = aclosing(JobWatcher(client.facilitator, "u").updates())
+    async with client, asyncio.timeout(60), watched as updates:
+        async for update in updates:
+            if not isinstance(update, dict):
+                break
+    await runner.cleanup()
+    assert update.status.value == "sent"
+
+
+async def test_a_stream_that_was_quiet_for_long_is_no_outage():
+    runner, client = await scripted(": still here\n\n", {"uuid": "u"})
+    async with client:
+        watcher = JobWatcher(client.facilitator, "u")
+        watcher._last_received = float("-inf")
+        assert [entry async for entry in watcher._events_until_disconnect()] == []
+        watcher._raise_unless_temporary(FacilitatorUnreachable("for a moment"))
+    await runner.cleanup()
+
+
+async def test_a_stream_with_nothing_but_heartbeats_is_checked_by_a_poll_now_and_then(monkeypatch):
+    monkeypatch.setattr(job_updates, "QUIET_POLL_SECONDS", 0.2)
+
+    async def beats(request):
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        while True:
+            await answer.write(b": still here\n\n")
+            await asyncio.sleep(0.02)
+
+    runner, client = await scripted("", {"uuid": "u"}, stream=beats)
+    async with client:
+        assert await first(JobWatcher(client.facilitator, "u"), 1) == [{"uuid": "u"}]
+    await runner.cleanup()
 
 
 async def test_a_malformed_status_ends_the_stream_and_a_poll_follows():

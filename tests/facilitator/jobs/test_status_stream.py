@@ -187,3 +187,75 @@ async def test_two_readers_of_one_job_get_the_same(user, line, uuid):
     async with streaming(user, uuid) as one, streaming(user, uuid) as two:
         await line.report(uuid, "completed")
         assert await one.states() == await two.states() == ["sent", "completed", "completed"]
+
+
+async def test_a_user_who_is_refused_hears_when_to_try_again(user, line, uuid, configure):
+    configure(max_streams=1)
+    async with streaming(user, uuid):
+        answer = await user.get(f"/api/v1/jobs/{uuid}/events")
+        assert (answer.status_code, answer["Retry-After"]) == (429, "2")
+
+
+async def test_five_hundred_and_twelve_users_of_one_hotkey_may_wait(user, line, uuid):
+    feeds = [feed_registry.open("another job", user.hotkey) for _ in range(511)]
+    try:
+        async with streaming(user, uuid) as stream:
+            assert (await stream.next())["data"]["status"] == "sent"
+            assert (await user.get(f"/api/v1/jobs/{uuid}/events")).status_code == 429
+    finally:
+        for feed in feeds:
+            feed_registry.close(feed)
+
+
+async def test_streams_take_half_of_all_connections_and_a_newcomer_gets_a_part(
+    user, stranger, line, uuid, configure
+):
+    configure(max_connections=4)
+    other = (await stranger.create()).json()["uuid"]
+    async with streaming(user, uuid) as first, streaming(user, uuid) as second:
+        await first.next()
+        await second.next()
+        answer = await user.get(f"/api/v1/jobs/{uuid}/events")
+        assert answer.status_code == 429
+        assert "2 of all users together" in answer.json()["details"]
+        async with streaming(stranger, other) as newcomer:
+            assert (await newcomer.next())["data"]["status"] == "sent"
+            with pytest.raises(StopAsyncIteration):
+                await second.chunk()
+            await line.report(uuid, "failed")
+            assert await first.states() == ["failed", "failed"]
+
+
+async def test_a_long_result_is_written_in_pieces(user, line, uuid):
+    await line.report(uuid, "completed", **result("x" * 300_000))
+    async with streaming(user, uuid) as stream:
+        pieces = []
+        while "event: end" not in (piece := await stream.chunk()):
+            pieces.append(piece)
+    assert max(map(len, pieces)) == 2**16
+    *_, data, _, _ = "".join(pieces).split("\n")
+    shown = json.loads(data.removeprefix("data: "))
+    assert shown["metadata"]["miner_response"]["docker_process_stdout"] == "x" * 300_000
+    assert feed_registry.unsent_bytes == 0
+
+
+async def test_a_stream_that_is_cut_in_the_middle_of_an_event_ends_without_an_end(user, line, uuid):
+    await line.report(uuid, "completed", **result("x" * 300_000))
+    async with streaming(user, uuid) as stream:
+        for _ in range(3):
+            await stream.chunk()
+        [feed] = feed_registry._feeds[uuid]
+        feed.cut()
+        with pytest.raises(StopAsyncIteration):
+            await stream.chunk()
+
+
+async def test_a_status_that_was_stored_but_not_published_is_found_by_a_quiet_stream(
+    user, line, uuid, monkeypatch
+):
+    monkeypatch.setattr(status_stream, "HEARTBEAT_SECONDS", 0.02)
+    async with streaming(user, uuid) as stream:
+        with monkeypatch.context() as lost:
+            lost.setattr(feed_registry, "publish", lambda uuid, events: None)
+            await line.report(uuid, "failed")
+        assert await stream.states() == ["sent", "failed", "failed"]
