@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.db import OperationalError, connection
+import psycopg
+from django.db import connection
 
 from compute_horde.adapters.wallet import load_hotkey
+from compute_horde.django.database_address import connection_parameters
 from compute_horde.errors import ChainError, ConfigurationError, OutsideError
 
 # Each check has its own timeout of at most 10 s; this is for what no library limits.
@@ -121,9 +123,10 @@ def database(prefix: str, *, migrated: bool = True) -> Need:
 
     def check() -> None:
         _connect(f"{prefix}DATABASE_URL")
+        if not migrated:
+            return
         try:
-            if migrated:
-                _compare_migrations(prefix.lower().strip("_"))
+            _compare_migrations(prefix.lower().strip("_"))
         finally:
             connection.close()
 
@@ -132,15 +135,16 @@ def database(prefix: str, *, migrated: bool = True) -> Need:
 
 def _connect(setting: str) -> None:
     give_up = time.monotonic() + DATABASE_SECONDS
+    parameters = connection_parameters()
     while True:
         try:
-            connection.ensure_connection()
+            psycopg.connect(**parameters, connect_timeout=ASK_SECONDS).close()
             return
-        except OperationalError as exc:
+        except psycopg.OperationalError as exc:
             problem = database_problem(exc)
             if not problem.may_pass or time.monotonic() > give_up:
-                at = connection.settings_dict
-                where = f"{at['NAME']!r} at {at['HOST']}:{at['PORT'] or 5432}"
+                host, port = parameters.get("host", ""), parameters.get("port", 5432)
+                where = f"{parameters['dbname']!r} at {host}:{port}"
                 raise OutsideError(
                     f"the database {where} cannot be used: {problem.detail}; {problem.remedy} "
                     f"({setting})"
