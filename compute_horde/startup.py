@@ -35,6 +35,7 @@ def reported(name: str, *, failed: int = FAILED) -> Iterator[None]:
     until a server, an event loop or Celery installs its own.
     """
     _State.name = name
+    heap.share_one_arena()
     signal.signal(signal.SIGTERM, _stop)
     try:
         yield

@@ -1,5 +1,7 @@
 """Where the service's database is, read from Django's settings without loading Django's models."""
 
+from typing import Any
+
 from django.db import connections
 
 # The names of libpq's parameters, by those of Django's settings.
@@ -12,7 +14,7 @@ NAMES = {
 }
 
 
-def connection_parameters() -> dict[str, str]:
+def connection_parameters() -> dict[str, Any]:
     """The parameters of `psycopg.connect` for the default database.
 
     Django's own `get_connection_params` has them too, but imports all of Django's models, which

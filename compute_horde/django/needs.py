@@ -251,7 +251,7 @@ def chain(url: str, netuid: int, hotkey_file: Path, prefix: str, *, registered: 
                 f"register it, or correct {prefix}HOTKEY_FILE, {prefix}CHAIN_URL or {prefix}NETUID"
             )
 
-    # The import costs a second and 60 MB, so only processes that use the chain do it.
+    # The import costs half a second and 15 MiB, so only processes that use the chain do it.
     def prepare() -> object:
         return import_module("compute_horde.adapters.chain")
 
