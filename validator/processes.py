@@ -50,8 +50,6 @@ def _evict(rest: list[str]) -> None:
 
 KEY = hotkey(config.hotkey_file)
 STORE = database(PREFIX)
-# Beat only holds a lock in the database, so the tables do not matter to it.
-REACHABLE = database(PREFIX, migrated=False)
 QUEUE = broker(config.redis_url.get_secret_value(), f"{PREFIX}REDIS_URL")
 CHAIN = chain(config.chain_url, config.netuid, config.hotkey_file, PREFIX, registered=True)
 
@@ -63,7 +61,7 @@ SERVICE = Service(
         Process("web", _web, (listener.need, STORE), SETTINGS),
         Process("listen", _listen, (KEY, STORE), HEADLESS),
         Process("worker", _worker, (KEY, STORE, QUEUE, CHAIN), HEADLESS),
-        Process("beat", _beat, (REACHABLE, QUEUE), HEADLESS, has_models=False),
+        Process("beat", _beat, (STORE, QUEUE), HEADLESS, has_models=False),
     ),
     {"seed": _seed, "evict": _evict},
 )

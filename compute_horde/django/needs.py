@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from django.db import connection
 
 from compute_horde.adapters.wallet import load_hotkey
+from compute_horde.django import migration_check
 from compute_horde.django.database_address import connection_parameters
 from compute_horde.errors import ChainError, ConfigurationError, OutsideError
 
@@ -122,24 +122,19 @@ def database(prefix: str, *, migrated: bool = True) -> Need:
     """A database that accepts our login and, if `migrated`, has exactly our migrations."""
 
     def check() -> None:
-        _connect(f"{prefix}DATABASE_URL")
-        if not migrated:
-            return
-        try:
-            _compare_migrations(prefix.lower().strip("_"))
-        finally:
-            connection.close()
+        with _connect(f"{prefix}DATABASE_URL") as line:
+            if migrated:
+                migration_check.check(line, prefix.lower().strip("_"))
 
     return Need("database", check, with_django=True)
 
 
-def _connect(setting: str) -> None:
+def _connect(setting: str) -> psycopg.Connection:
     give_up = time.monotonic() + DATABASE_SECONDS
     parameters = connection_parameters()
     while True:
         try:
-            psycopg.connect(**parameters, connect_timeout=ASK_SECONDS).close()
-            return
+            return psycopg.connect(**parameters, connect_timeout=ASK_SECONDS)
         except psycopg.OperationalError as exc:
             problem = database_problem(exc)
             if not problem.may_pass or time.monotonic() > give_up:
@@ -174,29 +169,6 @@ def database_problem(error: Exception) -> DatabaseProblem:
         return DatabaseProblem("refuses us", detail, "let the server take us in", False)
     remedy = "start PostgreSQL there or correct the address"
     return DatabaseProblem("cannot be reached", detail, remedy, True)
-
-
-def _compare_migrations(service: str) -> None:
-    from django.db.migrations.executor import MigrationExecutor
-
-    executor = MigrationExecutor(connection)
-    loader = executor.loader
-    newer = sorted(
-        f"{app}.{name}"
-        for app, name in loader.applied_migrations
-        if app in loader.migrated_apps and (app, name) not in loader.disk_migrations
-    )
-    if newer:
-        raise ConfigurationError(
-            f"the database was migrated by a newer version, which knows {newer[-1]}: start that "
-            "version, or restore the database from before"
-        )
-    if missing := executor.migration_plan(loader.graph.leaf_nodes()):
-        first = missing[0][0]
-        raise ConfigurationError(
-            f"the database lacks {len(missing)} migrations, the first is {first.app_label}."
-            f"{first.name}: run `python -m {service} migrate`"
-        )
 
 
 def broker(url: str, setting: str) -> Need:

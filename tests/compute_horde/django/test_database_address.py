@@ -14,7 +14,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "tests.compute_horde.django.settings"
 from django.conf import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
 from compute_horde.django import needs, single_instance
-needs.database("X_", migrated=False).check()
+needs.database("X_").check()
 print("django.db.models" in sys.modules)
 """
 
