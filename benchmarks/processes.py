@@ -18,11 +18,15 @@ NOT_MEASURED = frozenset({"docker"})
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU time and memory used by one service's process tree."""
+    """CPU time and memory used by one service's process tree.
+
+    `own_mib` is the part of `memory_mib` that the process uses itself, without its children.
+    """
 
     cpu_seconds: float
     memory_mib: float
     processes: int
+    own_mib: float
 
 
 @contextmanager
@@ -64,14 +68,22 @@ def costs(home: NetworkDir) -> dict[str, Cost]:
     }
 
 
+def supervisor_mib(home: NetworkDir) -> float:
+    """The memory of the process that supervises the network, without its children."""
+    found = state_file.supervisor(home)
+    return found.memory_full_info().pss / 2**20 if found else 0.0
+
+
 def _cost(root: psutil.Process) -> Cost:
-    cpu, memory, count = 0.0, 0.0, 0
+    cpu, memory, own, count = 0.0, 0.0, 0.0, 0
     for process in [root, *root.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             cpu += sum(process.cpu_times()[:4])
-            memory += process.memory_full_info().pss / 2**20
+            used = process.memory_full_info().pss / 2**20
+            memory += used
+            own += used if process == root else 0.0
             count += 1
-    return Cost(cpu, memory, count)
+    return Cost(cpu, memory, count, own)
 
 
 def cpu_seconds(before: dict[str, Cost], after: dict[str, Cost]) -> float:

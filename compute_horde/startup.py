@@ -11,6 +11,7 @@ from typing import Any
 
 from compute_horde.errors import ComputeHordeError
 from compute_horde.log_lines import FieldFormatter, redacted
+from compute_horde.platform import heap
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def reported(name: str, *, failed: int = FAILED) -> Iterator[None]:
     until a server, an event loop or Celery installs its own.
     """
     _State.name = name
+    heap.share_one_arena()
     signal.signal(signal.SIGTERM, _stop)
     try:
         yield
@@ -56,10 +58,14 @@ def name_process(name: str) -> None:
 
 
 def ready(**fields: Any) -> None:
-    """Log, once, one line that this process works now, with `fields`."""
+    """Log, once, one line that this process works now, with `fields`.
+
+    What the start used and no longer needs is returned to the system.
+    """
     if _State.is_ready:
         return
     _State.is_ready = True
+    heap.release_unused()
     shown = {name: value for name, value in fields.items() if value is not None}
     log.info("%s is ready", _State.name, extra=shown)
 

@@ -117,7 +117,7 @@ class PeriodicTasks:
 
     @contextlib.contextmanager
     def _chain(self) -> Iterator[Chain]:
-        # The import takes a second and 60 MB; other tasks do not need it.
+        # The import takes half a second and 15 MiB; other tasks do not need it.
         from compute_horde.adapters.chain import connect
 
         with connect(str(self._config.chain_url), self._config.netuid, self._hotkey) as chain:

@@ -7,6 +7,7 @@ from miner.config import config
 
 PREFIX = "MINER_"
 SETTINGS = "miner.settings"
+HEADLESS = "miner.settings_headless"
 listener = ListenAddress(config.host, config.port, PREFIX)
 admin_listener = ListenAddress(config.admin_host, config.admin_port, f"{PREFIX}ADMIN_")
 
@@ -67,7 +68,7 @@ SERVICE = Service(
             (listener.need, admin_listener.need, asked("engine", _check_executor_manager), *SHARED),
             SETTINGS,
         ),
-        Process("keep", _keep, (*SHARED, *_chain()), SETTINGS),
+        Process("keep", _keep, (*SHARED, *_chain()), HEADLESS),
     ),
     {"seed": _seed, "evict": _evict},
 )

@@ -7,14 +7,14 @@ SECRET_KEY = config.secret_key.get_secret_value()
 DEBUG = config.debug
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "miner.urls"
-INSTALLED_APPS = [
-    # Before the admin, because it extends the admin's `base_site.html` by a link.
+FEATURES = [
     "miner.executors",
-    *shared.ADMIN_APPS,
     "miner.validators",
     "miner.jobs",
     "miner.receipts",
 ]
+# Before the admin, because `miner.executors` extends the admin's `base_site.html` by a link.
+INSTALLED_APPS = [*FEATURES, *shared.ADMIN_APPS]
 MIDDLEWARE = shared.MIDDLEWARE
 # Browsers send the cookies of a host to all its ports, so each service needs its own names.
 SESSION_COOKIE_NAME = "miner_session"

@@ -73,7 +73,7 @@ SERVICE = Service(
         Process("web", _web, (listener.need, STORE), SETTINGS),
         Process("listen", _listen, (KEY, STORE), HEADLESS),
         Process("worker", _worker, (KEY, STORE, QUEUE, CHAIN), HEADLESS),
-        Process("beat", _beat, (STORE, QUEUE), HEADLESS),
+        Process("beat", _beat, (STORE, QUEUE), HEADLESS, has_models=False),
     ),
     {"seed": _seed, "evict": _evict, "explain": _explain, "export": _export},
     ("formula", "replay"),

@@ -1,7 +1,7 @@
 """Implements the chain port with the Bittensor SDK.
 
-Only the modules `chain` and `chain_*` of this package import `bittensor`. That costs a second
-and 60 MB, so only processes that talk to the chain do it.
+Only the modules `chain` and `chain_*` of this package import `bittensor`. That costs half
+a second and 15 MiB, so only processes that talk to the chain do it.
 """
 
 import contextlib
@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
-import bittensor
 from bittensor_core import Keypair
 
 from compute_horde.adapters import chain_decoding as decoding
 from compute_horde.adapters import chain_reads as reads
 from compute_horde.adapters import weights_transaction
+from compute_horde.adapters.bittensor_sdk import bittensor
 from compute_horde.adapters.chain_calls import SdkCalls
 from compute_horde.adapters.chain_connection import NodeConnection
 from compute_horde.adapters.chain_port import (

@@ -5,8 +5,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import bittensor
-
+from compute_horde.adapters.bittensor_sdk import bittensor
 from compute_horde.adapters.chain_port import (
     ChainRefused,
     ChainUnreachable,

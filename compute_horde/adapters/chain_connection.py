@@ -4,8 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import bittensor
-
+from compute_horde.adapters.bittensor_sdk import bittensor
 from compute_horde.adapters.chain_port import ChainUnreadable
 from compute_horde.adapters.websocket import without_path
 

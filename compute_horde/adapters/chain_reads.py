@@ -3,9 +3,8 @@
 import asyncio
 from typing import Any
 
-import bittensor
-
 from compute_horde.adapters import chain_decoding as decoding
+from compute_horde.adapters.bittensor_sdk import bittensor
 from compute_horde.adapters.chain_connection import DECODING_ERRORS
 from compute_horde.adapters.chain_port import (
     ChainRefused,

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-import bittensor
 from bittensor_core import Keypair
 
+from compute_horde.adapters.bittensor_sdk import bittensor
 from compute_horde.adapters.chain_port import ChainRefused
 
 # A transaction is valid for a power of two of blocks, from the newest final one on.

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.db import OperationalError, connection
+import psycopg
 
 from compute_horde.adapters.wallet import load_hotkey
+from compute_horde.django import migration_check
+from compute_horde.django.database_address import connection_parameters
 from compute_horde.errors import ChainError, ConfigurationError, OutsideError
 
 # Each check has its own timeout of at most 10 s; this is for what no library limits.
@@ -120,27 +122,24 @@ def database(prefix: str, *, migrated: bool = True) -> Need:
     """A database that accepts our login and, if `migrated`, has exactly our migrations."""
 
     def check() -> None:
-        _connect(f"{prefix}DATABASE_URL")
-        try:
+        with _connect(f"{prefix}DATABASE_URL") as line:
             if migrated:
-                _compare_migrations(prefix.lower().strip("_"))
-        finally:
-            connection.close()
+                migration_check.check(line, prefix.lower().strip("_"))
 
     return Need("database", check, with_django=True)
 
 
-def _connect(setting: str) -> None:
+def _connect(setting: str) -> psycopg.Connection:
     give_up = time.monotonic() + DATABASE_SECONDS
+    parameters = connection_parameters()
     while True:
         try:
-            connection.ensure_connection()
-            return
-        except OperationalError as exc:
+            return psycopg.connect(**parameters, connect_timeout=ASK_SECONDS)
+        except psycopg.OperationalError as exc:
             problem = database_problem(exc)
             if not problem.may_pass or time.monotonic() > give_up:
-                at = connection.settings_dict
-                where = f"{at['NAME']!r} at {at['HOST']}:{at['PORT'] or 5432}"
+                host, port = parameters.get("host", ""), parameters.get("port", 5432)
+                where = f"{parameters['dbname']!r} at {host}:{port}"
                 raise OutsideError(
                     f"the database {where} cannot be used: {problem.detail}; {problem.remedy} "
                     f"({setting})"
@@ -170,29 +169,6 @@ def database_problem(error: Exception) -> DatabaseProblem:
         return DatabaseProblem("refuses us", detail, "let the server take us in", False)
     remedy = "start PostgreSQL there or correct the address"
     return DatabaseProblem("cannot be reached", detail, remedy, True)
-
-
-def _compare_migrations(service: str) -> None:
-    from django.db.migrations.executor import MigrationExecutor
-
-    executor = MigrationExecutor(connection)
-    loader = executor.loader
-    newer = sorted(
-        f"{app}.{name}"
-        for app, name in loader.applied_migrations
-        if app in loader.migrated_apps and (app, name) not in loader.disk_migrations
-    )
-    if newer:
-        raise ConfigurationError(
-            f"the database was migrated by a newer version, which knows {newer[-1]}: start that "
-            "version, or restore the database from before"
-        )
-    if missing := executor.migration_plan(loader.graph.leaf_nodes()):
-        first = missing[0][0]
-        raise ConfigurationError(
-            f"the database lacks {len(missing)} migrations, the first is {first.app_label}."
-            f"{first.name}: run `python -m {service} migrate`"
-        )
 
 
 def broker(url: str, setting: str) -> Need:
@@ -251,7 +227,7 @@ def chain(url: str, netuid: int, hotkey_file: Path, prefix: str, *, registered: 
                 f"register it, or correct {prefix}HOTKEY_FILE, {prefix}CHAIN_URL or {prefix}NETUID"
             )
 
-    # The import costs a second and 60 MB, so only processes that use the chain do it.
+    # The import costs half a second and 15 MiB, so only processes that use the chain do it.
     def prepare() -> object:
         return import_module("compute_horde.adapters.chain")
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import psycopg
-from django.db import connection
 from psycopg import sql
 
 from compute_horde.concurrency.backoff import Backoff
+from compute_horde.django.database_address import connection_parameters
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,6 @@ async def listen(*channels: str) -> AsyncIterator[Notification]:
 
 async def connect() -> psycopg.AsyncConnection:
     """A new connection, separate from those of the models."""
-    options = connection.get_connection_params()
-    wanted = {k: options[k] for k in ("dbname", "user", "password", "host", "port") if k in options}
     return await psycopg.AsyncConnection.connect(
-        **wanted, autocommit=True, connect_timeout=CONNECT_SECONDS
+        **connection_parameters(), autocommit=True, connect_timeout=CONNECT_SECONDS
     )

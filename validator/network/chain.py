@@ -10,7 +10,7 @@ from validator.config import config
 @contextmanager
 def opened() -> Iterator[Chain]:
     """A connection that reads the chain and signs transactions with the validator's hotkey."""
-    # Imported late: its SDK takes a second and 60 MB, which beat does not need.
+    # Imported late: its SDK takes half a second and 15 MiB, which other processes do not need.
     from compute_horde.adapters.chain import connect
 
     with connect(config.chain_url, config.netuid, config.hotkey) as chain:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
+from django.db import connection
 
 from compute_horde.django import notifications
 from compute_horde.django.database import in_database
@@ -57,7 +58,7 @@ async def test_a_database_that_cannot_be_reached_is_asked_again_and_less_often(m
             raise asyncio.CancelledError
 
     with monkeypatch.context() as elsewhere:
-        elsewhere.setitem(notifications.connection.settings_dict, "PORT", "1")
+        elsewhere.setitem(connection.settings_dict, "PORT", "1")
         elsewhere.setattr(notifications.asyncio, "sleep", asleep)
         with pytest.raises(asyncio.CancelledError):
             await anext(listen("jobs"))
