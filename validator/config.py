@@ -94,13 +94,16 @@ class Config(ServiceSettings):
 
     refresh_seconds: float = Field(60, gt=0, description="between reads of the metagraph")
     manifest_seconds: float = Field(300, gt=0, description="between polls of manifests")
+    manifest_change_seconds: float = Field(
+        7200, ge=0, description="between changes of a miner's manifest that count for scoring"
+    )
     tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
     keep_days: int = Field(7, ge=1, description="how long jobs and receipts are kept")
 
     hash_image: str = "computehorde/hash:v1"
     hash_candidates: int = Field(300, ge=1, description="cost of one synthetic puzzle")
     hash_seconds: int = Field(60, ge=1, description="time limit of one synthetic puzzle")
-    manifest_timeout_seconds: float = Field(10, gt=0, description="for one miner's manifest")
+    manifest_timeout_seconds: float = Field(7, gt=0, description="for one miner's manifest")
     batch_offset: float = Field(0.05, ge=0, lt=1, description="part of a cycle before its batch")
     batch_deadline: float = Field(0.8, gt=0, le=1, description="part after which no batch starts")
     most_executors_per_class: int = Field(
