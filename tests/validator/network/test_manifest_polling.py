@@ -111,5 +111,3 @@ def test_polls_in_time_make_one_run_of_observed_blocks() -> None:
     ObservedBlocks.objects.update(last_at=timezone.now() - timedelta(seconds=200))
     poll_at(1000)
     assert runs() == [(100, 150), (1000, 1000)]
-
-
