@@ -49,19 +49,25 @@ async def poll(
 async def _request_manifest(
     miner: Address, validator: Signer, timeout_seconds: float
 ) -> Manifest | None:
-    url = miner.url(validator.ss58_address)
+    url, loop = miner.url(validator.ss58_address), asyncio.get_running_loop()
+    manifest, problem = None, ""
     try:
         async with (
-            # The outer limit aborts a connection that the inner one could not close.
-            asyncio.timeout(timeout_seconds + CLOSE_SECONDS),
+            # Aborts a connection that the miner keeps from being closed.
+            asyncio.timeout(timeout_seconds + CLOSE_SECONDS) as closing,
             asyncio.timeout(timeout_seconds),
             open_socket(url, _LINK, open_seconds=timeout_seconds) as line,
         ):
-            await line.send(ValidatorAuth.signed(validator, miner.hotkey, int(time.time())))
-            return await _manifest(line)
+            try:
+                await line.send(ValidatorAuth.signed(validator, miner.hotkey, int(time.time())))
+                manifest = await _manifest(line)
+            finally:
+                closing.reschedule(loop.time() + CLOSE_SECONDS)
     except (ConnectionLostError, ProtocolError, TimeoutError) as exc:
-        log.info("no manifest", extra={"miner": miner.hotkey, "problem": str(exc) or "too late"})
-    return None
+        problem = str(exc) or "too late"
+    if manifest is None:
+        log.info("no manifest", extra={"miner": miner.hotkey, "problem": problem})
+    return manifest
 
 
 async def _manifest(line: MessageSocket[FromMiner]) -> Manifest:

@@ -1,4 +1,4 @@
-"""The chain is read on a grid of blocks; what was missed is read later, as far as the node has it."""
+"""The chain is read on a grid of blocks; missed ones are read later, if the node has them."""
 
 from datetime import timedelta
 
