@@ -39,6 +39,9 @@ class FakeChain:
     def head(self) -> int:
         return self.block
 
+    def finalized_head(self) -> int:
+        return self.block
+
     def metagraph(self, block: int | None = None) -> Metagraph:
         return Metagraph(self.block, tuple(self.neurons))
 

@@ -21,13 +21,15 @@ Moment = tuple[int, datetime]
 
 
 def catch_up(chain: Chain, head: Metagraph, now: datetime, earlier: Moment | None) -> None:
-    """Log the blocks of the grid that were not read yet, up to the head, oldest first.
+    """Log the final blocks of the grid that were not read yet, oldest first.
 
-    After a time without this validator at most a cycle is read. What the node no longer has
-    remains a gap. `earlier` is the block and time of an earlier read of the head.
+    A block that is not final may still be exchanged for another one. After a time without this
+    validator at most a cycle is read. What the node no longer has remains a gap. `earlier` is the
+    block and time of an earlier read of the head.
     """
     run = change_log.last_observed(CHAIN)
-    blocks = rules.missing_blocks(run.last_block if run else None, head.block)
+    newest = min(head.block, chain.finalized_head())
+    blocks = rules.missing_blocks(run.last_block if run else None, newest)
     give_up = time.monotonic() + BUDGET_SECONDS
     for block in blocks[_first_readable(chain, blocks) :]:
         metagraph = head if block == head.block else chain.metagraph(block)

@@ -19,7 +19,7 @@ from validator.miners.connection import Address
 from validator.network import change_log
 from validator.network.actions import latest_snapshot, serving_miners
 from validator.network.manifest_store import store_manifests
-from validator.network.models import ManifestStatus, ObservedBlocks, Source
+from validator.network.models import ManifestSource, ManifestStatus, ObservedBlocks
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def poll_manifests(config: Config, open_chain: OpenChain) -> None:
         {miner.hotkey for miner in miners} - answers.keys(), timezone.now() - patience
     )
     committed = committed_manifests(silent, open_chain)
-    store_manifests(committed, interval, Source.CHAIN)
+    store_manifests(committed, interval, ManifestSource.CHAIN)
     _mark_polled(patience, config.snapshot_lifetime)
     log.info(
         "manifests polled",

@@ -9,7 +9,7 @@ from django.utils import timezone
 from compute_horde.django.job_record import notify
 from compute_horde.hardware import ExecutorClass
 from validator.network import change_log, rules
-from validator.network.models import Fact, Manifest, ManifestStatus, Neuron, Source
+from validator.network.models import Fact, Manifest, ManifestSource, ManifestStatus, Neuron
 from validator.network.rules import EffectiveManifest, PendingManifest
 
 CHANNEL = "validator_network"
@@ -34,7 +34,7 @@ def store_manifest(
 
 
 def store_manifests(
-    reports: Reports, change_interval: timedelta, source: Source = Source.MINER
+    reports: Reports, change_interval: timedelta, source: ManifestSource = ManifestSource.MINER
 ) -> None:
     """Store manifests by hotkey; notify the listener when one differs from the newest before.
 
@@ -74,7 +74,7 @@ def settle(block: int, now: datetime) -> None:
 
 
 def _store_statuses(
-    reports: Reports, now: datetime, change_interval: timedelta, source: Source
+    reports: Reports, now: datetime, change_interval: timedelta, source: ManifestSource
 ) -> None:
     new = [ManifestStatus(hotkey=hotkey) for hotkey in reports]
     ManifestStatus.objects.bulk_create(new, ignore_conflicts=True)
@@ -83,7 +83,7 @@ def _store_statuses(
     for row in rows.order_by("hotkey"):
         counts = {kind.value: count for kind, count in reports[row.hotkey].items()}
         _set_state(row, rules.report(_state(row), counts, now, change_interval))
-        if source == Source.MINER:
+        if source == ManifestSource.MINER:
             row.answered_at = now
         changed.append(row)
     _save(changed)
@@ -95,7 +95,7 @@ def _save(rows: list[ManifestStatus]) -> None:
     )
 
 
-def _store_newest(reports: Reports, now: datetime, source: Source) -> bool:
+def _store_newest(reports: Reports, now: datetime, source: ManifestSource) -> bool:
     """Replace the newest manifests; whether any count changed."""
     mine = Manifest.objects.filter(hotkey__in=list(reports))
     before = {(row.hotkey, row.executor_class): row for row in mine}

@@ -8,7 +8,7 @@ from validator.network import network_state
 CLASSES = [(one.value, one.value) for one in ExecutorClass]
 
 
-class Source(models.TextChoices):
+class ManifestSource(models.TextChoices):
     """Where a manifest comes from."""
 
     MINER = "miner", "the miner itself"
@@ -65,7 +65,9 @@ class Manifest(models.Model):
     executor_class = models.CharField(max_length=64, choices=CLASSES)
     count = models.PositiveIntegerField()
     heard_at = models.DateTimeField(help_text="when this was reported or read last")
-    source = models.CharField(max_length=8, choices=Source.choices, db_default=Source.MINER)
+    source = models.CharField(
+        max_length=8, choices=ManifestSource.choices, db_default=ManifestSource.MINER
+    )
 
     class Meta:
         ordering = ["hotkey", "executor_class"]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from validator.network import history
-from validator.network.models import Fact, Manifest, ManifestStatus, Neuron, Source
+from validator.network.models import Fact, Manifest, ManifestSource, ManifestStatus, Neuron
 from validator.network.network_state import Change
 from validator.synthetic.models import Batch, Puzzle
 from validator.weights.models import WeightsSet
@@ -43,7 +43,7 @@ def effective_manifest(hotkey: str) -> Iterator[str]:
             f"pending: {_counts(status.pending)}, reported at {_minute(status.reported_at)},"
             f" counts from {_minute(status.counts_from)}"
         )
-    if Manifest.objects.filter(hotkey=hotkey, source=Source.CHAIN).exists():
+    if Manifest.objects.filter(hotkey=hotkey, source=ManifestSource.CHAIN).exists():
         yield "the newest report is its commitment on the chain, since it does not answer"
     last = _minute(status.answered_at) if status.answered_at else "never"
     yield f"the miner itself answered last: {last}"

@@ -1,13 +1,20 @@
 """The chain is read on a grid of blocks; missed ones are read later, if the node has them."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
 from compute_horde.adapters.chain_port import ChainRefused, ChainUnreachable, Metagraph, Neuron
+from localnet.chain.admin import administer
+from localnet.chain.testing import RunningChain, running
+from tests.peers.keys import MINER, VALIDATOR
 from tests.validator.chains import FakeChain, neuron
+from tests.validator.conftest import configured
 from validator.network import actions, chain_history
+from validator.network import chain as opening
 from validator.network.history import network_at
 from validator.network.models import Fact, ObservedBlocks, Snapshot
 
@@ -21,10 +28,14 @@ class PastChain(FakeChain):
     """
 
     oldest = 0
+    finality_lag = 0
 
     def __init__(self, block: int) -> None:
         super().__init__(block=block)
         self.read: list[int] = []
+
+    def finalized_head(self) -> int:
+        return self.block - self.finality_lag
 
     def metagraph(self, block: int | None = None) -> Metagraph:
         number = self.block if block is None else block
@@ -76,6 +87,16 @@ def test_while_it_runs_it_reads_only_new_blocks() -> None:
     assert runs() == [(280, 1020)]
     assert network_at(1029).known_from == 280
     assert network_at(1030).known_from is None
+
+
+def test_a_block_that_is_not_final_yet_is_read_later() -> None:
+    chain = PastChain(1001)
+    chain.finality_lag = 3
+    actions.refresh_metagraph(chain)
+    assert runs() == [(280, 990)]
+    chain.block = 1003
+    actions.refresh_metagraph(chain)
+    assert runs() == [(280, 1000)]
 
 
 def test_what_was_missed_for_longer_than_a_cycle_stays_a_gap() -> None:
@@ -148,3 +169,35 @@ def test_times_of_past_blocks_are_estimated() -> None:
     assert abs(address.began_at - (now - timedelta(seconds=12 * 500))) < timedelta(minutes=1)
     assert (address.from_block, address.until_block) == (500, 700)
     assert abs(address.ended_at - (now - timedelta(seconds=12 * 300))) < timedelta(minutes=1)
+
+
+@pytest.fixture
+def local_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningChain]:
+    # The SDK caches metadata and symbols in the home directory; not in tests.
+    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols"))
+    with running(netuid=8) as one:
+        yield one
+
+
+def test_a_real_chain_is_read_in_its_past(
+    local_chain: RunningChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "config", configured(chain_url=local_chain.url, netuid=8))
+    hotkey = MINER.ss58_address
+    with administer(local_chain.url) as admin, opening.opened() as chain:
+        admin.add_neuron(hotkey, VALIDATOR.ss58_address, 10**12)
+        admin.advance(12)
+        admin.set_stake(hotkey, 2 * 10**12)
+        admin.advance(20)
+        actions.refresh_metagraph(chain)
+        [(first, last)] = runs()
+        assert last == chain.head() // 10 * 10 >= 30
+        stakes = {
+            block: {one.hotkey: one.total_stake_rao for one in chain.metagraph(block).neurons}
+            for block in range(first, last + 1, 10)
+        }
+    assert len({tuple(one.items()) for one in stakes.values()}) > 1
+    for block, expected in stakes.items():
+        neurons = network_at(block).neurons
+        assert {key: one.stake_rao for key, one in neurons.items()} == expected

@@ -10,7 +10,7 @@ from tests.validator.chains import FakeChain, neuron
 from validator.network import actions, manifest_store
 from validator.network.history import network_at
 from validator.network.manifest_store import store_manifest, store_manifests
-from validator.network.models import Manifest, ManifestStatus, Source
+from validator.network.models import Manifest, ManifestSource, ManifestStatus
 
 pytestmark = pytest.mark.django_db
 
@@ -96,7 +96,7 @@ def test_a_pending_manifest_becomes_effective_without_another_report(clock: Cloc
 def test_only_the_miner_itself_counts_as_an_answer(clock: Clock) -> None:
     store_manifest("a", {TEST: 1}, AT_ONCE)
     clock.time += timedelta(hours=1)
-    store_manifests({"a": {TEST: 2}}, AT_ONCE, Source.CHAIN)
+    store_manifests({"a": {TEST: 2}}, AT_ONCE, ManifestSource.CHAIN)
     assert ManifestStatus.objects.get().answered_at == MORNING
     row = Manifest.objects.get()
     assert (row.count, row.source, row.heard_at) == (2, "chain", clock.time)
