@@ -47,11 +47,12 @@ def report(
     effective. A report equal to the effective manifest drops the pending one; a repeated report
     keeps the time at which the pending one was first reported.
     """
+    current = settle(current, now)
     offered = {kind: count for kind, count in counts.items() if count}
     if offered == current.counts:
         return replace(current, pending=None)
     if current.pending and current.pending.counts == offered:
-        return settle(current, now)
+        return current
     allowed = current.since + change_interval if current.since else now
     pending = PendingManifest(offered, now, max(now, allowed))
     return settle(replace(current, pending=pending), now)

@@ -46,6 +46,11 @@ def test_a_report_that_goes_back_drops_the_pending_one() -> None:
     assert after((0, FOUR), (5, TWO), (10, FOUR)) == EffectiveManifest(FOUR, NOON)
 
 
+def test_a_report_after_the_pending_one_was_due_does_not_drop_it() -> None:
+    pending = PendingManifest(FOUR, at(121), at(241))
+    assert after((0, FOUR), (5, TWO), (121, FOUR)) == EffectiveManifest(TWO, at(121), pending)
+
+
 def test_another_change_replaces_the_pending_one() -> None:
     assert after((0, FOUR), (5, TWO), (10, {})).pending == PendingManifest({}, at(10), at(120))
 
