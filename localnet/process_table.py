@@ -294,6 +294,7 @@ def _validator_settings(network: Network, service: str) -> dict[str, str]:
         # A block takes a second here, not twelve.
         "REFRESH_SECONDS": "2",
         "MANIFEST_SECONDS": "5",
+        "MANIFEST_CHANGE_SECONDS": "0",
         "TICK_SECONDS": "1",
     }
 

@@ -115,6 +115,9 @@ class Config(ServiceSettings):
 
     refresh_seconds: float = Field(60, gt=0, description="between reads of the metagraph")
     manifest_seconds: float = Field(300, gt=0, description="between polls of manifests")
+    manifest_change_seconds: float = Field(
+        7200, ge=0, description="between changes of a miner's manifest that count for scoring"
+    )
     tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
     keep_days: int = Field(7, ge=1, description="how long jobs and receipts are kept")
 
@@ -131,7 +134,7 @@ class Config(ServiceSettings):
         '{"always_on.test": [{"kind": "hash", "share": 1, "parameters": {"version": 2}}]}',
     )
     manifest_timeout_seconds: float = Field(
-        10, gt=0, description="for one miner's manifest, and for its connection in a batch"
+        7, gt=0, description="for one miner's manifest, and for its connection in a batch"
     )
     batch_set_size: int = Field(24, ge=1, description="validators that share a cycle")
     batch_set_stake_tao: Decimal = Field(

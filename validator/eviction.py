@@ -9,6 +9,7 @@ from django.utils import timezone
 from compute_horde.django.eviction import delete_in_batches
 from compute_horde.lifecycle import FINAL
 from validator.jobs.models import Job
+from validator.network import change_log
 from validator.network.models import Snapshot
 from validator.receipts.models import IssuedReceipt
 from validator.synthetic.models import Batch
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def evict(keep: timedelta) -> dict[str, int]:
-    """Delete jobs, receipts, batches and chain snapshots older than `keep`; return the counts.
+    """Delete jobs, receipts, batches and the network's past older than `keep`; return the counts.
 
     The age of a job counts from its end, and its receipts are kept as long as the job.
     Weights are never deleted: they are few, and needed long afterwards.
@@ -32,6 +33,7 @@ def evict(keep: timedelta) -> dict[str, int]:
             IssuedReceipt.objects.filter(~Exists(of_same_job), issued_at__lt=before)
         ),
         "batches": delete_in_batches(Batch.objects.filter(started_at__lt=before)),
+        "facts": change_log.evict(keep),
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],
     }
     log.info("old rows evicted", extra=deleted)

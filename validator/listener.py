@@ -32,8 +32,9 @@ from validator.jobs.recorder import JobRecorder
 from validator.jobs.runner import RunnerSettings
 from validator.miners.connection import Address, Callbacks, MinerConnection
 from validator.miners.connections import MinerConnections
-from validator.network.actions import CHANNEL as NETWORK
-from validator.network.actions import serving_miners, store_manifest
+from validator.network.actions import serving_miners
+from validator.network.manifest_store import CHANNEL as NETWORK
+from validator.network.manifest_store import store_manifest
 from validator.routing.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
@@ -164,7 +165,8 @@ def _runner_settings(config: Config) -> RunnerSettings:
 
 
 async def _store_manifest(hotkey: str, manifests: list[Manifest]) -> None:
-    await in_database(store_manifest, hotkey, manifests[-1].manifest)
+    interval = timedelta(seconds=config.manifest_change_seconds)
+    await in_database(store_manifest, hotkey, manifests[-1].manifest, interval)
 
 
 async def _read_status(stored: Stored) -> StatusReported | None:

@@ -35,7 +35,7 @@ from tests.validator.conftest import Scene, listening, remember
 from tests.validator.rows import ALL_STATES, receipts_of, row_of, wait_acknowledged
 from validator.jobs import actions
 from validator.jobs.models import Job
-from validator.network.actions import CHANNEL as NETWORK
+from validator.network.manifest_store import CHANNEL as NETWORK
 from validator.network.models import Manifest, Neuron
 
 

@@ -1,6 +1,5 @@
-"""Stores the metagraph and the manifests of miners, and lists the serving miners."""
+"""Stores the metagraph, and lists the serving miners."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +12,11 @@ from compute_horde.adapters.chain_port import Chain, Metagraph
 from compute_horde.addresses import Reach
 from compute_horde.django.job_record import notify
 from compute_horde.hardware import ExecutorClass
-from compute_horde.signing import Signer
-from validator.miners import manifest_poll
-from validator.miners.connection import Address
+from validator.network import chain_history, change_log, manifest_store
+from validator.network.manifest_store import CHANNEL
 from validator.network.models import Manifest, Neuron, Snapshot
 
 log = logging.getLogger(__name__)
-
-CHANNEL = "validator_network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +35,34 @@ class ServingMiner:
 
 
 def refresh_metagraph(chain: Chain) -> None:
-    """Store the metagraph of the chain; notify the listener when addresses changed."""
-    metagraph, tempo = chain.metagraph(), chain.hyperparameters().tempo
+    """Store the metagraph of the chain, and log what changed.
+
+    Notifies the listener when addresses changed. A block before the newest one stored is ignored.
+    """
+    metagraph, hyperparameters = chain.metagraph(), chain.hyperparameters()
+    now = timezone.now()
     with transaction.atomic():
-        before = _addresses()
-        _store(metagraph)
-        Snapshot.objects.create(block=metagraph.block, tempo=tempo, neurons=len(metagraph.neurons))
-        if changed := before != _addresses():
-            notify(CHANNEL)
-    if changed:
+        change_log.lock()
+        earlier = Snapshot.objects.first()
+        if earlier and earlier.block > metagraph.block:
+            log.warning(
+                "the chain is behind what was read before: the node may be syncing",
+                extra={"block": metagraph.block, "read_before": earlier.block},
+            )
+            return
+        _store_present(metagraph, hyperparameters.tempo)
+        chain_history.record_hyperparameters(hyperparameters, metagraph.block, now)
+        manifest_store.settle(metagraph.block, now)
+    moment = (earlier.block, earlier.taken_at) if earlier else None
+    chain_history.catch_up(chain, metagraph, now, moment)
+
+
+def _store_present(metagraph: Metagraph, tempo: int) -> None:
+    before = _addresses()
+    _store(metagraph)
+    Snapshot.objects.create(block=metagraph.block, tempo=tempo, neurons=len(metagraph.neurons))
+    if before != _addresses():
+        notify(CHANNEL)
         log.info(
             "addresses changed",
             extra={"block": metagraph.block, "neurons": len(metagraph.neurons)},
@@ -72,39 +87,6 @@ def serving_miners(validator: str, reach: Reach) -> list[ServingMiner]:
         for hotkey, ip, port in sorted(_addresses())
         if hotkey != validator and _may_reach(hotkey, ip, reach)
     ]
-
-
-def poll_manifests(validator: Signer, reach: Reach, timeout_seconds: float) -> None:
-    """Request the manifest of every serving miner; one that does not answer keeps its old one."""
-    addresses = [
-        Address(miner.hotkey, miner.host, miner.port)
-        for miner in serving_miners(validator.ss58_address, reach)
-    ]
-    answers = asyncio.run(manifest_poll.poll(addresses, validator, timeout_seconds))
-    for hotkey, answer in answers.items():
-        store_manifest(hotkey, answer.manifest)
-    log.debug("manifests polled", extra={"asked": len(addresses), "answered": len(answers)})
-
-
-def store_manifest(hotkey: str, manifest: Mapping[ExecutorClass, int]) -> None:
-    """Store a miner's manifest; classes that it no longer lists are deleted."""
-    now = timezone.now()
-    rows = [
-        Manifest(hotkey=hotkey, executor_class=kind.value, count=count, heard_at=now)
-        for kind, count in manifest.items()
-    ]
-    with transaction.atomic():
-        mine = Manifest.objects.filter(hotkey=hotkey)
-        before = dict(mine.values_list("executor_class", "count"))
-        mine.exclude(executor_class__in=[row.executor_class for row in rows]).delete()
-        Manifest.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["hotkey", "executor_class"],
-            update_fields=["count", "heard_at"],
-        )
-        if before != {row.executor_class: row.count for row in rows}:
-            notify(CHANNEL)
 
 
 def _may_reach(hotkey: str, ip: str, reach: Reach) -> bool:

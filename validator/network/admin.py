@@ -1,5 +1,6 @@
-"""Read-only admin pages of neurons, manifests and snapshots of the chain."""
+"""Read-only admin pages of neurons, manifests, and the chain as it is and was."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +13,18 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
 from compute_horde.django.admin_columns import hotkey
+from compute_horde.django.large_lists import LargeListAdmin
 from compute_horde.django.read_only_admin import ReadOnlyAdmin
 from validator.config import config
 from validator.network import reasons
-from validator.network.models import Manifest, Neuron, Snapshot
+from validator.network.models import (
+    Fact,
+    Manifest,
+    ManifestStatus,
+    Neuron,
+    ObservedBlocks,
+    Snapshot,
+)
 
 
 class ServesFilter(admin.SimpleListFilter):
@@ -46,7 +55,7 @@ class NeuronAdmin(ReadOnlyAdmin):
     list_filter = [ServesFilter, "registered"]
     search_fields = ["hotkey", "coldkey", "ip"]
     ordering = ["uid"]
-    readonly_fields = ["gets_jobs", "last_batch", "last_weight"]
+    readonly_fields = ["gets_jobs", "counts_for_scoring", "last_batch", "last_weight", "changes"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Neuron]:
         """Neurons, with their manifests read in the same query."""
@@ -81,22 +90,78 @@ class NeuronAdmin(ReadOnlyAdmin):
     @admin.display(description="last batch")
     def last_batch(self, neuron: Neuron) -> str:
         """The results of its puzzles in the last batch."""
-        lines = ((line,) for line in reasons.last_batch(neuron.hotkey))
-        return format_html_join(mark_safe("<br>"), "{}", lines)
+        return _lines(reasons.last_batch(neuron.hotkey))
 
     @admin.display(description="last weight")
     def last_weight(self, neuron: Neuron) -> str:
         """Its share of the last published weights, and the cycle they pay."""
         return reasons.last_weight(neuron.hotkey)
 
+    @admin.display(description="counts for scoring")
+    def counts_for_scoring(self, neuron: Neuron) -> str:
+        """The effective manifest, the pending one, and when the miner was reached last."""
+        return _lines(reasons.effective_manifest(neuron.hotkey))
+
+    @admin.display(description="changes")
+    def changes(self, neuron: Neuron) -> str:
+        """What changed, newest first; stakes are in the list of facts."""
+        return _lines(reasons.recent_changes(neuron.hotkey)) or "none were seen"
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
+
 
 @admin.register(Manifest)
 class ManifestAdmin(ReadOnlyAdmin):
-    """The executors that miners offer."""
+    """The executors that miners offer by their newest report; jobs are placed by it."""
 
-    list_display = ["hotkey", "executor_class", "count", "heard_at"]
-    list_filter = ["executor_class", "heard_at"]
+    list_display = ["hotkey", "executor_class", "count", "source", "heard_at"]
+    list_filter = ["executor_class", "source", "heard_at"]
     search_fields = ["hotkey"]
+
+
+@admin.register(ManifestStatus)
+class ManifestStatusAdmin(ReadOnlyAdmin):
+    """The manifests that count for scoring, and those that will."""
+
+    list_display = [
+        hotkey("hotkey"),
+        "effective",
+        "effective_since",
+        "pending",
+        "counts_from",
+        "answered_at",
+    ]
+    search_fields = ["hotkey"]
+
+
+@admin.register(Fact)
+class FactAdmin(LargeListAdmin):
+    """The change log of the network."""
+
+    list_display = [
+        "id",
+        "from_block",
+        "until_block",
+        "kind",
+        hotkey("subject"),
+        "item",
+        "value",
+        "began_at",
+    ]
+    list_filter = ["kind"]
+    search_fields = ["subject"]
+    exact_fields = ("subject",)
+    newest_by = "id"
+
+
+@admin.register(ObservedBlocks)
+class ObservedBlocksAdmin(ReadOnlyAdmin):
+    """In which blocks changes were seen; what happened between is not known."""
+
+    list_display = ["stream", "first_block", "last_block", "last_at"]
+    list_filter = ["stream"]
 
 
 @admin.register(Snapshot)

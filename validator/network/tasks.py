@@ -1,9 +1,9 @@
-"""Celery tasks that read the chain and poll manifests; the work is in `actions`."""
+"""Celery tasks that read the chain and poll manifests; the work is in the modules beside."""
 
 from celery import shared_task
 
 from validator.config import config
-from validator.network import actions, chain
+from validator.network import actions, chain, manifest_polling
 
 
 @shared_task
@@ -16,4 +16,4 @@ def refresh_metagraph() -> None:
 @shared_task
 def poll_manifests() -> None:
     """Request and store the manifests of all miners."""
-    actions.poll_manifests(config.hotkey, config.reach, config.manifest_timeout_seconds)
+    manifest_polling.poll_manifests(config, chain.opened)

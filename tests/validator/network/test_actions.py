@@ -1,26 +1,25 @@
 """What is stored of the subnet."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from compute_horde.addresses import Reach
-from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
-from tests.peers.keys import VALIDATOR
-from tests.peers.miner import MinerPeer
-from tests.peers.websocket_server import serving
 from tests.validator.chains import FakeChain, neuron
-from tests.validator.conftest import LOOPBACK, remember
-from validator.miners import manifest_poll
-from validator.miners.connection import Address
+from tests.validator.conftest import LOOPBACK
 from validator.network import actions
 from validator.network.actions import ServingMiner
+from validator.network.history import network_at
+from validator.network.manifest_store import store_manifest
 from validator.network.models import Manifest, Neuron, Snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HERE = Reach(networks=LOOPBACK)
-TEST, GPU = ExecutorClass.always_on__test, ExecutorClass.always_on__gpu_24gb
+TEST = ExecutorClass.always_on__test
+AT_ONCE = timedelta(0)
 
 
 def test_the_metagraph_is_remembered_and_updated() -> None:
@@ -52,52 +51,34 @@ def test_the_listener_hears_only_of_changed_addresses(monkeypatch: pytest.Monkey
     assert len(notified) == 2
 
 
-def test_a_new_manifest_replaces_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    notified: list[str] = []
-    monkeypatch.setattr(actions, "notify", notified.append)
-    actions.store_manifest("a", {TEST: 2, GPU: 1})
-    actions.store_manifest("a", {TEST: 2, GPU: 1})
-    assert len(notified) == 1
-    actions.store_manifest("a", {TEST: 3})
-    actions.store_manifest("b", {})
-    assert list(Manifest.objects.values_list("hotkey", "executor_class", "count")) == [
-        ("a", "always_on.test", 3)
-    ]
-    assert len(notified) == 2
-
-
 def test_serving_miners_are_those_with_an_address_but_not_ourselves() -> None:
     actions.refresh_metagraph(
         FakeChain(neurons=[neuron(0, "us"), neuron(1, "a"), neuron(2, "b", port=0)])
     )
-    actions.store_manifest("a", {TEST: 2})
+    store_manifest("a", {TEST: 2}, AT_ONCE)
     Manifest.objects.create(hotkey="a", executor_class="of.old", count=1, heard_at=timezone.now())
     assert actions.serving_miners("us", HERE) == [ServingMiner("a", "127.0.0.1", 8001, {TEST: 2})]
 
 
-async def test_manifests_are_asked_for_and_silence_changes_nothing() -> None:
-    here, gone = MinerPeer(manifest={"always_on.test": 4}), MinerPeer()
-    refusing = MinerPeer()
-    refusing.accepts_logins = False
-    async with serving(here, refusing):
-        addresses = [
-            Address("here", "127.0.0.1", here.port),
-            Address("gone", "127.0.0.1", 1),
-            Address("refusing", "127.0.0.1", refusing.port),
-        ]
-        answers = await manifest_poll.poll(addresses, VALIDATOR, 2.0)
-    assert {hotkey: dict(m.manifest) for hotkey, m in answers.items()} == {"here": {TEST: 4}}
-    assert gone.received == []
+def test_a_read_of_an_older_block_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    chain = FakeChain(block=6, neurons=[neuron(0, "a")])
+    actions.refresh_metagraph(chain)
+    chain.block, chain.neurons = 5, []
+    actions.refresh_metagraph(chain)
+    assert Neuron.objects.get().registered
+    assert "behind what was read before" in caplog.text
 
 
-async def test_polled_manifests_are_stored() -> None:
-    miner = MinerPeer(manifest={"always_on.test": 4})
-    async with serving(miner):
-        await in_database(remember, miner)
-        await in_database(actions.store_manifest, "other", {TEST: 1})
-        await in_database(actions.poll_manifests, VALIDATOR, HERE, 2.0)
-    rows = Manifest.objects.order_by("count").values_list("hotkey", "count")
-    assert await in_database(lambda: list(rows)) == [("other", 1), (miner.hotkey, 4)]
+def test_a_refresh_logs_hyperparameters_and_effective_manifests_at_its_block() -> None:
+    chain = FakeChain(block=25, neurons=[neuron(0, "a")])
+    actions.refresh_metagraph(chain)
+    store_manifest("a", {TEST: 2}, AT_ONCE)
+    store_manifest("stranger", {TEST: 2}, AT_ONCE)
+    chain.block, chain.tempo = 27, 11
+    actions.refresh_metagraph(chain)
+    before, now = network_at(26), network_at(27)
+    assert (before.manifests, now.manifests) == ({}, {"a": {"always_on.test": 2}})
+    assert [state.hyperparameters["tempo"] for state in (before, now)] == [9, 11]
 
 
 @pytest.mark.parametrize(

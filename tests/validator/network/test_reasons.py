@@ -1,12 +1,14 @@
 """Why a neuron gets jobs or not, and what it was paid for."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from tests.peers.user import request
 from validator.jobs import actions
 from validator.network import reasons
-from validator.network.models import Manifest, Neuron
+from validator.network.models import Fact, Manifest, ManifestStatus, Neuron
 from validator.synthetic.models import Batch, Puzzle
 from validator.weights.admin import miners, next_window, why
 from validator.weights.models import WeightsSet
@@ -86,3 +88,42 @@ def test_the_weights_page_explains_states_and_shares() -> None:
     assert why(row).startswith("The window closed after 3 attempts")
     assert list(miners(row)) == [("m", "1", 1, "1 x right; 1 x too late")]
     assert next_window().startswith("The chain was not read yet")
+
+
+def test_the_effective_manifest_is_told_apart_from_the_newest_report() -> None:
+    now = timezone.now()
+    assert list(reasons.effective_manifest("m")) == [
+        "none: it never reported what executors it has"
+    ]
+    ManifestStatus.objects.create(
+        hotkey="m",
+        effective={"always_on.test": 4},
+        effective_since=now,
+        pending={},
+        reported_at=now,
+        counts_from=now + timedelta(hours=2),
+    )
+    Manifest.objects.create(
+        hotkey="m", executor_class="always_on.test", count=0, heard_at=now, source="chain"
+    )
+    at, later = (f"{one:%Y-%m-%d %H:%M} UTC" for one in (now, now + timedelta(hours=2)))
+    assert list(reasons.effective_manifest("m")) == [
+        f"4 of always_on.test, since {at}",
+        f"pending: no executors, reported at {at}, counts from {later}",
+        "the newest report is its commitment on the chain, since it does not answer",
+        "the miner itself answered last: never",
+    ]
+
+
+def test_changes_are_told_newest_first_and_without_stakes() -> None:
+    now = timezone.now()
+    address = {"subject": "m", "kind": "address", "began_at": now}
+    Fact.objects.create(value={"port": 1}, from_block=10, until_block=20, ended_at=now, **address)
+    Fact.objects.create(value={"port": 2}, from_block=20, until_block=30, ended_at=now, **address)
+    Fact.objects.create(subject="m", kind="stake", value=5, from_block=25, began_at=now)
+    at = f"{now:%Y-%m-%d %H:%M} UTC"
+    assert list(reasons.recent_changes("m")) == [
+        f"block 30 ({at}): address: none any more, was port 2",
+        f"block 20 ({at}): address: port 2, was port 1",
+        f"block 10 ({at}): address: port 1",
+    ]
