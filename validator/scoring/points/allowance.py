@@ -12,7 +12,7 @@ from validator.scoring.allowance import (
     ManifestHistory,
     MinerAllowances,
 )
-from validator.scoring.facts import CycleFacts, PaidReceipt, Place, by_miner
+from validator.scoring.facts import CycleFacts, PaidReceipt, Place, by_miner, instant
 from validator.scoring.line_items import LineItem, Statement
 from validator.scoring.parameters import AllowanceParameters, Parameters
 from validator.scoring.points.class_points import ClassPoints, nothing, places
@@ -74,7 +74,7 @@ def judged(facts: CycleFacts, worth: AllowanceParameters) -> dict[Place, Spendin
 def _ordered(facts: CycleFacts) -> Iterator[PaidReceipt]:
     seen: set[tuple[str, str, str]] = set()
     for receipt in sorted(
-        facts.receipts, key=lambda one: (one.at, one.job_uuid, one.validator, one.hotkey)
+        facts.receipts, key=lambda one: (instant(one.at), one.job_uuid, one.validator, one.hotkey)
     ):
         key = (receipt.validator, receipt.job_uuid, receipt.hotkey)
         if key not in seen:

@@ -13,6 +13,7 @@ from validator.scoring.facts import (
     Place,
     WorkedJob,
     by_miner,
+    instant,
 )
 from validator.scoring.line_items import LineItem, Statement
 from validator.scoring.parameters import Parameters, SecondsParameters
@@ -53,7 +54,7 @@ def willingness_after(
         Fraction(worth.healing_per_hour),
         Fraction(worth.factor_floor),
     )
-    ordered = sorted(jobs, key=lambda job: (job.at, job.job_uuid))
+    ordered = sorted(jobs, key=lambda job: (instant(job.at), job.job_uuid))
     return willingness(known.carried, _events(ordered), rule)
 
 
