@@ -90,11 +90,11 @@ def _split(own: Group, main: MainHotkeys, share: Fraction) -> Group:
     after: Group = {}
     for hotkey, statement in own.items():
         if main.now not in own:
-            reason = "split: the hotkeys of a coldkey without a main hotkey get the same"
+            reason = "split: hotkeys of a coldkey without a main hotkey get the same"
         elif hotkey == main.now:
-            reason = "split: what the main hotkey gets from its coldkey's others"
+            reason = "split: what the main hotkey gets of its coldkey's points"
         else:
-            reason = "split: what goes to the coldkey's main hotkey, but for the rest of others"
+            reason = "split: what a hotkey that is not the main one gets"
         part = parts[hotkey] / total if total else ZERO
         after[hotkey] = statement.brought_to(
             parts[hotkey], reason, number=part, unit="of the coldkey's points"

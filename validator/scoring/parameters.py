@@ -53,7 +53,7 @@ class _Group(BaseModel):
 class HordeParameters(_Group):
     """The horde score: applies to `classes` only, elsewhere points are simply added."""
 
-    classes: tuple[ExecutorClass, ...] = ()
+    classes: tuple[ExecutorClass, ...] = Field((), description="in which it applies")
     alpha: Signed = Field(Decimal(0), description="weight of the average score; 0: none")
     beta: Signed = Field(Decimal(0), description="10 to its power is the steepness of the sigmoid")
     delta: Signed = Field(Decimal(1), description="1/n at which the sigmoid is a half")
@@ -98,7 +98,9 @@ class AllowanceParameters(_Group):
 class DancingParameters(_Group):
     """The dancing bonus and the split over the hotkeys of a coldkey."""
 
-    kind: Dancing = Dancing.MAIN_HOTKEY
+    kind: Dancing = Field(
+        Dancing.MAIN_HOTKEY, description="what earns the bonus: `none`, `size` or `main_hotkey`"
+    )
     bonus: Ratio = Field(
         Decimal("0.3"),
         description="0.3 as of December 2024, 0.05 (size) and 0.1 (main hotkey) in other versions",
@@ -121,7 +123,9 @@ class PeakParameters(_Group):
 class BurnParameters(_Group):
     """What part of all weights goes to burn targets."""
 
-    targets: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    targets: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
+        (), description="hotkeys; those that are not registered do not count"
+    )
     rate: Ratio = Field(Decimal(0), description="part of all weights that is burned")
     partition: Ratio = Field(Decimal(0), description="part of it that the main burner gets")
 
@@ -136,7 +140,7 @@ class LimitParameters(_Group):
 class Parameters(_Group):
     """Everything that a formula needs besides the facts of the cycle."""
 
-    formula: FormulaName
+    formula: FormulaName = Field(description="which of the three")
     version: str = Field(
         "1", min_length=1, max_length=40, description="name of this set of parameters"
     )
