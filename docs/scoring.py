@@ -27,7 +27,7 @@ from validator.scoring.parameters import (
     BurnParameters,
     FormulaName,
     HordeParameters,
-    Parameters,
+    ScoringParameters,
 )
 
 LLM = ExecutorClass.always_on__llm__a6000
@@ -160,7 +160,7 @@ def page() -> Iterator[str]:
     yield from table("parameter", "value", "what it is", rows=_parameters())
 
 
-def _statements(facts: CycleFacts, parameters: Parameters) -> Iterator[str]:
+def _statements(facts: CycleFacts, parameters: ScoringParameters) -> Iterator[str]:
     """A table of all line items but those of classes that nobody offers."""
     rows = []
     for miner in score_cycle(facts, parameters).miners:
@@ -275,7 +275,7 @@ def _same_size() -> dict[str, Any]:
 
 def _parameters() -> Iterator[tuple[str, str, str]]:
     sets = [DEFAULTS[name] for name in FormulaName]
-    for name, field in Parameters.model_fields.items():
+    for name, field in ScoringParameters.model_fields.items():
         group = getattr(sets[0], name)
         if isinstance(group, BaseModel):
             for inner, inner_field in type(group).model_fields.items():

@@ -83,7 +83,7 @@ class SecondsParameters(_Group):
     healing_per_hour: Ratio = Field(
         Decimal("0.1"), description="what an hour of work gives back to the factor"
     )
-    factor_floor: Ratio = Field(Decimal(0), description="below which refusals lower no factor")
+    least_factor: Ratio = Field(Decimal(0), description="below which refusals lower no factor")
 
 
 class AllowanceParameters(_Group):
@@ -137,7 +137,7 @@ class LimitParameters(_Group):
     max_weight: int = Field(65535, ge=1, le=65535, description="largest share, of 65535")
 
 
-class Parameters(_Group):
+class ScoringParameters(_Group):
     """Everything that a formula needs besides the facts of the cycle."""
 
     formula: FormulaName = Field(description="which of the three")
@@ -157,7 +157,7 @@ class Parameters(_Group):
     limits: LimitParameters = LimitParameters()
 
     @model_validator(mode="after")
-    def _some_class_counts(self) -> "Parameters":
+    def _some_class_counts(self) -> "ScoringParameters":
         counted = (
             self.seconds.class_values if self.formula == FormulaName.SECONDS else self.class_weights
         )
@@ -175,16 +175,16 @@ _BY_SIZE = DancingParameters(kind=Dancing.SIZE, main_hotkey_share=None)
 
 # The newest version of each formula, as a validator uses it unless its operator chooses others.
 DEFAULTS = {
-    FormulaName.JOBS: Parameters(
+    FormulaName.JOBS: ScoringParameters(
         formula=FormulaName.JOBS,
         version="jobs-1",
         horde=HordeParameters(classes=_SPIN_UP),
         dancing=_BY_SIZE,
     ),
-    FormulaName.SECONDS: Parameters(
+    FormulaName.SECONDS: ScoringParameters(
         formula=FormulaName.SECONDS, version="seconds-1", dancing=_BY_SIZE
     ),
-    FormulaName.ALLOWANCE: Parameters(
+    FormulaName.ALLOWANCE: ScoringParameters(
         formula=FormulaName.ALLOWANCE,
         version="allowance-1",
         dancing=DancingParameters(kind=Dancing.MAIN_HOTKEY, bonus=Decimal("0.1")),

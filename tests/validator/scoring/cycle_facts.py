@@ -25,7 +25,7 @@ from validator.scoring.parameters import (
     DancingParameters,
     FormulaName,
     LimitParameters,
-    Parameters,
+    ScoringParameters,
 )
 
 SPIN_UP = ExecutorClass.spin_up_4min__gpu_24gb
@@ -125,7 +125,7 @@ def parameter_sets(draw):
         "main_hotkey_share": draw(st.one_of(st.none(), ratios)),
     }
     horde = {"classes": draw(st.sampled_from([(), (SPIN_UP,), (SPIN_UP, LLM)]))}
-    return Parameters.model_validate(
+    return ScoringParameters.model_validate(
         {
             **base.model_dump(),
             "burn": burn,

@@ -7,7 +7,7 @@ from pydantic import Field
 from validator.scoring.cases.form import CaseForm
 from validator.scoring.facts import CycleFacts
 from validator.scoring.formulas import score_cycle
-from validator.scoring.parameters import DEFAULTS, FormulaName, Parameters
+from validator.scoring.parameters import DEFAULTS, FormulaName, ScoringParameters
 
 
 class _CycleCase(CaseForm):
@@ -19,7 +19,9 @@ class _CycleCase(CaseForm):
         """The shares of the cycle and what explains them."""
         given = {**self.parameters, "formula": formula}
         merged = _merged(DEFAULTS[formula].model_dump(mode="json"), given)
-        return {"expected": score_cycle(self.facts, Parameters.model_validate(merged)).as_json()}
+        return {
+            "expected": score_cycle(self.facts, ScoringParameters.model_validate(merged)).as_json()
+        }
 
 
 class JobsCase(_CycleCase):

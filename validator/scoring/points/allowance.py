@@ -14,7 +14,7 @@ from validator.scoring.allowance import (
 )
 from validator.scoring.facts import CycleFacts, PaidReceipt, Place, by_miner, instant
 from validator.scoring.line_items import LineItem, Statement
-from validator.scoring.parameters import AllowanceParameters, Parameters
+from validator.scoring.parameters import AllowanceParameters, ScoringParameters
 from validator.scoring.points.class_points import ClassPoints, nothing, places
 from validator.scoring.spending import PICOSECONDS, Account, Spend, SpendingRule, picoseconds
 
@@ -29,7 +29,7 @@ class SpendingTotals:
     refused_jobs: int = 0
 
 
-def allowance_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
+def allowance_points(facts: CycleFacts, parameters: ScoringParameters) -> list[ClassPoints]:
     """The points of each registered miner in each class that matters to it."""
     totals = judged(facts, parameters.allowance)
     offered = by_miner(facts.offered)

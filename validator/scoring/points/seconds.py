@@ -16,13 +16,13 @@ from validator.scoring.facts import (
     instant,
 )
 from validator.scoring.line_items import LineItem, Statement
-from validator.scoring.parameters import Parameters, SecondsParameters
+from validator.scoring.parameters import ScoringParameters, SecondsParameters
 from validator.scoring.points.class_points import ClassPoints, nothing, places
 
 NO_WORK = "the factor counts once the miner does work of this class"
 
 
-def second_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
+def second_points(facts: CycleFacts, parameters: ScoringParameters) -> list[ClassPoints]:
     """The points of each registered miner in each class that matters to it."""
     worth = parameters.seconds
     jobs: dict[Place, list[WorkedJob]] = defaultdict(list)
@@ -52,7 +52,7 @@ def willingness_after(
     rule = EfficiencyRule(
         Fraction(worth.refusal_step),
         Fraction(worth.healing_per_hour),
-        Fraction(worth.factor_floor),
+        Fraction(worth.least_factor),
     )
     ordered = sorted(jobs, key=lambda job: (instant(job.at), job.job_uuid))
     return willingness(known.carried, _events(ordered), rule)
