@@ -4,6 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import count
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from compute_horde.hardware import ExecutorClass
@@ -55,6 +56,9 @@ def one_class(formula=FormulaName.JOBS, kind=LLM, **changes):
 def executor_counts(**counts):
     return tuple(ExecutorCount(hotkey, LLM, number) for hotkey, number in counts.items())
 
+
+# Whole cycles take long to make up.
+few_examples = settings(max_examples=30, deadline=None)
 
 HOTKEYS = "abcdef"
 hotkeys = st.sampled_from(HOTKEYS)

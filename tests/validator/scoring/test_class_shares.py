@@ -12,6 +12,7 @@ from tests.validator.scoring.cycle_facts import (
     SPIN_UP,
     TEST,
     cycle_facts,
+    few_examples,
     one_class,
     parameter_sets,
     registered,
@@ -144,6 +145,7 @@ def test_the_split_says_where_points_went():
     assert [(one.amount, one.number) for one in after["b"].items[1:]] == [(-8, Fraction("0.2"))]
 
 
+@few_examples
 @given(cycle_facts(), parameter_sets())
 def test_scores_sum_to_the_weights_of_the_classes_in_which_somebody_earned(facts, parameters):
     points = POINTS[parameters.formula](facts, parameters)

@@ -10,6 +10,7 @@ from tests.validator.scoring.cycle_facts import (
     LLM,
     SPIN_UP,
     cycle_facts,
+    few_examples,
     job,
     registered,
     with_parameters,
@@ -102,6 +103,7 @@ def test_a_class_without_value_is_explained():
     assert (item.amount, item.remedy) == (0, "a second of this class has no value in this cycle")
 
 
+@few_examples
 @given(cycle_facts())
 def test_points_are_value_times_factor_times_seconds(facts):
     worth = SecondsParameters(class_values={LLM: Decimal(3)}, refusal_step=Decimal("0.25"))
