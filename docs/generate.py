@@ -21,7 +21,7 @@ from compute_horde.hardware import PROMISES, Promise
 from compute_horde.lifecycle import CLAIMS, FINAL, MAY_FOLLOW
 from compute_horde.protocol import links
 from compute_horde.vocabulary import JobState
-from docs import limits, security, whose_fault
+from docs import limits, scoring, security, whose_fault
 from docs.tables import NOTE, table
 from executor.config import Config as ExecutorConfig
 from miner.config import Config as MinerConfig
@@ -76,6 +76,7 @@ def pages() -> dict[str, str]:
         "miner-settings.md": "\n".join(_settings()),
         "whose-fault.md": "\n".join(whose_fault.page()),
         "security.md": "\n".join(security.page()),
+        "scoring.md": "\n".join(scoring.page()),
     }
 
 

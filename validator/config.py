@@ -28,7 +28,7 @@ from validator.scoring.parameters import (
     DEFAULTS,
     FormulaName,
     LimitParameters,
-    Parameters,
+    ScoringParameters,
     with_changes,
 )
 from validator.synthetic.kinds.choices import KindChoice
@@ -191,7 +191,7 @@ class Config(ServiceSettings):
         self.parameters()
         return self
 
-    def parameters(self, limits: LimitParameters | None = None) -> Parameters:
+    def parameters(self, limits: LimitParameters | None = None) -> ScoringParameters:
         """The parameters of scoring, with the chain's limits."""
         weights = {kind.value: weight for kind, weight in self.class_weights.items()}
         defaults = with_changes(DEFAULTS[self.formula], {"class_weights": weights})

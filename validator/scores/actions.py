@@ -13,12 +13,12 @@ from validator.scores.documents import documents
 from validator.scores.models import Score, ScoredCycle
 from validator.scores.recording import facts_json, read_facts, read_parameters, recording
 from validator.scoring.formulas import CycleScores, score_cycle
-from validator.scoring.parameters import Parameters
+from validator.scoring.parameters import ScoringParameters
 
 log = logging.getLogger(__name__)
 
 
-def ensure_scored(cycle: Cycle, parameters: Parameters, validator: Signer) -> ScoredCycle:
+def ensure_scored(cycle: Cycle, parameters: ScoringParameters, validator: Signer) -> ScoredCycle:
     """The scored cycle; scored now when it was not yet. Scores that are stored never change."""
     known = ScoredCycle.objects.filter(cycle_start=cycle.start).first()
     if known is not None:

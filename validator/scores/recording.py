@@ -15,7 +15,7 @@ from compute_horde.errors import ComputeHordeError
 from validator.scoring.exact import exact
 from validator.scoring.facts import CycleFacts
 from validator.scoring.formulas import CycleScores, score_cycle
-from validator.scoring.parameters import Parameters
+from validator.scoring.parameters import ScoringParameters
 
 MAX_BYTES = 512 * 2**20
 _FACTS: TypeAdapter[CycleFacts] = TypeAdapter(CycleFacts)
@@ -39,8 +39,8 @@ def read_facts(text: str | bytes) -> CycleFacts:
     return _facts(_parsed(text))
 
 
-def read_parameters(text: str | bytes) -> Parameters:
-    """The parameters of `Parameters.canonical_json`. Raises `RecordingError`."""
+def read_parameters(text: str | bytes) -> ScoringParameters:
+    """The parameters of `ScoringParameters.canonical_json`. Raises `RecordingError`."""
     return _parameters(_parsed(text))
 
 
@@ -79,9 +79,9 @@ def _facts(value: Any) -> CycleFacts:
         raise RecordingError(f"facts: {_first(exc)}") from None
 
 
-def _parameters(value: Any) -> Parameters:
+def _parameters(value: Any) -> ScoringParameters:
     try:
-        return Parameters.model_validate(value)
+        return ScoringParameters.model_validate(value)
     except ValidationError as exc:
         raise RecordingError(f"parameters: {_first(exc)}") from None
 

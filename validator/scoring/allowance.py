@@ -94,18 +94,19 @@ class BlockAllowances:
     def __init__(self, blocks: Sequence[ChainBlock], multiplier: Fraction = Fraction(1)) -> None:
         self._blocks = {block.number: block for block in blocks}
         self._multiplier = multiplier
-        self._known: dict[tuple[str, int, int], int] = {}
+        # Picoseconds for an executor, as numerator and denominator.
+        self._rates: dict[tuple[str, int], tuple[int, int]] = {}
 
     def amount(self, validator: str, block: int, executors: int) -> int | None:
-        """Picoseconds, rounded half to even; None for a block that is not known."""
-        key = (validator, block, executors)
-        if (known := self._known.get(key)) is not None:
-            return known
-        if block not in self._blocks:
-            return None
-        seconds = per_executor(self._blocks[block], validator, self._multiplier)
-        self._known[key] = round(seconds * executors * PICOSECONDS)
-        return self._known[key]
+        """Picoseconds, rounded to the nearest; None for a block that is not known."""
+        if (rate := self._rates.get((validator, block))) is None:
+            if block not in self._blocks:
+                return None
+            seconds = per_executor(self._blocks[block], validator, self._multiplier)
+            rate = (seconds.numerator * PICOSECONDS, seconds.denominator)
+            self._rates[validator, block] = rate
+        numerator, denominator = rate
+        return (2 * executors * numerator + denominator) // (2 * denominator)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from validator.scoring.facts import CycleFacts, MainHotkeys
 from validator.scoring.horde_score import size_factor
 from validator.scoring.line_items import Statement, combined
 from validator.scoring.main_hotkey import MainHotkeyRule, has_moved, split
-from validator.scoring.parameters import Dancing, FormulaName, HordeParameters, Parameters
+from validator.scoring.parameters import Dancing, FormulaName, HordeParameters, ScoringParameters
 from validator.scoring.points.class_points import ClassPoints
 
 # Points that are compared with each other: of a class or, in the formula `seconds`, all points.
@@ -20,13 +20,14 @@ ZERO = Fraction(0)
 
 
 def scores(
-    points: Iterable[ClassPoints], facts: CycleFacts, parameters: Parameters
+    points: Iterable[ClassPoints], facts: CycleFacts, parameters: ScoringParameters
 ) -> dict[str, Statement]:
     """The score of each registered miner; the scores of a class sum to its weight."""
     groups = _groups([with_horde_score(one, parameters.horde) for one in points], parameters)
     merged: dict[str, list[Statement]] = {miner.hotkey: [] for miner in facts.miners}
     for key, group in groups.items():
-        moved = over_hotkeys(group, facts, parameters)
+        kind = None if key == ALL_CLASSES else ExecutorClass(key)
+        moved = over_hotkeys(group, facts, parameters, kind)
         for hotkey, statement in _weighted(moved, _weight(key, parameters)).items():
             merged[hotkey].append(statement)
     return {hotkey: combined(statements) for hotkey, statements in merged.items()}
@@ -51,8 +52,13 @@ def with_horde_score(points: ClassPoints, horde: HordeParameters) -> ClassPoints
     return ClassPoints(points.hotkey, kind, statement)
 
 
-def over_hotkeys(group: Group, facts: CycleFacts, parameters: Parameters) -> Group:
-    """The points of a class after the main hotkey's split and, where it moved, the bonus."""
+def over_hotkeys(
+    group: Group, facts: CycleFacts, parameters: ScoringParameters, kind: ExecutorClass | None
+) -> Group:
+    """The points of a class after the main hotkey's split and, where it moved, the bonus.
+
+    `kind` is the class; None for points of all classes together.
+    """
     dancing = parameters.dancing
     is_dance = dancing.kind == Dancing.MAIN_HOTKEY
     bonus = Fraction(dancing.bonus) if is_dance else ZERO
@@ -62,9 +68,9 @@ def over_hotkeys(group: Group, facts: CycleFacts, parameters: Parameters) -> Gro
         main = named.get(coldkey, MainHotkeys(coldkey or "unknown"))
         own = {hotkey: group.get(hotkey, Statement()) for hotkey in hotkeys}
         if has_moved(main.now, main.before):
-            own = {hotkey: _danced(one, bonus) for hotkey, one in own.items()}
+            own = {hotkey: _danced(one, bonus, kind) for hotkey, one in own.items()}
         if dancing.main_hotkey_share is not None:
-            own = _split(own, main, Fraction(dancing.main_hotkey_share))
+            own = _split(own, main, Fraction(dancing.main_hotkey_share), kind)
         after.update(own)
     return after
 
@@ -78,31 +84,36 @@ def _hotkeys(facts: CycleFacts) -> dict[str, list[str]]:
     return found
 
 
-def _danced(statement: Statement, bonus: Fraction) -> Statement:
+def _danced(statement: Statement, bonus: Fraction, kind: ExecutorClass | None) -> Statement:
     reason = "dancing bonus: the main hotkey changed"
-    return statement.brought_to(statement.total * (1 + bonus), reason, number=bonus)
+    total = statement.total * (1 + bonus)
+    return statement.brought_to(total, reason, number=bonus, executor_class=kind)
 
 
-def _split(own: Group, main: MainHotkeys, share: Fraction) -> Group:
+def _split(own: Group, main: MainHotkeys, share: Fraction, kind: ExecutorClass | None) -> Group:
     total = sum((statement.total for statement in own.values()), ZERO)
     rule = MainHotkeyRule(share, ZERO)
     parts = split(list(own), total, now=main.now, before=None, rule=rule)
     after: Group = {}
     for hotkey, statement in own.items():
         if main.now not in own:
-            reason = "split: the hotkeys of a coldkey without a main hotkey get the same"
+            reason = "split: hotkeys of a coldkey without a main hotkey get the same"
         elif hotkey == main.now:
-            reason = "split: what the main hotkey gets from its coldkey's others"
+            reason = "split: what the main hotkey gets of its coldkey's points"
         else:
-            reason = "split: what goes to the coldkey's main hotkey, but for the rest of others"
+            reason = "split: what a hotkey that is not the main one gets"
         part = parts[hotkey] / total if total else ZERO
         after[hotkey] = statement.brought_to(
-            parts[hotkey], reason, number=part, unit="of the coldkey's points"
+            parts[hotkey],
+            reason,
+            number=part,
+            unit="of the coldkey's points",
+            executor_class=kind,
         )
     return after
 
 
-def _groups(points: Iterable[ClassPoints], parameters: Parameters) -> dict[str, Group]:
+def _groups(points: Iterable[ClassPoints], parameters: ScoringParameters) -> dict[str, Group]:
     found: dict[str, dict[str, list[Statement]]] = {}
     for one in points:
         together = parameters.formula == FormulaName.SECONDS
@@ -114,7 +125,7 @@ def _groups(points: Iterable[ClassPoints], parameters: Parameters) -> dict[str, 
     }
 
 
-def _weight(key: str, parameters: Parameters) -> Fraction:
+def _weight(key: str, parameters: ScoringParameters) -> Fraction:
     if key == ALL_CLASSES:
         return Fraction(1)
     return Fraction(parameters.class_weights.get(ExecutorClass(key), 0))

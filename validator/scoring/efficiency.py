@@ -11,11 +11,11 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class EfficiencyRule:
-    """A refusal costs `step`, an hour of work heals `healing_per_hour`; never below `floor`."""
+    """A refusal costs `step`, an hour of work heals `healing_per_hour`; never below `least`."""
 
     step: Fraction
     healing_per_hour: Fraction
-    floor: Fraction
+    least: Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def willingness(
     factor, lost, healed = carried, Fraction(0), Fraction(0)
     for event in events:
         if event.refused:
-            lower = min(factor, max(factor - rule.step, rule.floor))
+            lower = min(factor, max(factor - rule.step, rule.least))
             lost, factor = lost + factor - lower, lower
         elif factor < 1:
             higher = min(factor + event.seconds * rule.healing_per_hour / 3600, Fraction(1))

@@ -12,7 +12,7 @@ from compute_horde import signing
 from validator.scoring.class_shares import scores
 from validator.scoring.facts import CycleFacts
 from validator.scoring.line_items import LineItem
-from validator.scoring.parameters import FormulaName, Parameters
+from validator.scoring.parameters import FormulaName, ScoringParameters
 from validator.scoring.points.allowance import allowance_points
 from validator.scoring.points.class_points import ClassPoints
 from validator.scoring.points.jobs import job_points
@@ -20,7 +20,7 @@ from validator.scoring.points.seconds import second_points
 from validator.scoring.shares import MinerShare, burning, shares
 from validator.scoring.units import DECIMALS, UNITS
 
-POINTS: dict[FormulaName, Callable[[CycleFacts, Parameters], list[ClassPoints]]] = {
+POINTS: dict[FormulaName, Callable[[CycleFacts, ScoringParameters], list[ClassPoints]]] = {
     FormulaName.JOBS: job_points,
     FormulaName.SECONDS: second_points,
     FormulaName.ALLOWANCE: allowance_points,
@@ -31,7 +31,7 @@ POINTS: dict[FormulaName, Callable[[CycleFacts, Parameters], list[ClassPoints]]]
 class CycleScores:
     """The shares of a cycle, and the parameters that they were computed with."""
 
-    parameters: Parameters
+    parameters: ScoringParameters
     miners: tuple[MinerShare, ...]
     main_burner: str | None
 
@@ -48,7 +48,7 @@ class CycleScores:
         return signing.compact_json(self.as_json()).decode()
 
 
-def score_cycle(facts: CycleFacts, parameters: Parameters) -> CycleScores:
+def score_cycle(facts: CycleFacts, parameters: ScoringParameters) -> CycleScores:
     """Score one cycle with the formula that `parameters` name."""
     points = POINTS[parameters.formula](facts, parameters)
     scored = scores(points, facts, parameters)

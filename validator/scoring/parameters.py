@@ -54,7 +54,7 @@ class _Group(BaseModel):
 class HordeParameters(_Group):
     """The horde score: applies to `classes` only, elsewhere points are simply added."""
 
-    classes: tuple[ExecutorClass, ...] = ()
+    classes: tuple[ExecutorClass, ...] = Field((), description="in which it applies")
     alpha: Signed = Field(Decimal(0), description="weight of the average score; 0: none")
     beta: Signed = Field(Decimal(0), description="10 to its power is the steepness of the sigmoid")
     delta: Signed = Field(Decimal(1), description="1/n at which the sigmoid is a half")
@@ -84,7 +84,7 @@ class SecondsParameters(_Group):
     healing_per_hour: Ratio = Field(
         Decimal("0.1"), description="what an hour of work gives back to the factor"
     )
-    factor_floor: Ratio = Field(Decimal(0), description="below which refusals lower no factor")
+    least_factor: Ratio = Field(Decimal(0), description="below which refusals lower no factor")
 
 
 class AllowanceParameters(_Group):
@@ -99,7 +99,9 @@ class AllowanceParameters(_Group):
 class DancingParameters(_Group):
     """The dancing bonus and the split over the hotkeys of a coldkey."""
 
-    kind: Dancing = Dancing.MAIN_HOTKEY
+    kind: Dancing = Field(
+        Dancing.MAIN_HOTKEY, description="what earns the bonus: `none`, `size` or `main_hotkey`"
+    )
     bonus: Ratio = Field(
         Decimal("0.3"),
         description="0.3 as of December 2024, 0.05 (size) and 0.1 (main hotkey) in other versions",
@@ -122,7 +124,9 @@ class PeakParameters(_Group):
 class BurnParameters(_Group):
     """What part of all weights goes to burn targets."""
 
-    targets: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    targets: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
+        (), description="hotkeys; those that are not registered do not count"
+    )
     rate: Ratio = Field(Decimal(0), description="part of all weights that is burned")
     partition: Ratio = Field(Decimal(0), description="part of it that the main burner gets")
 
@@ -134,10 +138,10 @@ class LimitParameters(_Group):
     max_weight: int = Field(65535, ge=1, le=65535, description="largest share, of 65535")
 
 
-class Parameters(_Group):
+class ScoringParameters(_Group):
     """Everything that a formula needs besides the facts of the cycle."""
 
-    formula: FormulaName
+    formula: FormulaName = Field(description="which of the three")
     version: str = Field(
         "1", min_length=1, max_length=40, description="name of this set of parameters"
     )
@@ -154,7 +158,7 @@ class Parameters(_Group):
     limits: LimitParameters = LimitParameters()
 
     @model_validator(mode="after")
-    def _some_class_counts(self) -> "Parameters":
+    def _some_class_counts(self) -> "ScoringParameters":
         counted = (
             self.seconds.class_values if self.formula == FormulaName.SECONDS else self.class_weights
         )
@@ -172,16 +176,16 @@ _BY_SIZE = DancingParameters(kind=Dancing.SIZE, main_hotkey_share=None)
 
 # The newest version of each formula, as a validator uses it unless its operator chooses others.
 DEFAULTS = {
-    FormulaName.JOBS: Parameters(
+    FormulaName.JOBS: ScoringParameters(
         formula=FormulaName.JOBS,
         version="jobs-1",
         horde=HordeParameters(classes=_SPIN_UP),
         dancing=_BY_SIZE,
     ),
-    FormulaName.SECONDS: Parameters(
+    FormulaName.SECONDS: ScoringParameters(
         formula=FormulaName.SECONDS, version="seconds-1", dancing=_BY_SIZE
     ),
-    FormulaName.ALLOWANCE: Parameters(
+    FormulaName.ALLOWANCE: ScoringParameters(
         formula=FormulaName.ALLOWANCE,
         version="allowance-1",
         dancing=DancingParameters(kind=Dancing.MAIN_HOTKEY, bonus=Decimal("0.1")),
@@ -189,7 +193,7 @@ DEFAULTS = {
 }
 
 
-def with_changes(parameters: Parameters, changes: Mapping[str, Any]) -> Parameters:
+def with_changes(parameters: ScoringParameters, changes: Mapping[str, Any]) -> ScoringParameters:
     """The parameters with other values; groups are merged, class weights replaced.
 
     Raises:
@@ -202,4 +206,4 @@ def with_changes(parameters: Parameters, changes: Mapping[str, Any]) -> Paramete
         else value
         for name, value in changes.items()
     }
-    return Parameters.model_validate({**known, **merged})
+    return ScoringParameters.model_validate({**known, **merged})

@@ -10,7 +10,7 @@ from validator.scoring.burn import BurnRule, burned, main_burner
 from validator.scoring.chain_limits import U16, limited_weights
 from validator.scoring.facts import CycleFacts, by_miner
 from validator.scoring.line_items import LineItem, Statement
-from validator.scoring.parameters import Dancing, FormulaName, LimitParameters, Parameters
+from validator.scoring.parameters import Dancing, FormulaName, LimitParameters, ScoringParameters
 from validator.scoring.u16 import scaled_to_max
 from validator.scoring.units import UNITS, divided, rounded_to_sum
 
@@ -35,7 +35,7 @@ class MinerShare:
 
 
 def shares(
-    scored: Mapping[str, Statement], facts: CycleFacts, parameters: Parameters
+    scored: Mapping[str, Statement], facts: CycleFacts, parameters: ScoringParameters
 ) -> tuple[MinerShare, ...]:
     """The share of each registered miner, by uid; they sum to 1, or are all 0."""
     statements = with_size_bonus(scored, facts, parameters)
@@ -47,7 +47,7 @@ def shares(
 
 
 def with_size_bonus(
-    scored: Mapping[str, Statement], facts: CycleFacts, parameters: Parameters
+    scored: Mapping[str, Statement], facts: CycleFacts, parameters: ScoringParameters
 ) -> Statements:
     """The scores with the bonus of miners whose size differs between the last two peak cycles."""
     dancing = parameters.dancing
@@ -68,7 +68,7 @@ def with_size_bonus(
 
 
 def with_peak_penalty(
-    scored: Mapping[str, Statement], facts: CycleFacts, parameters: Parameters
+    scored: Mapping[str, Statement], facts: CycleFacts, parameters: ScoringParameters
 ) -> Statements:
     """The scores with the penalty of miners that keep too few executors after the peak."""
     if facts.is_peak:
@@ -109,7 +109,7 @@ def with_limits(
 
 
 def with_burn(
-    scored: Mapping[str, Statement], facts: CycleFacts, parameters: Parameters
+    scored: Mapping[str, Statement], facts: CycleFacts, parameters: ScoringParameters
 ) -> Statements:
     """The shares after burning; without registered targets nothing is burned."""
     rule, main = burning(facts, parameters)
@@ -123,7 +123,7 @@ def with_burn(
     return statements
 
 
-def burning(facts: CycleFacts, parameters: Parameters) -> tuple[BurnRule, str | None]:
+def burning(facts: CycleFacts, parameters: ScoringParameters) -> tuple[BurnRule, str | None]:
     """The rule with the registered targets only, and the main burner; None if nothing burns."""
     burn = parameters.burn
     targets = frozenset(burn.targets) & {miner.hotkey for miner in facts.miners}
@@ -131,7 +131,7 @@ def burning(facts: CycleFacts, parameters: Parameters) -> tuple[BurnRule, str | 
     return rule, main_burner(targets, cycle_start=facts.cycle_start) if rule.rate else None
 
 
-def _class_values(parameters: Parameters) -> dict[ExecutorClass, Fraction]:
+def _class_values(parameters: ScoringParameters) -> dict[ExecutorClass, Fraction]:
     values = parameters.class_weights
     if parameters.formula == FormulaName.SECONDS:
         values = parameters.seconds.class_values

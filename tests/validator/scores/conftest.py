@@ -9,16 +9,16 @@ from tests.peers.keys import VALIDATOR
 from tests.validator.conftest import configured
 from tests.validator.scores.cycles import CYCLE, attempt, batch, registered, seen
 from validator.scores.actions import ensure_scored
-from validator.scoring.parameters import Parameters
+from validator.scoring.parameters import ScoringParameters
 
 
 @pytest.fixture
-def parameters() -> Parameters:
+def parameters() -> ScoringParameters:
     return configured(class_weights={ExecutorClass.always_on__test: Decimal(1)}).parameters()
 
 
 @pytest.fixture
-def _scored(parameters: Parameters) -> None:
+def _scored(parameters: ScoringParameters) -> None:
     seen(722, 1444)
     registered("alice")
     attempt(batch(), "alice")

@@ -10,7 +10,7 @@ from tests.validator.scores.cycles import CYCLE, attempt, batch, registered, see
 from validator.scores.actions import ensure_scored, exported
 from validator.scores.models import Score
 from validator.scores.recording import replay
-from validator.scoring.parameters import LimitParameters, Parameters
+from validator.scoring.parameters import LimitParameters, ScoringParameters
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ def _cycle() -> None:
     attempt(held, "carol", "wrong_answer")
 
 
-def test_scores_are_stored_with_their_signed_explanations(parameters: Parameters) -> None:
+def test_scores_are_stored_with_their_signed_explanations(parameters: ScoringParameters) -> None:
     ensure_scored(CYCLE, parameters, VALIDATOR)
     scores = {one.hotkey: one for one in Score.objects.all()}
     assert {name: float(one.share) for name, one in scores.items()} == {
@@ -41,7 +41,7 @@ def test_scores_are_stored_with_their_signed_explanations(parameters: Parameters
     assert "answered wrongly" in scores["carol"].document
 
 
-def test_a_cycle_is_scored_once(parameters: Parameters) -> None:
+def test_a_cycle_is_scored_once(parameters: ScoringParameters) -> None:
     first = ensure_scored(CYCLE, parameters, VALIDATOR)
     limits = LimitParameters(max_weight=40000)
     again = ensure_scored(CYCLE, parameters.model_copy(update={"limits": limits}), VALIDATOR)
@@ -49,7 +49,7 @@ def test_a_cycle_is_scored_once(parameters: Parameters) -> None:
     assert Score.objects.count() == 3
 
 
-def test_what_is_exported_replays_to_the_stored_scores(parameters: Parameters) -> None:
+def test_what_is_exported_replays_to_the_stored_scores(parameters: ScoringParameters) -> None:
     scored = ensure_scored(CYCLE, parameters, VALIDATOR)
     scores, is_same = replay(exported(scored).encode())
     assert is_same

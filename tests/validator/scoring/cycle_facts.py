@@ -4,6 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import count
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from compute_horde.hardware import ExecutorClass
@@ -25,7 +26,7 @@ from validator.scoring.parameters import (
     DancingParameters,
     FormulaName,
     LimitParameters,
-    Parameters,
+    ScoringParameters,
 )
 
 SPIN_UP = ExecutorClass.spin_up_4min__gpu_24gb
@@ -55,6 +56,9 @@ def one_class(formula=FormulaName.JOBS, kind=LLM, **changes):
 def executor_counts(**counts):
     return tuple(ExecutorCount(hotkey, LLM, number) for hotkey, number in counts.items())
 
+
+# Whole cycles take long to make up.
+few_examples = settings(max_examples=30, deadline=None)
 
 HOTKEYS = "abcdef"
 hotkeys = st.sampled_from(HOTKEYS)
@@ -125,7 +129,7 @@ def parameter_sets(draw):
         "main_hotkey_share": draw(st.one_of(st.none(), ratios)),
     }
     horde = {"classes": draw(st.sampled_from([(), (SPIN_UP,), (SPIN_UP, LLM)]))}
-    return Parameters.model_validate(
+    return ScoringParameters.model_validate(
         {
             **base.model_dump(),
             "burn": burn,

@@ -12,6 +12,7 @@ from tests.validator.scoring.cycle_facts import (
     SPIN_UP,
     TEST,
     cycle_facts,
+    few_examples,
     one_class,
     parameter_sets,
     registered,
@@ -128,9 +129,9 @@ def test_the_bonus_of_the_main_hotkey_does_not_need_the_split():
     dancing = DancingParameters(
         kind=Dancing.MAIN_HOTKEY, main_hotkey_share=None, bonus=Decimal("0.3")
     )
-    after = over_hotkeys(group, facts, one_class(dancing=dancing))
+    after = over_hotkeys(group, facts, one_class(dancing=dancing), LLM)
     assert totals(after) == {"a": 0, "b": 13}
-    assert totals(over_hotkeys(group, facts, one_class(dancing=NO_DANCE))) == {"a": 0, "b": 10}
+    assert totals(over_hotkeys(group, facts, one_class(dancing=NO_DANCE), LLM)) == {"a": 0, "b": 10}
 
 
 def test_the_split_says_where_points_went():
@@ -139,11 +140,12 @@ def test_the_split_says_where_points_went():
         "a": Statement(),
         "b": Statement((LineItem("work", Fraction(1), "jobs", Fraction(10)),)),
     }
-    after = over_hotkeys(group, facts, one_class(dancing=DancingParameters()))
+    after = over_hotkeys(group, facts, one_class(dancing=DancingParameters()), LLM)
     assert [(one.amount, one.number) for one in after["a"].items] == [(8, Fraction("0.8"))]
     assert [(one.amount, one.number) for one in after["b"].items[1:]] == [(-8, Fraction("0.2"))]
 
 
+@few_examples
 @given(cycle_facts(), parameter_sets())
 def test_scores_sum_to_the_weights_of_the_classes_in_which_somebody_earned(facts, parameters):
     points = POINTS[parameters.formula](facts, parameters)

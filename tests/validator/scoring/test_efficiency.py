@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from validator.scoring.efficiency import EfficiencyRule, WorkEvent, willingness
 
-RULE = EfficiencyRule(step=Fraction("0.1"), healing_per_hour=Fraction("0.2"), floor=Fraction("0.5"))
+RULE = EfficiencyRule(step=Fraction("0.1"), healing_per_hour=Fraction("0.2"), least=Fraction("0.5"))
 REFUSED = WorkEvent(refused=True)
 HOUR = WorkEvent(Fraction(3600))
 events = st.lists(

@@ -15,6 +15,7 @@ from validator.scoring.facts import (
     RegisteredMiner,
     WorkedJob,
     by_miner,
+    instant,
 )
 
 LLM = ExecutorClass.always_on__llm__a6000
@@ -51,6 +52,12 @@ def test_impossible_facts_are_refused(field):
         "executor_class": "always_on.test", "outcome": "completed", {field}}}]}}"""
     with pytest.raises(ValidationError):
         TypeAdapter(CycleFacts).validate_json(text)
+
+
+def test_the_order_of_events():
+    times = [Fraction(1, 3), Fraction(2, 7), Fraction(-1), Fraction(10**10)]
+    assert sorted(times, key=instant) == sorted(times)
+    assert instant(Fraction(1, 1000)) == 10**9
 
 
 def test_counts_by_miner():

@@ -1,4 +1,4 @@
-"""Parameters are one checked value that a cycle can store."""
+"""ScoringParameters are one checked value that a cycle can store."""
 
 from decimal import Decimal
 
@@ -6,23 +6,27 @@ import pytest
 from pydantic import ValidationError
 
 from compute_horde.hardware import ExecutorClass
-from validator.scoring.parameters import DEFAULTS, DancingParameters, FormulaName, Parameters
+from validator.scoring.parameters import DEFAULTS, DancingParameters, FormulaName, ScoringParameters
 
 
 @pytest.mark.parametrize("formula", FormulaName)
 def test_parameters_survive_being_stored(formula):
     before = DEFAULTS[formula]
     text = before.canonical_json()
-    after = Parameters.model_validate_json(text)
+    after = ScoringParameters.model_validate_json(text)
     assert after == before
     assert after.canonical_json() == text
     assert before.formula == formula
 
 
 def test_equal_numbers_have_equal_bytes():
-    one = Parameters(formula=FormulaName.JOBS, dancing=DancingParameters(bonus=Decimal("0.30")))
-    two = Parameters(formula=FormulaName.JOBS, dancing=DancingParameters(bonus=Decimal("0.3")))
-    hundred = Parameters(
+    one = ScoringParameters(
+        formula=FormulaName.JOBS, dancing=DancingParameters(bonus=Decimal("0.30"))
+    )
+    two = ScoringParameters(
+        formula=FormulaName.JOBS, dancing=DancingParameters(bonus=Decimal("0.3"))
+    )
+    hundred = ScoringParameters(
         formula=FormulaName.JOBS, class_weights={ExecutorClass.always_on__test: Decimal("1E+2")}
     )
     assert one.canonical_json() == two.canonical_json()
@@ -52,7 +56,7 @@ def test_parameters_cannot_be_changed():
 )
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValidationError):
-        Parameters.model_validate(wrong)
+        ScoringParameters.model_validate(wrong)
 
 
 def test_the_dancing_bonus_is_that_of_december_2024_unless_chosen_otherwise():

@@ -12,9 +12,9 @@ from validator.scoring.allowance import (
     ManifestHistory,
     MinerAllowances,
 )
-from validator.scoring.facts import CycleFacts, PaidReceipt, Place, by_miner
+from validator.scoring.facts import CycleFacts, PaidReceipt, Place, by_miner, instant
 from validator.scoring.line_items import LineItem, Statement
-from validator.scoring.parameters import AllowanceParameters, Parameters
+from validator.scoring.parameters import AllowanceParameters, ScoringParameters
 from validator.scoring.points.class_points import ClassPoints, nothing, places
 from validator.scoring.spending import PICOSECONDS, Account, Spend, SpendingRule, picoseconds
 
@@ -29,7 +29,7 @@ class SpendingTotals:
     refused_jobs: int = 0
 
 
-def allowance_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
+def allowance_points(facts: CycleFacts, parameters: ScoringParameters) -> list[ClassPoints]:
     """The points of each registered miner in each class that matters to it."""
     totals = judged(facts, parameters.allowance)
     offered = by_miner(facts.offered)
@@ -74,7 +74,7 @@ def judged(facts: CycleFacts, worth: AllowanceParameters) -> dict[Place, Spendin
 def _ordered(facts: CycleFacts) -> Iterator[PaidReceipt]:
     seen: set[tuple[str, str, str]] = set()
     for receipt in sorted(
-        facts.receipts, key=lambda one: (one.at, one.job_uuid, one.validator, one.hotkey)
+        facts.receipts, key=lambda one: (instant(one.at), one.job_uuid, one.validator, one.hotkey)
     ):
         key = (receipt.validator, receipt.job_uuid, receipt.hotkey)
         if key not in seen:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from compute_horde.hardware import ExecutorClass
 from validator.scoring.facts import CycleFacts, JobOutcome, by_miner
 from validator.scoring.line_items import LineItem, Statement
-from validator.scoring.parameters import JobParameters, Parameters
+from validator.scoring.parameters import JobParameters, ScoringParameters
 from validator.scoring.points.class_points import ClassPoints, nothing, places
 
 Counts = Counter[tuple[bool, JobOutcome]]
@@ -25,7 +25,7 @@ WITHOUT_POINTS = {
 }
 
 
-def job_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
+def job_points(facts: CycleFacts, parameters: ScoringParameters) -> list[ClassPoints]:
     """The points of each registered miner in each class that matters to it."""
     counts: dict[tuple[str, ExecutorClass], Counts] = {}
     for job in facts.jobs:

@@ -13,15 +13,16 @@ from validator.scoring.facts import (
     Place,
     WorkedJob,
     by_miner,
+    instant,
 )
 from validator.scoring.line_items import LineItem, Statement
-from validator.scoring.parameters import Parameters, SecondsParameters
+from validator.scoring.parameters import ScoringParameters, SecondsParameters
 from validator.scoring.points.class_points import ClassPoints, nothing, places
 
 NO_WORK = "the factor counts once the miner does work of this class"
 
 
-def second_points(facts: CycleFacts, parameters: Parameters) -> list[ClassPoints]:
+def second_points(facts: CycleFacts, parameters: ScoringParameters) -> list[ClassPoints]:
     """The points of each registered miner in each class that matters to it."""
     worth = parameters.seconds
     jobs: dict[Place, list[WorkedJob]] = defaultdict(list)
@@ -51,9 +52,9 @@ def willingness_after(
     rule = EfficiencyRule(
         Fraction(worth.refusal_step),
         Fraction(worth.healing_per_hour),
-        Fraction(worth.factor_floor),
+        Fraction(worth.least_factor),
     )
-    ordered = sorted(jobs, key=lambda job: (job.at, job.job_uuid))
+    ordered = sorted(jobs, key=lambda job: (instant(job.at), job.job_uuid))
     return willingness(known.carried, _events(ordered), rule)
 
 
@@ -109,20 +110,21 @@ def _factors(
     change = willingness_after(known, jobs, worth)
     refused = [job.free_executors for job in jobs if _is_refusal(job)]
     measured = base * known.measured
-    for reason, factor, amount in (
-        ("measured efficiency", known.measured, measured - base),
-        ("factor carried on from earlier cycles", known.carried, measured * (known.carried - 1)),
-        (_refusals(refused), change.factor, -measured * change.lost),
-        ("factor healed by work", change.factor, measured * change.healed),
+    for reason, number, unit, amount in (
+        ("measured efficiency", known.measured, "factor", measured - base),
+        ("factor of earlier cycles", known.carried, "factor", measured * (known.carried - 1)),
+        ("healed by work", change.healed, "of the factor", measured * change.healed),
     ):
         if amount:
-            yield LineItem(reason, factor, "factor", amount, "", kind)
-        elif refused and reason == _refusals(refused):
-            remedy = NO_WORK if not base else "refusals took off all that they may"
-            yield LineItem(reason, factor, "factor", Fraction(0), remedy, kind)
+            yield LineItem(reason, number, unit, amount, "", kind)
+    if refused:
+        reason = f"{_refusals(refused)}: factor {float(change.factor):g} in the end"
+        amount = -measured * change.lost
+        remedy = "" if amount else NO_WORK if not measured else "refusals took off all they may"
+        yield LineItem(reason, -change.lost, "of the factor", amount, remedy, kind)
 
 
 def _refusals(free: list[int]) -> str:
     if len(free) == 1:
         return f"refused while {free[0]} executor{' was' if free[0] == 1 else 's were'} free"
-    return f"refused {len(free)} times while up to {max(free, default=0)} executors were free"
+    return f"refused {len(free)} times while up to {max(free)} executors were free"

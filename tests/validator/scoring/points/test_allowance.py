@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.validator.scoring.cycle_facts import LLM, cycle_facts, one_class, registered
+from tests.validator.scoring.cycle_facts import (
+    LLM,
+    cycle_facts,
+    few_examples,
+    one_class,
+    registered,
+)
 from validator.scoring.facts import BlockFact, CycleFacts, ManifestFact, PaidReceipt
 from validator.scoring.parameters import AllowanceParameters, FormulaName
 from validator.scoring.points.allowance import allowance_points, judged
@@ -61,6 +67,7 @@ def test_a_drop_of_the_manifest_voids_what_came_before():
     assert points(later, manifests=dropped) == {"jobs paid by allowance: 1": (27, 27)}
 
 
+@few_examples
 @given(cycle_facts(), st.randoms())
 def test_the_order_of_receipts_does_not_matter(facts, random):
     shuffled = list(facts.receipts)

@@ -1,0 +1,299 @@
+"""The page of how miners are scored: its examples are computed by the formulas themselves."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from pydantic import BaseModel
+
+from compute_horde.hardware import ExecutorClass
+from docs.tables import NOTE, table
+from validator.scoring.facts import (
+    BlockFact,
+    CycleFacts,
+    ExecutorCount,
+    JobOutcome,
+    KnownEfficiency,
+    MainHotkeys,
+    ManifestFact,
+    PaidReceipt,
+    RegisteredMiner,
+    WorkedJob,
+)
+from validator.scoring.formulas import decimal_text, score_cycle
+from validator.scoring.parameters import (
+    DEFAULTS,
+    BurnParameters,
+    FormulaName,
+    HordeParameters,
+    ScoringParameters,
+)
+
+LLM = ExecutorClass.always_on__llm__a6000
+SPIN_UP = ExecutorClass.spin_up_4min__gpu_24gb
+
+INTRODUCTION = f"""{NOTE}
+# How miners are scored
+
+A validator divides its weights among miners once per cycle (722 blocks, about two hours and 24
+minutes), for the work of the cycle before. It uses one of three formulas:
+
+* `jobs`: a point for each job that was completed or declined with a valid excuse
+* `seconds`: the seconds that executors worked, by the value of their class and their efficiency
+* `allowance`: the seconds of users' jobs that validators paid for with block allowance
+
+Each formula first gives points in each executor class. What comes then is the same for all and is
+described under [From points to weights](#from-points-to-weights).
+
+## Why a miner has the share that it has
+
+Every share comes with its line items. An item says the reason, what was counted, and what it
+contributes; the items of a miner sum to its share exactly. An item that contributes nothing says
+what would have changed that: "class not offered" is followed by the class to offer. All numbers are
+exact fractions until the end, where shares get twelve decimals, so the same facts and parameters
+give the same bytes on every machine.
+
+Everybody can compute a cycle again, without settings, database or key:
+
+    python -m validator formula                     # lists what can be computed
+    python -m validator formula jobs < cases.json   # fills in the outputs of each case
+
+`cases.json` is an object with a list `cases`; a case of these three formulas has `facts`
+(`CycleFacts` in `validator/scoring/facts.py`) and, where they differ from the table below,
+`parameters`.
+"""
+JOBS = """## The formula `jobs`
+
+| job | points |
+| --- | --- |
+| synthetic job, right answer in time | 1 |
+| user's job, completed | 1 |
+| job declined as busy, with a valid excuse | 1 |
+| anything else: refused, failed, wrong, late, cheated | 0 |
+
+An excuse is valid when receipts of other jobs prove that all executors of the class have work. A
+receipt counts when it is of the kind "started", names this miner, another job and the same class,
+was signed before the declined job and has not ended yet (2 seconds are allowed), and its validator
+has enough stake; a synthetic job is excused by users' jobs only. With four executors, one accepted
+job and three receipts the other three jobs are excused: 1 + 3 = 4. With two receipts they are not.
+
+Example: A completes three synthetic jobs and a user's job. B completes one synthetic job and
+refuses another without an excuse.
+"""
+SECONDS = """## The formula `seconds`
+
+    points = sum over classes of: value of the class * efficiency factor * seconds of work
+
+Seconds of users' jobs and of benchmarks count alike; only completed jobs count. The efficiency
+factor is what the validator measured of the miner's executors of the class, 1 until measured. A
+refusal without an excuse, while the miner had executors free, takes a step off the factor; work
+gives it back, up to where it was. What is left of the factor is carried on to the next cycle.
+
+Example: A works 3600 seconds on users' jobs and 900 on benchmarks, with executors measured at 95 %
+of what their class promises, and refuses one job while two executors are free. After the refusal it
+works half an hour, which heals half of the step. B works 2000 seconds.
+"""
+ALLOWANCE = """## The formula `allowance`
+
+Each block gives each validator, at each miner and class, seconds of allowance:
+
+    executors * stake of the validator / stake of all validators * length of the block
+
+With four executors, a quarter of the stake and 12 seconds a block that is 12 seconds: ten blocks
+pay for a job of 120 seconds. The finished receipt of a user's job names the blocks that pay for it.
+Every validator checks every receipt, in the order of time and job: a block may be 722 blocks old
+(737 with the leeway), pays once, and is void when the miner has offered fewer executors since. If
+what is left covers the cost of the job, its seconds count; if not, the receipt counts nothing.
+
+Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
+used up. B has one of 60 seconds.
+"""
+TAIL = """## From points to weights
+
+1. **Horde score** (classes in `horde.classes`): the points of n jobs or executors are multiplied by
+   average^alpha * 1 / (1 + exp(10^beta * (1/n - delta))). With the usual parameters one executor
+   counts 0.5, ten count 7.1: larger hordes are worth more. Users' jobs in the formula `jobs` are
+   added without it.
+2. **Main hotkey** (`dancing.main_hotkey_share`): the points of all hotkeys of a coldkey are put
+   together; the main hotkey, which the miner names once per cycle, gets 80 %, the others divide the
+   rest evenly. Without a main hotkey all get the same. With `dancing.kind` = `main_hotkey` they get
+   a bonus when the main hotkey differs from the cycle before. Example: two hotkeys with 120 points,
+   the main one moved: 132 points, 105.6 for the main hotkey and 26.4 for the other.
+3. **Class weights**: the points of a class are scaled to sum to its weight. A class in which nobody
+   worked gives nothing. The formula `seconds` has values instead and compares all points.
+4. **Dancing by size** (`dancing.kind` = `size`): a miner whose executors, counted by class weight,
+   changed by the ratio 1.4 or more between the last two peak cycles gets the bonus: 10 to 14 or 14
+   to 10 does, 10 to 13 does not.
+5. **Peak penalty**: outside of peak cycles (one of ten) a tenth of the executors must stay. A miner
+   that had 30 at the peak and has 2 now keeps 80 % of its score.
+6. **Limits of the chain**: no share above the chain's maximum, and no fewer weights than it wants.
+7. **Burn**: a part of every share goes to burn targets; one of them, chosen by the cycle's start,
+   gets most of it. Example: shares 0.6 and 0.4, rate 0.3, partition 0.8, three targets: 0.42 and
+   0.28; 0.24, 0.03 and 0.03. Then the limits apply again.
+8. **Integers**: the largest share becomes 65535, the others in proportion, halves to even. Where
+   nobody earned anything all are 0 and nothing is set; with burn targets, they get everything.
+
+Example, with everything at once: A has ten synthetic jobs of the spin-up class, on the main hotkey
+A1 of two, which it changed. B has two such jobs and one of the LLM class. 30 % are burned.
+"""
+PARAMETERS = """## Parameters
+
+The parameters of a cycle are stored with its scores. Values are those of the newest version of each
+formula, where they differ as `jobs` / `seconds` / `allowance`. The dancing bonus is 0.3 as of
+December 2024; 0.05 (by size) and 0.1 (by main hotkey) are those of other versions.
+"""
+
+
+def page() -> Iterator[str]:
+    """The lines of scoring.md."""
+    yield INTRODUCTION
+    for text, example in (
+        (JOBS, _jobs()),
+        (SECONDS, _seconds()),
+        (ALLOWANCE, _allowance()),
+        (TAIL, _tail()),
+    ):
+        yield text
+        yield from example
+    yield PARAMETERS
+    yield from table("parameter", "value", "what it is", rows=_parameters())
+
+
+def _statements(facts: CycleFacts, parameters: ScoringParameters) -> Iterator[str]:
+    """A table of all line items but those of classes that nobody offers."""
+    rows = []
+    for miner in score_cycle(facts, parameters).miners:
+        share = f"**{decimal_text(miner.share)}**"
+        rows.append((f"**{miner.hotkey}**", "", f"u16 {miner.u16}", "", share, ""))
+        for item in miner.items:
+            if item.reason != "class not offered":
+                number = f"{float(item.number):g} {item.unit}"
+                amount = decimal_text(item.amount)
+                kind = item.executor_class or ""
+                rows.append(("", kind, item.reason, number, amount, item.remedy))
+    heads = ("miner", "class", "reason", "counted", "share", "what would change it")
+    yield from table(*heads, rows=rows)
+
+
+def _jobs() -> Iterator[str]:
+    done, refused = JobOutcome.COMPLETED, JobOutcome.REFUSED
+    jobs = (
+        *(WorkedJob(f"{number}", "A", LLM, done) for number in range(3)),
+        WorkedJob("4", "A", LLM, done, is_organic=True),
+        WorkedJob("5", "B", LLM, done),
+        WorkedJob("6", "B", LLM, refused),
+    )
+    facts = CycleFacts(708, _miners("A", "B"), jobs=jobs, **_same_size())
+    yield from _statements(facts, DEFAULTS[FormulaName.JOBS])
+
+
+def _seconds() -> Iterator[str]:
+    done = JobOutcome.COMPLETED
+
+    def work(uuid: str, hotkey: str, at: int, seconds: int, *, organic: bool) -> WorkedJob:
+        end = Fraction(at)
+        return WorkedJob(
+            uuid, hotkey, LLM, done, is_organic=organic, at=end, seconds=Fraction(seconds)
+        )
+
+    refused = WorkedJob("3", "A", LLM, JobOutcome.REFUSED, at=Fraction(3000), free_executors=2)
+    jobs = (
+        work("1", "A", 1800, 1800, organic=True),
+        work("2", "A", 2700, 900, organic=False),
+        refused,
+        work("4", "A", 5000, 1800, organic=True),
+        work("5", "B", 2000, 2000, organic=True),
+    )
+    measured = (KnownEfficiency("A", LLM, measured=Fraction("0.95")),)
+    facts = CycleFacts(708, _miners("A", "B"), jobs=jobs, efficiencies=measured, **_same_size())
+    yield from _statements(facts, DEFAULTS[FormulaName.SECONDS])
+
+
+def _allowance() -> Iterator[str]:
+    stakes = {"us": Fraction(1), "them": Fraction(3)}
+    blocks = tuple(BlockFact(number, Fraction(12), stakes) for number in range(700, 740))
+
+    def receipt(uuid: str, hotkey: str, paid_by: range) -> PaidReceipt:
+        cost = Fraction(12 * len(paid_by))
+        at = Fraction(int(uuid))
+        return PaidReceipt(uuid, "us", hotkey, LLM, at, 740, cost, tuple(paid_by))
+
+    facts = CycleFacts(
+        708,
+        _miners("A", "B"),
+        blocks=blocks,
+        manifests=tuple(ManifestFact(hotkey, LLM, 0, 4) for hotkey in "AB"),
+        receipts=(
+            receipt("1", "A", range(700, 710)),
+            receipt("2", "A", range(709, 714)),
+            receipt("3", "B", range(720, 725)),
+        ),
+    )
+    yield from _statements(facts, DEFAULTS[FormulaName.ALLOWANCE])
+
+
+def _tail() -> Iterator[str]:
+    done = JobOutcome.COMPLETED
+    jobs = (
+        *(WorkedJob(f"a{number}", "A1", SPIN_UP, done) for number in range(10)),
+        *(WorkedJob(f"b{number}", "B", SPIN_UP, done) for number in range(2)),
+        WorkedJob("b3", "B", LLM, done),
+    )
+    miners = (
+        RegisteredMiner("A1", 0, "coldkey of A"),
+        RegisteredMiner("A2", 1, "coldkey of A"),
+        RegisteredMiner("B", 2, "coldkey of B"),
+        RegisteredMiner("burner", 3),
+    )
+    facts = CycleFacts(
+        708,
+        miners,
+        jobs=jobs,
+        offered=(ExecutorCount("A1", SPIN_UP, 10), ExecutorCount("B", SPIN_UP, 2)),
+        main_hotkeys=(MainHotkeys("coldkey of A", "A1", "A2"),),
+    )
+    parameters = DEFAULTS[FormulaName.ALLOWANCE].model_copy(
+        update={
+            "formula": FormulaName.JOBS,
+            "horde": HordeParameters(classes=(SPIN_UP,)),
+            "burn": BurnParameters(targets=("burner",), rate=Decimal("0.3")),
+        }
+    )
+    yield from _statements(facts, parameters)
+
+
+def _miners(*hotkeys: str) -> tuple[RegisteredMiner, ...]:
+    return tuple(RegisteredMiner(hotkey, uid) for uid, hotkey in enumerate(hotkeys))
+
+
+def _same_size() -> dict[str, Any]:
+    """Executors in the last two peak cycles that earn nobody a dancing bonus."""
+    counts = tuple(ExecutorCount(hotkey, LLM, 4) for hotkey in "AB")
+    return {"offered": counts, "peak_offered": counts, "previous_peak_offered": counts}
+
+
+def _parameters() -> Iterator[tuple[str, str, str]]:
+    sets = [DEFAULTS[name] for name in FormulaName]
+    for name, field in ScoringParameters.model_fields.items():
+        group = getattr(sets[0], name)
+        if isinstance(group, BaseModel):
+            for inner, inner_field in type(group).model_fields.items():
+                values = [getattr(getattr(one, name), inner) for one in sets]
+                yield f"`{name}.{inner}`", _values(values), inner_field.description or ""
+        else:
+            values = [getattr(one, name) for one in sets]
+            yield f"`{name}`", _values(values), field.description or ""
+
+
+def _values(values: list[Any]) -> str:
+    texts = [_text(value) for value in values]
+    return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{kind} {number}" for kind, number in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "null" if value is None else str(value)
