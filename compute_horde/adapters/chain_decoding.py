@@ -127,15 +127,31 @@ def hyperparameters(values: Mapping[str, Any], cutoff_factor: int | None) -> Hyp
 
 def epoch_schedule(status: Mapping[str, Any]) -> EpochSchedule:
     """The schedule from the SDK's status of the epoch."""
+    block, tempo = int(status["block"]), int(status["tempo"])
+    last, since = int(status["last_epoch_block"]), int(status["blocks_since_last_step"])
+    pending = status["pending_epoch_at"]
     return EpochSchedule(
-        block=int(status["block"]),
-        tempo=int(status["tempo"]),
-        last_epoch_block=int(status["last_epoch_block"]),
-        pending_epoch_block=status["pending_epoch_at"],
+        block=block,
+        tempo=tempo,
+        last_epoch_block=last,
+        pending_epoch_block=pending,
         epoch_index=int(status["epoch_index"]),
-        blocks_since_last_step=int(status["blocks_since_last_step"]),
-        next_epoch_block=status["next_epoch_start_block"],
+        blocks_since_last_step=since,
+        next_epoch_block=next_epoch(block, tempo=tempo, last=last, pending=pending, since=since),
     )
+
+
+def next_epoch(block: int, *, tempo: int, last: int, pending: int | None, since: int) -> int | None:
+    """The block in which the next epoch after `block` runs unless it is deferred.
+
+    It is the earliest of the block of a triggered epoch, a tempo after the block from which the
+    schedule counts, and the block at which more than a tempo has passed since the last step. The
+    chain's own prediction omits the last of them, which comes first after a change of the tempo.
+    """
+    if tempo == 0:
+        return None
+    due = min(last + tempo, block + tempo + 1 - since, last + tempo if pending is None else pending)
+    return max(due, block + 1)
 
 
 def weight_commits(

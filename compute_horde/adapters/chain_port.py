@@ -89,10 +89,11 @@ class Hyperparameters:
 class EpochSchedule:
     """When the subnet's epochs run, as the chain stored it at the end of `block`.
 
-    The chain runs an epoch when a triggered one is due, or `tempo` blocks after the block from
-    which it counts: that of the last epoch, or of the last change of the tempo. It may defer an
-    epoch by some blocks, so `next_epoch_block` is a prediction; it is None without epochs, that
-    is with a tempo of 0. `epoch_index` counts the epochs.
+    The chain runs an epoch when a triggered one is due, `tempo` blocks after `last_epoch_block`,
+    which is that of the last epoch or of the last change of the tempo, or more than `tempo`
+    blocks after the last step. It may defer an epoch by some blocks, so `next_epoch_block` is a
+    prediction; it is None without epochs, that is with a tempo of 0. `epoch_index` counts the
+    epochs.
     """
 
     block: int

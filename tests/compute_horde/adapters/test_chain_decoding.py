@@ -1,5 +1,6 @@
 """Answers that contradict themselves are refused, and unknown ones are tolerated."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from compute_horde.adapters import chain_decoding as decoding
 from compute_horde.adapters.chain_port import Collateral, SubnetEvent
+from localnet.chain.epochs import Schedule
 
 NETUID, BLOCK = 12, 700
 A, B = (Keypair.create_from_uri(f"//{name}").ss58_address for name in "ab")
@@ -123,6 +125,30 @@ def test_the_activity_cutoff_is_a_factor_or_else_blocks(
     reported: dict[str, int], stored: int | None, cutoff: int | None
 ) -> None:
     assert decoding.hyperparameters(VALUES | reported, stored).activity_cutoff == cutoff
+
+
+@given(
+    tempo=st.integers(0, 12),
+    since_anchor=st.integers(0, 14),
+    since_step=st.integers(0, 14),
+    pending=st.none() | st.integers(-3, 14),
+)
+def test_the_next_epoch_is_the_one_that_the_local_chain_runs(
+    tempo: int, since_anchor: int, since_step: int, pending: int | None
+) -> None:
+    block, since = 1000, min(since_step, tempo + 1)
+    due = None if pending is None else block + pending
+    stored = Schedule(tempo, block - since_anchor, due or 0, 3, since)
+    runs = (
+        later
+        for later in range(block + 1, block + 40)
+        if replace(stored, blocks_since_last_step=min(since + later - block, tempo + 1)).is_due(
+            later
+        )
+    )
+    assert decoding.next_epoch(
+        block, tempo=tempo, last=stored.last_epoch_block, pending=due, since=since
+    ) == next(runs, None)
 
 
 def record(name: str, attributes: Any, pallet: str = "SubtensorModule") -> dict[str, Any]:

@@ -37,11 +37,27 @@ def test_a_deferred_epoch_moves_the_prediction(chain: BittensorChain, admin: Adm
         due = chain.epoch_schedule().next_epoch_block
         assert due is not None
         admin.advance(due - chain.head())
-        assert chain.epoch_schedule().next_epoch_block == due + 1 or chain.head() == due
+        assert chain.epoch_schedule().next_epoch_block == due + 1
         assert [event.name for event in chain.events(due)] == ["EpochDeferred"]
         assert chain.epoch_schedule().pending_epoch_block == due + 1
     finally:
         admin.set_hyperparameter("max_epochs_per_block", 2)
+
+
+def test_after_a_change_of_the_tempo_the_last_step_counts_too(
+    chain: BittensorChain, admin: Admin
+) -> None:
+    due = admin.trigger_epoch()
+    admin.advance(6)
+    try:
+        admin.set_hyperparameter("tempo", 9)
+        changed = chain.epoch_schedule()
+        assert (changed.last_epoch_block, changed.blocks_since_last_step) == (due + 7, 7)
+        assert changed.next_epoch_block == due + 10
+        admin.advance(3)
+        assert chain.epoch_schedule().last_epoch_block == due + 10
+    finally:
+        admin.set_hyperparameter("tempo", 10)
 
 
 def test_a_tempo_of_0_has_no_next_epoch() -> None:
