@@ -1,11 +1,18 @@
 """The built images, run by the engine."""
 
+import asyncio
+import base64
+import io
 import subprocess
+import zipfile
 from hashlib import sha256
 
 import pytest
 
+from compute_horde.hardware import ExecutorClass
 from localnet import docker_engine, images
+from validator.synthetic.kinds.hash_kind import HashKind, HashParameters
+from validator.synthetic.kinds.kind import BatchFacts, DeclaredExecutor
 
 pytestmark = pytest.mark.docker
 
@@ -69,3 +76,21 @@ def test_a_dynamic_busybox_is_not_used(tmp_path):
     dynamic.write_bytes(b"\x7fELF" + b"\0" * 500 + b"/lib64/ld-linux-x86-64.so.2\0")
     assert not images._is_static(dynamic)
     assert images._is_static(images.static_busybox())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_solver_answers_chains_as_argument_and_as_volume(version, tmp_path):
+    executor = DeclaredExecutor("5Miner", ExecutorClass.always_on__test, 0, "seed")
+    kind = HashKind(HashParameters(version=version, candidates=30))
+    (job,) = asyncio.run(kind.prepare(BatchFacts("seed", "us", 1), [executor])).jobs
+    if job.volume:
+        packed = base64.b64decode(job.volume.contents)
+        zipfile.ZipFile(io.BytesIO(packed)).extractall(tmp_path)
+    volume = ("-v", f"{tmp_path}:/volume:ro")
+    done = docker("run", "--rm", "--network=none", "--read-only", *volume, images.HASH, *job.args)
+    assert (done.returncode, done.stdout.strip()) == (0, job.expected), done.stderr
+
+
+def test_the_image_of_synthetic_jobs_prints_what_it_is_given():
+    done = docker("run", "--rm", "--network=none", images.HASH, "echo", "a text")
+    assert (done.returncode, done.stdout) == (0, "a text\n"), done.stderr

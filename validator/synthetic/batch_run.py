@@ -8,7 +8,7 @@ are measured would delay their clocks, and a crash loses the running batch eithe
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from functools import partial
 from time import monotonic
 
 from compute_horde.adapters.websocket import ConnectionLostError
+from compute_horde.concurrency.task_set import TaskSet
 from compute_horde.deadlines import Budget
 from compute_horde.errors import HordeError
 from compute_horde.failure_messages import failure
@@ -79,6 +80,10 @@ class BatchRun:
         self._settings = settings
         self._miners = list(miners)
         self.loop_delay = LoopDelay()
+        # Attempts that have not got their connection yet, nor failed to.
+        self._not_ready = 0
+        self._all_ready = asyncio.Event()
+        self._start = asyncio.Event()
         self._connections = MinerConnections(
             settings.validator,
             absence_seconds=settings.timing.reservation.total_seconds(),
@@ -93,20 +98,25 @@ class BatchRun:
         await asyncio.gather(*(one.wait(seconds) for one in found if one))
 
     async def run_all(self, attempts: Iterable[Attempt]) -> None:
-        """Offer every job; each attempt ends with an outcome, even after an error."""
+        """Offer every job; each attempt ends with an outcome, even after an error.
+
+        Published miners get a connection for each job, which is opened before the first offer. A
+        connection that takes longer than `connect_seconds` gets its offer when it is open.
+        """
         ordered = list(in_turns(attempts))
-        contracts = []
-        for number, attempt in enumerate(ordered):
-            contracts.append(self._contract(attempt))
-            contracts[-1].prepare_offer(now())
-            if number % SIGNED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        self.loop_delay.start()
-        try:
-            pairs = zip(ordered, contracts, strict=True)
-            await asyncio.gather(*(self._attempt(one, contract) for one, contract in pairs))
-        finally:
-            self.loop_delay.stop()
+        contracts = [self._contract(attempt) for attempt in ordered]
+        self._not_ready = len(ordered)
+        async with TaskSet() as tasks:
+            for attempt, contract in zip(ordered, contracts, strict=True):
+                tasks.spawn(self._attempt(attempt, contract))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.connect_seconds):
+                    await self._all_ready.wait()
+            await _sign_offers(contracts)
+            self.loop_delay.start()
+            self._start.set()
+            await tasks.wait()
+        self.loop_delay.stop()
 
     async def send_receipts(self, attempts: Sequence[Attempt]) -> None:
         """Send the finished receipts, once they are stored; a job that failed here has none."""
@@ -121,49 +131,67 @@ class BatchRun:
         await self._connections.close()
 
     async def _attempt(self, attempt: Attempt, contract: PreparedContract) -> None:
-        began = monotonic()
         try:
-            await self._run_to_end(attempt, contract, began)
+            await self._run_to_end(attempt, contract)
         except Exception as exc:
             log.exception("attempt failed by an error", extra={"job": attempt.request.uuid})
             self._give_up(attempt, exc)
         attempt.times.finished = attempt.times.finished or steady_now()
-        attempt.loop_delay = self.loop_delay.worst_until_now(began)
+        if attempt.times.offered:
+            took = (steady_now() - attempt.times.offered).total_seconds()
+            attempt.loop_delay = self.loop_delay.worst_until_now(monotonic() - took)
 
-    async def _run_to_end(self, attempt: Attempt, contract: PreparedContract, began: float) -> None:
+    async def _run_to_end(self, attempt: Attempt, contract: PreparedContract) -> None:
         """Offer the job until it is accepted; a busy miner is asked again for a while."""
-        give_up = began + self._settings.busy_seconds
         while attempt.state not in FINAL:
             try:
                 declined = await self._offer(attempt, contract)
             except (ConnectionLostError, OfferNotSentError) as exc:
+                self._set_ready(attempt)
                 self._give_up(attempt, HordeError(HordeReason.MINER_CONNECTION_FAILED, str(exc)))
                 return
             if declined is None:
                 return
-            # A published miner closes the connection over a job it was offered before.
-            may_retry = (
-                declined.reason is RejectionReason.BUSY
-                and not self._connections.is_published(attempt.executor.hotkey)
-            )
-            if not may_retry or monotonic() + BUSY_PAUSE_SECONDS > give_up:
+            if not self._may_retry(attempt, declined):
                 attempt.declined_at = contract.offered_at
                 self._end(attempt, declined, JobState.REJECTED, Party.MINER)
                 return
             await asyncio.sleep(BUSY_PAUSE_SECONDS)
             contract = self._contract(attempt)
-            contract.prepare_offer(now())
+
+    def _may_retry(self, attempt: Attempt, declined: JobDeclined) -> bool:
+        """Whether a busy miner is asked again."""
+        assert attempt.times.offered is not None  # noqa: S101
+        waited = steady_now() - attempt.times.offered
+        next_seconds = waited.total_seconds() + BUSY_PAUSE_SECONDS
+        return (
+            declined.reason is RejectionReason.BUSY
+            and next_seconds <= self._settings.busy_seconds
+            # A published miner closes the connection over a job it was offered before.
+            and not self._connections.is_published(attempt.executor.hotkey)
+        )
+
+    def _set_ready(self, attempt: Attempt) -> None:
+        """Count an attempt as one that waits for the start, or that failed before it."""
+        if attempt.times.offered is None:
+            self._not_ready -= 1
+            if self._not_ready <= 0:
+                self._all_ready.set()
 
     async def _offer(self, attempt: Attempt, contract: PreparedContract) -> JobDeclined | None:
         connection = self._connections.connection(attempt.executor.hotkey)
         if connection is None:
             raise OfferNotSentError("there is no connection to the miner")
         async with self._connections.connection_for_offer(connection) as own:
+            self._set_ready(attempt)
+            if self._start.is_set():
+                contract.prepare_offer(now())
+            await self._start.wait()
             started = contract.started
             assert started is not None  # noqa: S101
             contract.offered_at = started.payload.timestamp
             attempt.receipts = [started]
-            attempt.times.offered = steady_now()
+            attempt.times.offered = attempt.times.offered or steady_now()
             steps = run_conversation(
                 contract,
                 own,
@@ -243,6 +271,13 @@ class BatchRun:
             _longer(budget(attempt.request, self._settings.timing), attempt.time_factor),
             is_organic=False,
         )
+
+
+async def _sign_offers(contracts: Sequence[PreparedContract]) -> None:
+    for number, contract in enumerate(contracts):
+        contract.prepare_offer(now())
+        if number % SIGNED_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def _longer(limits: Budget, factor: int) -> Budget:

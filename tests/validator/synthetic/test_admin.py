@@ -1,16 +1,17 @@
-"""The button that runs a batch."""
+"""The admin pages of batches, and the button that runs one."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from tests.peers.user import request
 from validator import celery
-from validator.jobs.actions import create_admin_job
 from validator.jobs.models import Job
 from validator.synthetic.models import Batch, Puzzle
 
@@ -46,22 +47,88 @@ def test_a_lost_broker_is_told(admin_client: Client, monkeypatch: pytest.MonkeyP
     assert b"could not be queued" in answer.content
 
 
-def test_a_batch_shows_its_puzzles_and_takes_no_changes(admin_client: Client) -> None:
-    batch = Batch.objects.create(block=1, seed="s", alive_at=timezone.now())
-    job = Job.objects.create(uuid=uuid4(), kind=Job.Kind.SYNTHETIC, executor_class="always_on.test")
-    Puzzle.objects.create(batch=batch, job=job, kind="hash", hotkey="5Miner", verdict="wrong")
-    page = admin_client.get(reverse("admin:synthetic_batch_change", args=[batch.pk]))
+def stored(batch: Batch, outcome: str, count: int = 1, **fields: object) -> None:
+    """Store attempts of a batch that ended like this."""
+    jobs = [
+        Job(uuid=uuid4(), kind=Job.Kind.SYNTHETIC, executor_class="always_on.test")
+        for _ in range(count)
+    ]
+    Job.objects.bulk_create(jobs)
+    given = {"hotkey": "5Miner", "kind": "hash", "executor_class": "always_on.test"} | fields
+    Puzzle.objects.bulk_create(
+        Puzzle(batch=batch, job=job, outcome=outcome, **given) for job in jobs
+    )
+
+
+def begun(**fields: object) -> Batch:
+    return Batch.objects.create(**({"block": 1, "seed": "s", "alive_at": timezone.now()} | fields))
+
+
+def page_of(batch: Batch, client: Client) -> str:
+    return client.get(reverse("admin:synthetic_batch_change", args=[batch.pk])).content.decode()
+
+
+def test_a_batch_shows_each_attempt_and_takes_no_changes(admin_client: Client) -> None:
+    batch = begun(notes="3 not tested")
+    noon = timezone.now()
+    stored(
+        batch,
+        "wrong_answer",
+        verdict="wrong answer",
+        blamed="miner",
+        offered_at=noon,
+        ready_at=noon + timedelta(seconds=1),
+        finished_at=noon + timedelta(seconds=3.5),
+        loop_delay_ms=12.0,
+    )
+    stored(batch, "correct", hotkey="5Other")
+    text = page_of(batch, admin_client)
+    for shown in ("wrong answer", "1.000 s", "2.500 s", "12 ms", "3 not tested"):
+        assert shown in text
+    assert "1 correct, 1 wrong_answer" in text
+    assert "<td>5Other</td><td>1</td><td>0</td><td>0</td><td>1</td>" in text
+    assert "_save" not in text
+
+
+def test_a_miners_text_is_no_markup(admin_client: Client) -> None:
+    batch = begun()
+    stored(batch, "declined", verdict="<script>alert(1)</script>")
+    text = page_of(batch, admin_client)
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+
+
+def test_the_page_of_a_large_batch_needs_no_more_queries(admin_client: Client) -> None:
+    counts = []
+    for many in (1, 2560):
+        batch = begun()
+        stored(batch, "correct", many)
+        with CaptureQueriesContext(connection) as queries:
+            text = page_of(batch, admin_client)
+        counts.append(len(queries))
+        assert text.count("<td>5Miner</td>") == many + 1
+    assert counts[0] == counts[1]
+
+
+def test_the_list_counts_the_outcomes_of_each_batch(admin_client: Client) -> None:
+    begun(state="missed", missed_because="no_permit")
+    batch = begun()
+    stored(batch, "correct", 2, points=1)
+    stored(batch, "declined_busy", 3, blamed="miner")
+    stored(batch, "declined_busy", 1, blamed="miner", excused=True, points=1)
+    page = admin_client.get(reverse("admin:synthetic_batch_changelist"))
     text = page.content.decode()
-    assert ("5Miner" in text, "wrong" in text) == (True, True)
-    assert (page.context["has_change_permission"], "puzzles-0-verdict" in text) == (False, False)
+    for shown in ("2 of 6", "1 of 4", "0 of 0", ">3<", "no_permit"):
+        assert shown in text
+    missed = admin_client.get(reverse("admin:synthetic_batch_changelist"), {"state": "missed"})
+    assert "2 of 6" not in missed.content.decode()
 
 
-def test_the_list_shows_the_right_answers_of_each_batch(admin_client: Client) -> None:
-    for number in range(2):
-        batch = Batch.objects.create(block=number, seed="s", alive_at=timezone.now())
-    for points in (0, 1, 1):
-        job = create_admin_job(request(signer=None), miner="")
-        Puzzle.objects.create(batch=batch, job=job, kind="hash", seed="", hotkey="m", points=points)
-    page = admin_client.get(reverse("admin:synthetic_batch_changelist")).content
-    assert b"2 of 3" in page
-    assert b"0 of 0" in page
+def test_attempts_can_be_filtered_by_outcome(admin_client: Client) -> None:
+    batch = begun()
+    stored(batch, "correct", verdict="right")
+    stored(batch, "too_late", verdict="slow")
+    url = reverse("admin:synthetic_puzzle_changelist")
+    text = admin_client.get(url, {"outcome__exact": "too_late"}).content.decode()
+    assert ("slow" in text, ">right<" in text) == (True, False)
+    assert admin_client.get(reverse("admin:synthetic_measuredminer_changelist")).status_code == 200
