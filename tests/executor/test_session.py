@@ -273,7 +273,7 @@ async def test_a_full_disk_is_the_network_s_fault(full_disk_work, config, busybo
             update={"miner_address": miner.address, "work_dir": full_disk_work.path.parent}
         )
         await process.run_executor(settings, TOKEN, id_of(TOKEN), full_disk_work)
-        await asyncio.wait_for(miner.hung_up.wait(), 5)
+        await asyncio.wait_for(miner.hung_up.wait(), 30)
     assert isinstance(miner.last, HordeFailed)
     assert miner.last.message == "the executor's disk is full"
 
@@ -301,7 +301,7 @@ async def test_a_lost_miner_ends_the_job(config, work, engine, busybox):
             await asyncio.sleep(0.01)
         miner.socket.transport.abort()
         with pytest.raises(process.ConnectionLostError):
-            await asyncio.wait_for(living, 5)
+            await asyncio.wait_for(living, 30)
     assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
 
 

@@ -15,7 +15,7 @@ ODD = 'odd "channel"; --'
 
 
 async def received(stream: AsyncIterator[Notification]) -> Notification:
-    return await asyncio.wait_for(anext(stream), 5)
+    return await asyncio.wait_for(anext(stream), 30)
 
 
 async def test_the_first_notice_says_to_look_at_the_rows():

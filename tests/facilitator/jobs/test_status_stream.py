@@ -23,7 +23,7 @@ class Stream:
         self._chunks = aiter(response)
 
     async def chunk(self) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return (await anext(self._chunks)).decode()
 
     async def next(self) -> dict[str, Any]:
