@@ -75,5 +75,5 @@ async def test_an_interrupted_wait_reads_no_further(client, spec, server):
     server.script = steps(*ON_THE_WAY, end=(60, "completed", finished()))
     server.log, server.log_goes_on = PRINTED, True
     with pytest.raises(asyncio.TimeoutError):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(1):
             await waited(client, spec, lambda piece: None)

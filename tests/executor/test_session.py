@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import io
-import time
 import zipfile
 
 import pytest
@@ -106,9 +105,7 @@ async def test_a_command_that_cannot_run_is_the_job_s_fault(does, busybox, comma
 
 async def test_the_execution_limit_kills_the_container(runs, busybox):
     timing = TIMING.model_copy(update={"execution_time_limit": 1})
-    began = time.monotonic()
-    failed = await runs("echo begun; sleep 60", offered=offer(busybox, executor_timing=timing))
-    assert time.monotonic() - began < 8
+    failed = await runs("echo begun; sleep 600", offered=offer(busybox, executor_timing=timing))
     assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
     assert failed.message.startswith("Job container timed out during execution, after ")
     assert failed.docker_process_stdout == "begun\n"

@@ -207,15 +207,18 @@ async def test_what_a_miner_says_is_not_undone_by_what_was_stored_before(scene: 
 
 
 async def test_a_manifest_polled_later_replaces_what_the_miner_said(scene: Scene) -> None:
-    job = request()
     async with scene(MinerPeer(), queue_seconds=0.3) as facilitator:
+
+        async def is_rejected() -> bool:
+            job = request()
+            await facilitator.send(job)
+            return (await facilitator.receives_end(job.uuid)).status is JobState.REJECTED
+
         await eventually(lambda: in_database(Manifest.objects.count))
         later = timezone.now() + timedelta(seconds=1)
         await in_database(Manifest.objects.update, count=0, heard_at=later)
         await in_database(notify, NETWORK)
-        await asyncio.sleep(0.3)
-        await facilitator.send(job)
-        assert (await facilitator.receives_end(job.uuid)).status is JobState.REJECTED
+        await eventually(is_rejected)
 
 
 def reported_at(uuid: str) -> datetime | None:

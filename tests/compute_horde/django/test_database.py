@@ -11,6 +11,7 @@ from compute_horde.django import database
 from compute_horde.django.database import THREADS, in_database
 from tests.compute_horde.django.records.models import Job
 from tests.compute_horde.vectors import JOB
+from tests.eventually import eventually
 
 
 def backend() -> int:
@@ -32,14 +33,13 @@ async def test_work_runs_in_a_thread_of_its_own_and_its_result_comes_back():
 
 
 async def test_work_waits_for_the_database_without_stopping_the_loop():
-    begun = time.monotonic()
-    ticks = 0
-    work = asyncio.gather(*(in_database(time.sleep, 0.2) for _ in range(THREADS)))
-    while not work.done():
-        await asyncio.sleep(0.01)
-        ticks += 1
-    assert ticks > 2
-    assert time.monotonic() - begun < 0.2 * THREADS
+    # Each waits for all others and for the loop.
+    everyone = threading.Barrier(THREADS + 1, timeout=30)
+    work = asyncio.gather(*(in_database(everyone.wait) for _ in range(THREADS)))
+    await eventually(lambda: everyone.n_waiting == THREADS)
+    assert not work.done()
+    everyone.wait()
+    await work
 
 
 async def test_a_connection_that_broke_between_two_uses_is_replaced(break_connections, caplog):
@@ -123,8 +123,4 @@ async def test_closing_the_threads_closes_their_connections_and_the_next_use_ope
 
 async def gone(count_connections, most: int) -> bool:
     """A backend ends a moment after its client has left."""
-    for _ in range(100):
-        if count_connections("true") <= most:
-            return True
-        await asyncio.sleep(0.02)
-    return False
+    return await eventually(lambda: count_connections("true") <= most)

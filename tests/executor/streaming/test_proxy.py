@@ -76,7 +76,7 @@ async def test_health_is_told_once_it_is_there(service, proxy):
 
 async def test_it_ends_with_its_executor(proxy):
     proxy.process.stdin.close()
-    assert await asyncio.wait_for(proxy.process.wait(), 10) == 0
+    assert await asyncio.wait_for(proxy.process.wait(), 30) == 0
 
 
 async def test_it_may_do_nothing(proxy):

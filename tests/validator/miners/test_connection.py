@@ -1,6 +1,7 @@
 """Connections to miners are lost and opened again."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from websockets.asyncio.server import ServerConnection
@@ -128,41 +129,53 @@ async def test_a_miner_that_refuses_us_is_not_stormed() -> None:
 
     miner.serve = counted
     async with serving(miner), connection_to(miner) as opened:
-        for _ in range(20):
+        while len(attempts) < 5:
             opened.reconnect_now()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
         assert not opened.connected
-    assert 2 <= len(attempts) <= 6
+    pauses = [later - earlier for earlier, later in pairwise(attempts)]
+    assert min(pauses) > connection.FIRST_RETRY_SECONDS / 2
 
 
 async def test_pauses_grow_and_somebody_waiting_cuts_them_short(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connection, "FIRST_RETRY_SECONDS", 0.1)
+    caplog.set_level("INFO")
+    monkeypatch.setattr(connection, "FIRST_RETRY_SECONDS", 0.02)
+
+    def waits() -> list[float]:
+        return [one.wait for one in caplog.records if one.message == "miner connection lost"]
+
     miner = MinerPeer()
     async with serving(miner):
         here = address(miner)
     async with connection_to(miner) as opened:
         assert opened.address == here
-        await asyncio.sleep(1.2)
+        while not waits() or waits()[-1] < connection.MAX_RETRY_SECONDS:
+            opened.reconnect_now()
+            await asyncio.sleep(0.02)
+        assert waits() == [min(0.02 * 2**n, 30) for n in range(len(waits()))]
         await miner.start()
         try:
             opened.reconnect_now()
-            assert await opened.wait(0.5)
+            assert await opened.wait(connection.MAX_RETRY_SECONDS / 2)
         finally:
             await miner.stop()
 
 
 async def test_a_miner_that_stays_away_is_given_up_and_one_that_returns_is_not() -> None:
     miner = MinerPeer()
-    async with serving(miner), connection_to(miner, absence_seconds=0.6) as opened:
+    async with serving(miner), connection_to(miner, absence_seconds=60) as opened:
         await opened.wait(30)
         with opened.inbox(JOB) as listen:
-            await miner.connections[0].close()
+            await miner.stop()
+            timer = await eventually(lambda: opened._absence_timer)
+            await miner.start()
             await miner.until(lambda: miner.logins == 2)
-            await asyncio.sleep(0.8)
+            await eventually(timer.cancelled)
             await miner.send(result(JOB))
             assert await listen() == result(JOB)
+            opened._absence_seconds = 0.1
             await miner.stop()
             with pytest.raises(HordeError) as caught:
                 await listen()
