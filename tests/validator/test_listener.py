@@ -174,7 +174,7 @@ async def test_a_restarted_listener_gives_a_running_job_to_no_other_miner(
             await facilitator.until(lambda: "executor_ready" in facilitator.states(job.uuid))
         await in_database(Neuron.objects.filter(hotkey=miner.hotkey).update, port=0)
         await in_database(remember, other)
-        async with listening(facilitator):
+        async with listening(facilitator, miner_absence_seconds=1):
             end = await facilitator.receives_end(job.uuid)
     assert end.status is JobState.HORDE_FAILED
     details = end.metadata.horde_failure_details
