@@ -152,7 +152,7 @@ async def test_the_last_problem_before_the_download_limit_is_told(does, busybox,
 
 async def test_the_upload_limit_is_the_job_s_own(runs, busybox, site):
     site.answers["/f"] = never_answer
-    timing = Timing(**(NO_TIME | {"allowed_leeway": 2, "execution_time_limit": 2}))
+    timing = Timing(**(NO_TIME | {"allowed_leeway": 4, "execution_time_limit": 2}))
     failed = await runs(
         "echo >/output/f",
         offered=offer(busybox, executor_timing=timing),
