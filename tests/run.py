@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from localnet import docker_engine, testing
@@ -99,10 +100,9 @@ def _all(suites: Sequence[Suite], env: dict[str, str], *, lint: bool) -> Outcome
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # A suite's lines come together when it is done: two at once could not be read.
         others = [suite for suite in suites if not suite.is_quick]
-        running = [pool.submit(_lint)] if lint else []
-        running += [pool.submit(run, one, env, together=len(others) > 1) for one in others]
-        for one in running:
-            total += one.result()
+        work = [partial(run, suite, env, together=len(others) > 1) for suite in others]
+        for outcome in pool.map(lambda one: one(), [_lint, *work] if lint else work):
+            total += outcome
     return total
 
 
