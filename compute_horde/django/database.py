@@ -17,6 +17,7 @@ THREADS = 4
 PATIENCE_SECONDS = 60.0
 FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 2.0
+RETRY_SECONDS = 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,6 +41,27 @@ async def in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
                 raise
             log.warning("database lost, trying again", extra={"problem": str(exc)[:200]})
         await asyncio.sleep(backoff.take())
+
+
+async def write_until_stored(
+    write: Callable[[], T], *, job: str, is_closing: Callable[[], bool] = lambda: False
+) -> T:
+    """Run a write in a database thread, however long the database is away.
+
+    For writes that later ones build upon. `write` must be harmless to repeat, and `job` is the UUID
+    of the job that it concerns, for the log.
+
+    Raises:
+        OperationalError, InterfaceError: the database is away and `is_closing()` is true.
+    """
+    while True:
+        try:
+            return await in_database(write)
+        except (OperationalError, InterfaceError):
+            if is_closing():
+                raise
+            log.error("database still unreachable, the write is tried again", extra={"job": job})
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _attempt(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

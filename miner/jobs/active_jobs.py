@@ -4,16 +4,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from compute_horde import deadlines, failure_messages, lifecycle, signing
 from compute_horde.concurrency.batch_writer import BatchWriter
 from compute_horde.concurrency.task_set import TaskSet
-from compute_horde.django.database import in_database
+from compute_horde.django.database import in_database, write_until_stored
 from compute_horde.errors import Cancelled, HordeError, JobError
 from compute_horde.protocol.extensions import understood
 from compute_horde.protocol.job import ExecutorReady, StreamingReady
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 # Long enough for a short job to end.
 LINGER_SECONDS = 0.5
-RETRY_SECONDS = 1.0
 # States in which all output of a job has been received.
 OUTPUT_COMPLETE = lifecycle.FINAL | {JobState.EXECUTION_DONE}
 
@@ -221,21 +220,11 @@ class ActiveJobs:
             if job:
                 fields["time_took"] = store.duration(monotonic() - job.started_at)
         before = job.stored_state if job else JobState.RECEIVED
-        state = await self._write_until_stored(uuid, before, messages, fields)
+        # Later messages build upon this write.
+        state = await write_until_stored(
+            partial(store.write, before, messages, fields),
+            job=uuid,
+            is_closing=lambda: self._is_closing,
+        )
         if job:
             job.stored_state = state
-
-    async def _write_until_stored(
-        self, uuid: str, before: JobState, messages: list[JobMessage], fields: dict[str, Any]
-    ) -> JobState:
-        """Write messages, however long the database is away: later ones build upon them."""
-        while True:
-            try:
-                return await in_database(store.write, before, messages, fields)
-            except (OperationalError, InterfaceError):
-                if self._is_closing:
-                    raise
-                log.error(
-                    "database still unreachable, the write is tried again", extra={"job": uuid}
-                )
-                await asyncio.sleep(RETRY_SECONDS)

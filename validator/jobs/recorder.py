@@ -1,13 +1,11 @@
 """Writes transitions of jobs to the database, then reports them to the facilitator."""
 
-import asyncio
 import logging
 from dataclasses import dataclass
-
-from django.db import InterfaceError, OperationalError
+from functools import partial
 
 from compute_horde.concurrency.batch_writer import BatchWriter
-from compute_horde.django.database import in_database
+from compute_horde.django.database import in_database, write_until_stored
 from compute_horde.errors import ComputeHordeError
 from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.status import StatusReported
@@ -107,15 +105,7 @@ class JobRecorder:
 
     async def _write(self, uuid: str, entries: list[RecordEntry]) -> None:
         transition = store.merged([entry.transition for entry in entries])
-        while True:
-            try:
-                written = await in_database(store.record, transition)
-                break
-            except (OperationalError, InterfaceError):
-                log.error(
-                    "database still unreachable, the write is tried again", extra={"job": uuid}
-                )
-                await asyncio.sleep(1)
+        written = await write_until_stored(partial(store.record, transition), job=uuid)
         if not written:
             # Written before a connection was lost, or by another listener.
             log.warning(

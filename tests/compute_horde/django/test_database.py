@@ -5,10 +5,10 @@ import threading
 import time
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from compute_horde.django import database
-from compute_horde.django.database import THREADS, in_database
+from compute_horde.django.database import THREADS, in_database, write_until_stored
 from tests.compute_horde.django.records.models import Job
 from tests.compute_horde.vectors import JOB
 from tests.eventually import eventually
@@ -33,13 +33,12 @@ async def test_work_runs_in_a_thread_of_its_own_and_its_result_comes_back():
 
 
 async def test_work_waits_for_the_database_without_stopping_the_loop():
-    # Each waits for all others and for the loop.
     everyone = threading.Barrier(THREADS + 1, timeout=30)
-    work = asyncio.gather(*(in_database(everyone.wait) for _ in range(THREADS)))
-    await eventually(lambda: everyone.n_waiting == THREADS)
-    assert not work.done()
-    everyone.wait()
-    await work
+    work = [asyncio.create_task(in_database(everyone.wait)) for _ in range(THREADS)]
+    await asyncio.sleep(0)
+    # All threads wait for this one, so they run at once and the loop goes on.
+    await asyncio.to_thread(everyone.wait)
+    assert sorted(await asyncio.gather(*work)) <= list(range(THREADS + 1))
 
 
 async def test_a_connection_that_broke_between_two_uses_is_replaced(break_connections, caplog):
@@ -107,6 +106,41 @@ async def test_a_database_that_stays_away_is_given_up(monkeypatch):
         await in_database(work)
     assert len(attempts) >= 2
     assert attempts[-1] - attempts[0] < 5
+
+
+@pytest.mark.parametrize("lost", [OperationalError, InterfaceError])
+async def test_a_write_is_tried_until_the_database_is_back(monkeypatch, caplog, lost):
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(database, "RETRY_SECONDS", 0)
+    answers = [lost("away"), lost("away"), "written"]
+
+    def write() -> str:
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return answer
+
+    assert await write_until_stored(write, job=JOB) == "written"
+    assert caplog.text.count("database still unreachable") == 2
+
+
+async def test_a_write_is_given_up_when_the_process_is_closing(monkeypatch):
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(database, "RETRY_SECONDS", 0)
+    closing = []
+
+    def write() -> None:
+        closing.append(True)
+        raise OperationalError("away")
+
+    with pytest.raises(OperationalError):
+        await write_until_stored(write, job=JOB, is_closing=lambda: len(closing) >= 3)
+    assert len(closing) == 3
+
+
+async def test_a_write_that_the_database_refuses_is_not_repeated():
+    await in_database(create)
+    with pytest.raises(IntegrityError):
+        await write_until_stored(create, job=JOB)
 
 
 async def test_closing_the_threads_closes_their_connections_and_the_next_use_opens_one(

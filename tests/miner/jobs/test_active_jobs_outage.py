@@ -1,10 +1,12 @@
 """A database that is away for long costs neither a result nor an executor."""
 
 import asyncio
+import threading
 
 import pytest
 from django.db import InterfaceError, OperationalError
 
+from compute_horde.django import database
 from compute_horde.django.database import in_database
 from compute_horde.protocol.job import (
     ExecutionDone,
@@ -20,20 +22,22 @@ from tests.miner.conftest import accepted, record
 async def test_what_could_not_be_written_at_first_is_written_before_what_follows(
     run_miner, monkeypatch
 ):
-    outage, attempts = asyncio.Event(), asyncio.Event()
+    back, tried = threading.Event(), threading.Event()
+    write = store.write
 
-    async def database(work, *args, **kwargs):
-        if work is store.write and not outage.is_set():
-            attempts.set()
+    def away(*args):
+        if not back.is_set():
+            tried.set()
             raise OperationalError("away for over a minute")
-        return await in_database(work, *args, **kwargs)
+        return write(*args)
 
-    monkeypatch.setattr(active_jobs, "in_database", database)
-    monkeypatch.setattr(active_jobs, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(store, "write", away)
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(database, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(active_jobs, "LINGER_SECONDS", 0.01)
     async with run_miner() as it:
         executor, validator, uuid = await accepted(it)
-        await asyncio.wait_for(attempts.wait(), 10)
+        assert await asyncio.to_thread(tried.wait, 30)
         await validator.send(validator.payload(uuid))
         await executor.receive()
         await executor.send(VolumesReady(job_uuid=uuid))
@@ -42,7 +46,7 @@ async def test_what_could_not_be_written_at_first_is_written_before_what_follows
             job_uuid=uuid, docker_process_stdout="out", docker_process_stderr="", artifacts={}
         )
         await executor.send(finished)
-        outage.set()
+        back.set()
         received = [type(await validator.receive()) for _ in range(3)]
         assert received == [VolumesReady, ExecutionDone, JobFinished]
         row = await record(uuid)
