@@ -30,8 +30,6 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "64MB",
-    "fsync": "on",
-    "synchronous_commit": "on",
     "timezone": "UTC",
     # The password is long and random: more iterations would only make connecting slower.
     "scram_iterations": "1",
@@ -97,6 +95,16 @@ def create_databases(network_dir: NetworkDir, names: tuple[str, ...]) -> None:
         for name in names:
             if name not in present:
                 server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def leave_writing_to_the_system(network_dir: NetworkDir) -> None:
+    """Turn off fsync: the data then survives a crash of the server, but not of the machine.
+
+    Commits and emptied tables then take half the time.
+    """
+    with psycopg.connect(url(network_dir, _SUPERUSER), autocommit=True) as server:
+        server.execute("ALTER SYSTEM SET fsync = off")
+        server.execute("SELECT pg_reload_conf()")
 
 
 def external_data_dir(network_dir: NetworkDir) -> Path | None:

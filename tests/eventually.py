@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-WITHIN_SECONDS = 10.0
+WITHIN_SECONDS = 30.0
 LOOK_SECONDS = 0.01
 
 Value = TypeVar("Value")

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from localnet import docker_engine, testing
@@ -34,8 +35,12 @@ MAY_BE_SKIPPED = {
     ),
 }
 
-# Two run at a time, in this order: the longest begin first.
-AT_ONCE = 2
+# Characters of what was wrong with a failed test.
+_LONGEST_REASON = 200
+
+# So many run at a time, in this order: the longest begin first. One more than the smallest machine
+# has cores, since they wait much for processes, containers and time limits.
+AT_ONCE = 3
 SUITES = (
     Suite(
         "shape",
@@ -43,8 +48,9 @@ SUITES = (
         is_quick=True,
     ),
     Suite("network", ("network",)),
-    Suite("pure", ("compute_horde", "executor", "compute_horde_sdk", "localnet")),
+    Suite("executor", ("executor",)),
     Suite("starts", ("starts",)),
+    Suite("pure", ("compute_horde", "compute_horde_sdk", "localnet")),
     Suite("facilitator", ("facilitator",), "facilitator.settings"),
     Suite("validator", ("validator",), "validator.settings"),
     Suite("miner", ("miner",), "miner.settings"),
@@ -54,31 +60,38 @@ SUITES = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many tests of a suite passed, failed and were skipped."""
+    """How many tests of a suite passed and were skipped, and a line about each that failed."""
 
     passed: int = 0
-    failed: int = 0
+    failures: tuple[str, ...] = ()
     skipped: int = 0
 
     def __add__(self, other: "Outcome") -> "Outcome":
         return Outcome(
-            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+            self.passed + other.passed,
+            self.failures + other.failures,
+            self.skipped + other.skipped,
         )
+
+    def __str__(self) -> str:
+        """The failed tests, then the totals in the last line."""
+        failed = ["\nFailed:", *self.failures] if self.failures else []
+        counts = f"{self.passed} passed, {len(self.failures)} failed, {self.skipped} skipped"
+        return "\n".join([*failed, counts])
 
 
 def main(names: Sequence[str]) -> int:
-    total = Outcome(failed=_lint()) if not names else Outcome()
     wanted = [suite for suite in SUITES if not names or suite.name in names]
     # One engine for all suites: without one the first network would take its own away again.
     engine = ("docker",) if docker_engine.prepare() else ()
     with testing.running((*testing.SERVERS, *engine)) as home:
         env = os.environ | testing.settings_env(home)
-        total += _all(wanted, env)
-    print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped", flush=True)
-    return 0 if total.passed and not total.failed else 1
+        total = _all(wanted, env, lint=not names)
+    print(total, flush=True)
+    return 0 if total.passed and not total.failures else 1
 
 
-def _all(suites: Sequence[Suite], env: dict[str, str]) -> Outcome:
+def _all(suites: Sequence[Suite], env: dict[str, str], *, lint: bool) -> Outcome:
     """Run what is quick first, then the others, some of them at once."""
     total = Outcome()
     for suite in suites:
@@ -87,15 +100,28 @@ def _all(suites: Sequence[Suite], env: dict[str, str]) -> Outcome:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # A suite's lines come together when it is done: two at once could not be read.
         others = [suite for suite in suites if not suite.is_quick]
-        for outcome in pool.map(lambda suite: run(suite, env, together=len(others) > 1), others):
+        work = [partial(run, suite, env, together=len(others) > 1) for suite in others]
+        for outcome in pool.map(lambda one: one(), [_lint, *work] if lint else work):
             total += outcome
     return total
 
 
-def _lint() -> int:
+def _lint() -> Outcome:
     """What is not clean counts as one failed test; the tests run all the same."""
-    print("=== lint ===", flush=True)
-    return int(subprocess.run(["make", "lint"], cwd=ROOT, check=False).returncode != 0)
+    print("\n=== lint (going on) ===", flush=True)
+    done = subprocess.run(
+        ["make", "lint"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    print(f"\n=== lint ===\n{done.stdout}", flush=True)
+    failed = f"lint: `make lint` ended with exit status {done.returncode}"
+    return Outcome(failures=(failed,) if done.returncode else ())
 
 
 def run(suite: Suite, env: dict[str, str], *, together: bool = False) -> Outcome:
@@ -122,29 +148,44 @@ def run(suite: Suite, env: dict[str, str], *, together: bool = False) -> Outcome
         )
         if together:
             print(f"\n=== {suite.name} ===\n{done.stdout}", flush=True)
-        return outcome(report, done.returncode)
+        return outcome(suite.name, report, done.returncode)
 
 
-def outcome(report: Path, code: int) -> Outcome:
+def outcome(suite: str, report: Path, code: int) -> Outcome:
     """What the report says; a suite that broke without saying why has failed once.
 
     In CI a skipped test has failed, unless it is one of `MAY_BE_SKIPPED`.
     """
     if not report.exists():
-        return Outcome(failed=1)
-    passed = failed = skipped = 0
+        return Outcome(failures=(_broken(suite, code),))
+    passed = skipped = 0
+    failures = []
     for case in ElementTree.parse(report).getroot().iter("testcase"):
-        kinds = {child.tag for child in case}
-        if kinds & {"failure", "error"}:
-            failed += 1
-        elif "skipped" not in kinds:
+        found = {child.tag: child for child in case}
+        failure = found.get("failure", found.get("error"))
+        if failure is not None:
+            failures.append(_failure(suite, case, failure.get("message", "")))
+        elif "skipped" not in found:
             passed += 1
         elif os.environ.get("CI") and not _may_be_skipped(case):
-            print(f"skipped in CI: {case.get('classname')}.{case.get('name')}", flush=True)
-            failed += 1
+            reason = found["skipped"].get("message", "")
+            failures.append(_failure(suite, case, f"skipped in CI: {reason}"))
         else:
             skipped += 1
-    return Outcome(passed, failed or int(code != 0), skipped)
+    if code and not failures:
+        failures.append(_broken(suite, code))
+    return Outcome(passed, tuple(failures), skipped)
+
+
+def _failure(suite: str, case: ElementTree.Element, message: str) -> str:
+    """One line: the suite, the test as pytest is told it, and what was wrong in a few words."""
+    place = case.get("classname", "").replace(".", "/")
+    lines = message.split("\n", maxsplit=1)
+    return f"{suite}: {place}.py::{case.get('name')}: {lines[0][:_LONGEST_REASON]}"
+
+
+def _broken(suite: str, code: int) -> str:
+    return f"{suite}: no test failed, but pytest ended with exit status {code}"
 
 
 def _may_be_skipped(case: ElementTree.Element) -> bool:

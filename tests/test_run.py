@@ -1,15 +1,21 @@
 """How the results of all suites become one line."""
 
+import os
+
 import pytest
 
 from tests.run import MAY_BE_SKIPPED, SUITES, TESTS, Outcome, Suite, outcome, run
 
 REPORT = """<testsuites><testsuite>
 <testcase name="one"/><testcase name="two"/>
-<testcase name="three"><failure/></testcase>
-<testcase name="four"><skipped/></testcase>
-<testcase name="five"><error/></testcase>
+<testcase classname="tests.a.test_b" name="three[x]">
+<failure message="assert 1 == 2&#10;more">text</failure></testcase>
+<testcase classname="tests.a.test_c" name="four"><skipped message="no engine"/></testcase>
+<testcase classname="tests.a.test_d" name="five"><error message="failed on setup"/></testcase>
 </testsuite></testsuites>"""
+THREE = "some: tests/a/test_b.py::three[x]: assert 1 == 2"
+FOUR = "some: tests/a/test_c.py::four: skipped in CI: no engine"
+FIVE = "some: tests/a/test_d.py::five: failed on setup"
 
 
 @pytest.fixture
@@ -21,25 +27,47 @@ def report(tmp_path):
 
 def test_skipped_tests_are_neither_passed_nor_failed(report, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
-    assert outcome(report, code=1) == Outcome(passed=2, failed=2, skipped=1)
+    assert outcome("some", report, code=1) == Outcome(2, (THREE, FIVE), 1)
 
 
 def test_in_ci_a_skipped_test_has_failed_unless_it_may_be_skipped(report, monkeypatch):
     monkeypatch.setenv("CI", "true")
-    assert outcome(report, code=1) == Outcome(passed=2, failed=3)
+    assert outcome("some", report, code=1) == Outcome(2, (THREE, FOUR, FIVE), 0)
     known = next(iter(MAY_BE_SKIPPED))
-    report.write_text(REPORT.replace('name="four"', f'classname="{known}" name="four"'))
-    assert outcome(report, code=1) == Outcome(passed=2, failed=2, skipped=1)
+    report.write_text(REPORT.replace("tests.a.test_c", known))
+    assert outcome("some", report, code=1) == Outcome(2, (THREE, FIVE), 1)
 
 
 def test_a_suite_that_breaks_without_a_failed_test_has_failed(report, tmp_path):
     report.write_text("<testsuites><testsuite><testcase/></testsuite></testsuites>")
-    assert outcome(report, code=3) == Outcome(passed=1, failed=1)
-    assert outcome(tmp_path / "missing.xml", code=0) == Outcome(failed=1)
+    broken = ("some: no test failed, but pytest ended with exit status 3",)
+    assert outcome("some", report, code=3) == Outcome(1, broken)
+    assert outcome("some", tmp_path / "missing.xml", code=3) == Outcome(0, broken)
 
 
 def test_outcomes_add_up():
-    assert Outcome(1, 2, 3) + Outcome(3, 4, 5) == Outcome(4, 6, 8)
+    assert Outcome(1, ("a",), 3) + Outcome(3, ("b", "c"), 5) == Outcome(4, ("a", "b", "c"), 8)
+
+
+def test_the_last_lines_name_the_failed_tests_and_count_all():
+    assert str(Outcome(2)) == "2 passed, 0 failed, 0 skipped"
+    assert str(Outcome(2, (THREE, FIVE), 1)) == (
+        f"\nFailed:\n{THREE}\n{FIVE}\n2 passed, 2 failed, 1 skipped"
+    )
+
+
+def test_a_long_reason_is_cut(report):
+    report.write_text(REPORT.replace("assert 1 == 2", "x" * 5000))
+    (long, _five) = outcome("some", report, code=1).failures
+    assert long.endswith(": " + "x" * 200)
+
+
+def test_a_failed_test_is_named_at_the_end(tmp_path):
+    """What pytest itself writes, of a real test."""
+    (tmp_path / "test_wrong.py").write_text("def test_wrong():\n    assert 1 == 2\n")
+    done = run(Suite("some", (str(tmp_path),)), dict(os.environ), together=True)
+    (line,) = done.failures
+    assert "test_wrong.py::test_wrong: assert 1 == 2" in line
 
 
 def test_a_suite_without_tests_is_left_out():

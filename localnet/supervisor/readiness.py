@@ -84,13 +84,17 @@ def metric_above_zero(url: str, name: str, token: str) -> Probe:
 def sql(url: str, query: str = "SELECT true") -> Probe:
     """Ready when the first column of the query's first row is true."""
 
-    async def probe() -> bool:
+    def ask() -> bool:
         try:
-            async with await psycopg.AsyncConnection.connect(url, connect_timeout=2) as database:
-                row = await (await database.execute(query)).fetchone()
+            with psycopg.connect(url, connect_timeout=2) as database:
+                row = database.execute(query).fetchone()
         except psycopg.Error:
             return False
         return bool(row and row[0])
+
+    async def probe() -> bool:
+        # In a thread: an asynchronous connection stays open when it is cancelled while it is made.
+        return await asyncio.to_thread(ask)
 
     return probe
 

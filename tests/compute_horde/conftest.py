@@ -1,11 +1,6 @@
-"""Hypothesis settings without time limits: machines that run these tests may be busy."""
+"""The tests of these packages that need Django settings are run with them only."""
 
 import os
-
-from hypothesis import HealthCheck, settings
-
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 # These need `--ds tests.compute_horde.django.settings`.
 if "DJANGO_SETTINGS_MODULE" not in os.environ:

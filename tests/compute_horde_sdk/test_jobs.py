@@ -1,7 +1,6 @@
 """Waiting for a job: every status once, in order, whatever happens to the connection."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -20,6 +19,7 @@ from compute_horde_sdk.v1 import (
 )
 from compute_horde_sdk.v1 import ComputeHordeJobStatus as S
 from tests.compute_horde_sdk.pretend import GOES_WELL, ON_THE_WAY, finished, steps
+from tests.eventually import eventually
 
 ALL = ["sent", *ON_THE_WAY, "completed"]
 SERVER = {
@@ -75,7 +75,7 @@ async def test_a_job_is_waited_for_and_every_status_told_once(client, server, sp
     server.script = steps(*ON_THE_WAY, end=(pace, "completed", finished()), pace=pace)
     statuses = RecordingCallback()
     job = await client.create_job(spec)
-    await job.wait(10, statuses)
+    await job.wait(30, statuses)
     assert statuses == words(job) == ALL
     assert job.status is S.COMPLETED
     assert job.error is None
@@ -87,7 +87,7 @@ async def test_a_pushed_ending_needs_no_further_request(client, server, spec):
         *ON_THE_WAY, end=(0.05, "completed", finished(artifacts={"/a/b": "eA=="}))
     )
     job = await client.create_job(spec)
-    await job.wait(10)
+    await job.wait(30)
     assert job.result.artifacts == {"/a/b": b"x"}
     assert [one[1] for one in server.seen("GET /api")] == [f"/api/v1/jobs/{job.uuid}/events"]
 
@@ -108,27 +108,29 @@ async def test_a_callback_s_own_error_is_not_mistaken_for_the_deadline(client, s
         raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine") as caught:
-        await (await client.create_job(spec)).wait(10, late)
+        await (await client.create_job(spec)).wait(30, late)
     assert not isinstance(caught.value, ComputeHordeJobTimeoutError)
 
 
 async def test_a_second_wait_returns_at_once_and_repeats_nothing(client, spec):
     statuses = RecordingCallback()
     job = await client.create_job(spec)
-    await job.wait(10, statuses)
-    await job.wait(10, statuses)
+    await job.wait(30, statuses)
+    await job.wait(30, statuses)
     assert statuses == ALL
 
 
 async def test_a_wait_that_ran_out_says_so_and_can_go_on(client, server, spec):
-    server.script = steps("received", end=(0.4, "completed", finished()))
+    server.script = steps("received")
     statuses = RecordingCallback()
     job = await client.create_job(spec)
     with pytest.raises(ComputeHordeJobTimeoutError, match=f"{job.uuid}.*received") as caught:
-        await job.wait(0.2, statuses)
+        await job.wait(1, statuses)
     assert isinstance(caught.value, TimeoutError)
     assert job.status is S.RECEIVED
-    await job.wait(10, statuses)
+    stored = server.jobs[job.uuid]
+    stored.history.append(stored.history[0] | {"status": "completed", "metadata": finished()})
+    await job.wait(30, statuses)
     assert statuses == ["sent", "received", "completed"]
 
 
@@ -137,7 +139,7 @@ async def test_a_broken_stream_is_taken_up_where_it_broke(client, server, spec):
     server.script = steps(*ON_THE_WAY, end=(0.03, "completed", finished()), pace=0.03)
     statuses = RecordingCallback()
     job = await client.create_job(spec)
-    await job.wait(10, statuses)
+    await job.wait(30, statuses)
     assert statuses == words(job) == ALL
     assert server.resumed_from[:2] == [None, "1"]
     assert len(server.resumed_from) >= 3
@@ -147,8 +149,8 @@ async def test_a_stream_that_stops_talking_is_not_believed(client, server, spec,
     monkeypatch.setattr(job_updates, "SAFETY_POLL_SECONDS", 0.1)
     server.script = steps(*ON_THE_WAY)
     job = await client.create_job(spec)
-    waiting = asyncio.create_task(job.wait(10))
-    await asyncio.sleep(0.15)
+    waiting = asyncio.create_task(job.wait(30))
+    await eventually(lambda: words(job) == ALL[:-1])
     # The final status is stored without waking the event streams.
     stored = server.jobs[job.uuid]
     stored.history.append(
@@ -162,7 +164,7 @@ async def test_a_stream_that_stops_talking_is_not_believed(client, server, spec,
 async def test_a_facilitator_without_stream_is_asked_for_it_once(client, server, spec):
     server.pushes = False
     for _ in range(2):
-        await (await client.create_job(spec)).wait(10)
+        await (await client.create_job(spec)).wait(30)
     assert len([one for one in server.requests if one[1].endswith("/events")]) == 1
 
 
@@ -170,7 +172,7 @@ async def test_a_facilitator_without_stream_is_asked_for_it_once(client, server,
 async def test_a_refused_stream_means_polling(client, server, spec, status):
     job = await client.create_job(spec)
     server.faults[f"GET /api/v1/jobs/{job.uuid}/events"] = [status]
-    await job.wait(10)
+    await job.wait(30)
     assert words(job) == ALL
     assert client.facilitator.pushes is False
 
@@ -180,7 +182,7 @@ async def test_an_expired_token_does_not_end_the_wait(client, server, spec):
     server.stream_breaks = [2]
     job = await client.create_job(spec)
     server.token = "token-2"
-    await job.wait(10)
+    await job.wait(30)
     assert words(job) == ALL
     assert server.logins == 2
 
@@ -188,7 +190,7 @@ async def test_an_expired_token_does_not_end_the_wait(client, server, spec):
 async def test_a_facilitator_that_is_away_for_a_while_is_waited_for(client, server, spec):
     job = await client.create_job(spec)
     server.faults["GET /api/v1/jobs"] = [503] * 12
-    await job.wait(10)
+    await job.wait(30)
     assert words(job) == ALL
 
 
@@ -196,17 +198,16 @@ async def test_a_facilitator_that_stays_away_ends_the_wait(client, server, spec,
     monkeypatch.setattr(job_updates, "MAX_OUTAGE_SECONDS", 0.3)
     job = await client.create_job(spec)
     server.faults["GET /api/v1/jobs"] = ["drop"] * 10_000
-    began = time.monotonic()
-    with pytest.raises(FacilitatorUnreachable, match=f"compute-horde job {job.uuid}"):
-        await job.wait()
-    assert time.monotonic() - began < 5
+    async with asyncio.timeout(30):
+        with pytest.raises(FacilitatorUnreachable, match=f"compute-horde job {job.uuid}"):
+            await job.wait()
 
 
 async def test_a_refusal_ends_the_wait_at_once(client, server, spec):
     job = await client.create_job(spec)
     server.faults["GET /api/v1/jobs"] = [403] * 3
     with pytest.raises(RequestRefused):
-        await job.wait(10)
+        await job.wait(30)
 
 
 async def test_a_job_that_is_gone_ends_the_wait(client, server, spec):
@@ -214,7 +215,7 @@ async def test_a_job_that_is_gone_ends_the_wait(client, server, spec):
     job = await client.create_job(spec)
     server.jobs.clear()
     with pytest.raises(ComputeHordeNotFoundError):
-        await job.wait(10)
+        await job.wait(30)
     assert client.facilitator.pushes
 
 
@@ -235,7 +236,7 @@ async def test_a_job_that_is_gone_ends_the_wait(client, server, spec):
 async def test_what_went_wrong_is_told(client, server, spec, status, metadata, kind):
     server.script = steps("received", end=(0, status, metadata))
     job = await client.create_job(spec)
-    await job.wait(10)
+    await job.wait(30)
     assert job.status.value == status
     assert job.status.is_failed()
     assert isinstance(job.error, kind)
@@ -246,7 +247,7 @@ async def test_what_went_wrong_is_told(client, server, spec, status, metadata, k
 async def test_a_failed_job_s_output_is_its_result(client, server, spec):
     server.script = steps("received", end=(0, "failed", FAILURE))
     job = await client.create_job(spec)
-    await job.wait(10)
+    await job.wait(30)
     found = await client.get_job(job.uuid)
     for one in (job, found):
         assert (one.result.stdout, one.result.stderr) == ("so far", "oops")
@@ -271,7 +272,7 @@ async def test_streaming_that_is_over_already_is_not_missed(client, server, spec
     server.pushes = pushes
     server.script = [(0, "streaming_ready", SERVER), *GOES_WELL[-2:]]
     job = await client.create_job(spec)
-    await asyncio.sleep(0.1)
+    await eventually(lambda: server.jobs[job.uuid].ended)
     await job.wait_for_streaming(10)
     assert job.streaming_server_port == 8443
 
@@ -293,7 +294,7 @@ async def test_waiting_for_streaming_runs_out(client, server, spec):
 
 async def test_a_refresh_shows_where_the_job_stands(client, server, spec):
     job = await client.create_job(spec)
-    await asyncio.sleep(0.1)
+    await eventually(lambda: server.jobs[job.uuid].ended)
     await job.refresh_from_facilitator()
     assert words(job) == ALL
     assert job.result.stdout == "hi\n"

@@ -102,7 +102,7 @@ async def does(config, work, engine):
         async with serving(Miner(offered, after_ready=full)) as miner:
             settings = config.model_copy(update={"miner_address": miner.address} | changes)
             await process.run_executor(settings, TOKEN, id_of(TOKEN), work)
-            await asyncio.wait_for(miner.hung_up.wait(), 5)
+            await asyncio.wait_for(miner.hung_up.wait(), 30)
         assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
         return miner
 

@@ -1,7 +1,5 @@
 """The confinement and resource limits of jobs, tested inside real containers."""
 
-import time
-
 import pytest
 
 from compute_horde.protocol.job import JobFailed
@@ -85,7 +83,6 @@ async def test_artifacts_that_are_left_out_are_named(runs):
 
 async def test_endless_output_fills_neither_disk_nor_memory(runs, work):
     timing = TIMING.model_copy(update={"execution_time_limit": 2})
-    began = time.monotonic()
     failed = await runs(
         "yes",
         offered=offer("executor-tests/busybox:latest", executor_timing=timing),
@@ -93,7 +90,6 @@ async def test_endless_output_fills_neither_disk_nor_memory(runs, work):
     )
     assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
     assert len(failed.docker_process_stdout) == 1_000_005
-    assert time.monotonic() - began < 10
 
 
 async def test_a_job_that_fills_the_disk_is_stopped(runs):

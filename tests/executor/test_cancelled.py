@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from compute_horde.protocol.extensions import CancelOrdered, JobCancelled
+from compute_horde.protocol.extensions import CancelOrdered, JobCancelled, OutputPrinted
 from compute_horde.protocol.job import ExecutionDone, ExecutorReady, VolumesReady
 from compute_horde.uploads import ZipPut
 from compute_horde.vocabulary import Party, Stage
@@ -30,7 +30,7 @@ def working(config, work, engine):
             settings = config.model_copy(update={"miner_address": miner.address})
             running = asyncio.create_task(process.run_executor(settings, TOKEN, id_of(TOKEN), work))
             yield miner
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await running
         assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
 
@@ -50,7 +50,7 @@ async def test_a_running_job_is_killed_and_its_output_so_far_told(working, busyb
     line = "echo out; echo err >&2; trap '' TERM; sleep 600"
     async with working(offer(busybox), payload(busybox, "sh", "-c", line)) as miner:
         await miner.receives(VolumesReady)
-        await asyncio.sleep(1)
+        await miner.receives(OutputPrinted, 2)
         ending = await cancelled(miner)
     assert ending.stage is Stage.EXECUTION
     assert (ending.docker_process_stdout, ending.docker_process_stderr) == ("out\n", "err\n")

@@ -19,7 +19,7 @@ from tests.peers.executors_miner import TOKEN, Miner, offer, payload, serving
 
 pytestmark = pytest.mark.docker
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 OURS = f"{TESTS}-{TOKEN}"
 
 
@@ -79,8 +79,8 @@ def gone(engine, tmp_path):
 
 @pytest.fixture
 async def sleeper(prefork, busybox, engine):
-    """A prefork server whose one executor runs a container that sleeps for a minute."""
-    full = payload(busybox, "sleep", "60")
+    """A prefork server whose one executor runs a container that sleeps."""
+    full = payload(busybox, "sleep", "600")
 
     async def running():
         return bool(await engine.labelled(EXECUTOR, id_of(TOKEN)))

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import io
-import time
 import zipfile
 
 import pytest
@@ -106,9 +105,7 @@ async def test_a_command_that_cannot_run_is_the_job_s_fault(does, busybox, comma
 
 async def test_the_execution_limit_kills_the_container(runs, busybox):
     timing = TIMING.model_copy(update={"execution_time_limit": 1})
-    began = time.monotonic()
-    failed = await runs("echo begun; sleep 60", offered=offer(busybox, executor_timing=timing))
-    assert time.monotonic() - began < 8
+    failed = await runs("echo begun; sleep 600", offered=offer(busybox, executor_timing=timing))
     assert (failed.reason, failed.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
     assert failed.message.startswith("Job container timed out during execution, after ")
     assert failed.docker_process_stdout == "begun\n"
@@ -155,7 +152,7 @@ async def test_the_last_problem_before_the_download_limit_is_told(does, busybox,
 
 async def test_the_upload_limit_is_the_job_s_own(runs, busybox, site):
     site.answers["/f"] = never_answer
-    timing = Timing(**(NO_TIME | {"allowed_leeway": 2, "execution_time_limit": 2}))
+    timing = Timing(**(NO_TIME | {"allowed_leeway": 4, "execution_time_limit": 2}))
     failed = await runs(
         "echo >/output/f",
         offered=offer(busybox, executor_timing=timing),
@@ -273,7 +270,7 @@ async def test_a_full_disk_is_the_network_s_fault(full_disk_work, config, busybo
             update={"miner_address": miner.address, "work_dir": full_disk_work.path.parent}
         )
         await process.run_executor(settings, TOKEN, id_of(TOKEN), full_disk_work)
-        await asyncio.wait_for(miner.hung_up.wait(), 5)
+        await asyncio.wait_for(miner.hung_up.wait(), 30)
     assert isinstance(miner.last, HordeFailed)
     assert miner.last.message == "the executor's disk is full"
 
@@ -301,7 +298,7 @@ async def test_a_lost_miner_ends_the_job(config, work, engine, busybox):
             await asyncio.sleep(0.01)
         miner.socket.transport.abort()
         with pytest.raises(process.ConnectionLostError):
-            await asyncio.wait_for(living, 5)
+            await asyncio.wait_for(living, 30)
     assert await engine.labelled(EXECUTOR, id_of(TOKEN)) == {}
 
 

@@ -321,7 +321,7 @@ async def test_a_connection_that_broke_on_our_side_swallows_no_jobs(
         await line.send_status(uuid, "received")
         line.is_open = False
         with pytest.raises(RuntimeError):
-            await line.socket.wait(5)
+            await line.socket.wait(30)
     assert (await user.create()).json() == ["Could not select Validator"]
     assert (await (await connect().log_in()).receive())["uuid"] == uuid
 
@@ -343,5 +343,5 @@ async def test_another_websocket_path_leads_nowhere():
     line = ValidatorAtFacilitator(KEYS["validator"])
     line.socket.scope["path"] = "/ws/v1/"
     await line.socket.send_input({"type": "websocket.connect"})
-    assert (await line.socket.receive_output(5))["type"] == "websocket.close"
-    await line.socket.wait(5)
+    assert (await line.socket.receive_output(30))["type"] == "websocket.close"
+    await line.socket.wait(30)

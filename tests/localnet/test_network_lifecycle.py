@@ -37,7 +37,7 @@ def alive(pid):
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def eventually(condition, within_seconds=10):
+def eventually(condition, within_seconds=30):
     deadline = time.monotonic() + within_seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -80,8 +80,8 @@ def test_a_killed_process_is_restarted_and_counted_in_the_state(network_dir):
     up(network_dir)
     victim = entry(network_dir, "valkey").pid
     os.kill(victim, signal.SIGKILL)
-    eventually(lambda: entry(network_dir, "valkey").restarts == 1, within_seconds=2)
-    eventually(lambda: entry(network_dir, "valkey").state == "ready", within_seconds=2)
+    eventually(lambda: entry(network_dir, "valkey").restarts == 1)
+    eventually(lambda: entry(network_dir, "valkey").state == "ready")
     assert entry(network_dir, "valkey").pid != victim
     assert entry(network_dir, "postgres").restarts == 0
 

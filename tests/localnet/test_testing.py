@@ -2,11 +2,14 @@
 
 import socket
 
+import psycopg
 import pytest
 
+from localnet import postgres
 from localnet.network_dir import NetworkDir
 from localnet.supervisor import state_file
 from localnet.testing import running, settings_env
+from tests.eventually import eventually_true
 
 
 def is_listening(port):
@@ -33,6 +36,15 @@ def test_a_given_folder_is_kept_and_a_failed_test_stops_the_servers(tmp_path):
     assert network_dir.log("valkey").exists()
     assert state_file.supervisor(network_dir) is None
     assert not is_listening(network_dir.port("valkey"))
+
+
+def test_only_a_database_that_is_removed_afterwards_does_without_fsync():
+    def shown():
+        with psycopg.connect(postgres.url(network_dir, "postgres")) as database:
+            return database.execute("SELECT current_setting('fsync')").fetchone()[0]
+
+    with running(["postgres"]) as network_dir:
+        eventually_true(lambda: shown() == "off")
 
 
 def test_settings_are_those_of_services_with_this_network_s_addresses(tmp_path):

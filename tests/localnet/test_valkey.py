@@ -12,7 +12,7 @@ from localnet.supervisor.supervisor import Supervisor
 
 def request(network_dir, *words):
     """Send one command in the Redis protocol; the response."""
-    with socket.create_connection(("127.0.0.1", network_dir.port("valkey")), timeout=5) as server:
+    with socket.create_connection(("127.0.0.1", network_dir.port("valkey")), timeout=30) as server:
         parts = [f"${len(word)}\r\n{word}\r\n" for word in words]
         server.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
         return server.recv(64).decode()

@@ -19,7 +19,7 @@ from compute_horde.signing import signed_hex
 from compute_horde.vocabulary import GpuPreset
 from miner.executors.manager import ExecutorManager, ManagerSettings, OnExit
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 30.0
 QUIET_SECONDS = 0.15
 CLASS = ExecutorClass.always_on__test
 TIMING = Timing(

@@ -15,7 +15,7 @@ from localnet.identities import ensure_identity
 from localnet.network_dir import NetworkDir
 from tests.network.running import FILLED_BYTES, HUB_TOKEN, TINY_DISK_BYTES, Running
 
-LEFT_SECONDS = 15
+LEFT_SECONDS = 60
 SERVERS = ("facilitator", "validator-listen", "miner", "miner-2")
 SETTINGS = {
     "validator": {"INTERVAL_SECONDS": "1"},

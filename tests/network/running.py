@@ -23,7 +23,7 @@ from localnet.network_dir import NetworkDir
 from localnet.supervisor import state_file
 
 BUSYBOX = "computehorde/busybox"
-ENDS_WITHIN_SECONDS = 90
+ENDS_WITHIN_SECONDS = 150
 FILLED_BYTES = 64 * 2**20
 TINY_DISK_BYTES = 4 * 2**20
 # The miner's own, for jobs that bring none.
@@ -105,7 +105,7 @@ def _is_leaf(process: psutil.Process) -> bool:
         return False
 
 
-async def until(claim: Callable[[], bool], what: str, seconds: float = 30) -> None:
+async def until(claim: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait for something that the network shows only in its rows or processes."""
     give_up = time.monotonic() + seconds
     while not claim():

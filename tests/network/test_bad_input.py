@@ -45,15 +45,19 @@ def failed(job: ComputeHordeJob) -> tuple[str, str, str]:
 
 
 def taken(network: Running) -> int:
-    """What the executors have in memory and in files, also in those without a name."""
-    total = 0
+    """The most that one executor has in memory and in files, also in those without a name.
+
+    A job has one executor; how many others there are changes at any time.
+    """
+    most = 0
     for executor in network.executors():
         with contextlib.suppress(psutil.Error, OSError):
-            total += executor.memory_info().rss
+            total = executor.memory_info().rss
             for descriptor in os.scandir(f"/proc/{executor.pid}/fd"):
                 opened = descriptor.stat()
                 total += opened.st_size if stat.S_ISREG(opened.st_mode) else 0
-    return total
+            most = max(most, total)
+    return most
 
 
 def archive(*entries: tuple[str, int, bytes]) -> InlineInputVolume:

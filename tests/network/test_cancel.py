@@ -19,7 +19,9 @@ from tests.network.test_killed import assert_all_is_well_again
 
 pytestmark = pytest.mark.usefixtures("containers")
 
-LONG = "echo began; trap '' TERM; sleep 25"
+WORK_SECONDS = 110
+LONG = f"echo began; trap '' TERM; sleep {WORK_SECONDS}"
+LONG_LIMIT = WORK_SECONDS + 10
 # What the network's first miner offers.
 SEATS = 4
 STATE = "SELECT state FROM miner_acceptedjob WHERE uuid = %s"
@@ -33,10 +35,14 @@ def containers_of(network: Running) -> str:
 
 
 async def begun(network: Running, **changes: object) -> ComputeHordeJob:
-    """A job whose container runs."""
-    job = await network.client().create_job(shell(LONG, **changes))
-    await until(lambda: network.rows("miner", STATE, job.uuid) == [("volumes_ready",)], "it runs")
-    await until(lambda: bool(containers_of(network)), "its container is there")
+    """A job whose container runs and has printed a line."""
+    limit = {"execution_time_limit_sec": LONG_LIMIT}
+    job = await network.client().create_job(shell(LONG, **(limit | changes)))
+    pieces = job.logs()
+    assert (await anext(pieces)).text == "began\n"
+    await pieces.aclose()
+    assert network.rows("miner", STATE, job.uuid) == [("volumes_ready",)]
+    assert containers_of(network)
     return job
 
 
@@ -49,7 +55,7 @@ async def score_of(network: Running, job: ComputeHordeJob) -> float:
     """What the finished receipt at the miner says the job is worth."""
     query = "SELECT body FROM miner_receipt WHERE job_uuid = %s AND receipt_type = %s"
     sought = (job.uuid, "JobFinishedReceipt")
-    await until(lambda: bool(network.rows("miner", query, *sought)), "a finished receipt", 10)
+    await until(lambda: bool(network.rows("miner", query, *sought)), "a finished receipt")
     ((body,),) = network.rows("miner", query, *sought)
     return float(json.loads(body)["payload"]["score_str"])
 
@@ -66,8 +72,8 @@ async def test_a_running_job_is_ended_with_its_output_and_paid_for_its_time(
     assert job.error is not None
     assert (job.error.reason, job.error.stage) == ("cancelled", "execution")
     assert job.status.is_failed()
-    await until(lambda: containers_of(network) == "", "its container is gone", 10)
-    assert 0 < await score_of(network, job) < 25
+    await until(lambda: containers_of(network) == "", "its container is gone")
+    assert 0 < await score_of(network, job) < WORK_SECONDS
     for service, table in (
         ("miner", "miner_acceptedjob"),
         ("validator", "jobs_job"),
@@ -117,8 +123,8 @@ async def test_a_wish_to_cancel_survives_a_crash(network: Running, victim: str) 
         await job.cancel()
         network.kill(victim)
     assert await ended(job) == "cancelled"
-    await until(lambda: containers_of(network) == "", "its container is gone", 10)
-    assert 0 < await score_of(network, job) < 25
+    await until(lambda: containers_of(network) == "", "its container is gone")
+    assert 0 < await score_of(network, job) < WORK_SECONDS
     await assert_all_is_well_again(network)
 
 
@@ -175,8 +181,9 @@ async def test_the_command_cancels_and_who_waited_is_told_by_the_exit_code(
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert waiting.stderr
+    assert waiting.stdout
     uuid = (await waiting.stderr.readline()).decode().split()[1]
-    await until(lambda: network.rows("miner", STATE, uuid) == [("volumes_ready",)], "it runs")
+    assert await waiting.stdout.readline() == b"began\n"
     cancelling = await asyncio.create_subprocess_exec(
         *command, "cancel", "--env-file", env_file, uuid, stderr=asyncio.subprocess.PIPE
     )
@@ -186,5 +193,5 @@ async def test_the_command_cancels_and_who_waited_is_told_by_the_exit_code(
         True,
     )
     printed, told = await waiting.communicate()
-    assert (waiting.returncode, printed) == (Exit.CANCELLED, b"began\n"), told
+    assert (waiting.returncode, printed) == (Exit.CANCELLED, b""), told
     await assert_all_is_well_again(network)

@@ -48,7 +48,7 @@ def running(home):
 
 
 def test_a_demo_shows_one_job_and_leaves_nothing_running(home):
-    told, _ = demo(home).communicate(timeout=170)
+    told, _ = demo(home).communicate(timeout=280)
     assert "hello from a container" in told, told
     assert "WHAT CAME IN" in told
     for state in ("sent", "received", "accepted", "volumes_ready", "completed"):
@@ -64,7 +64,7 @@ def test_an_interrupted_demo_leaves_nothing_running(home, number):
         time.sleep(0.01)
     assert running(home)
     os.kill(process.pid, number)
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=150)
     assert process.returncode == 130, told
     assert running(home) == []
 
@@ -75,7 +75,7 @@ def test_a_killed_demo_leaves_nothing_running(home):
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while running(home):
         assert time.monotonic() < deadline, running(home)
         time.sleep(0.1)

@@ -82,7 +82,7 @@ async def test_a_killed_executor_is_the_miner_s(network: Running) -> None:
     )
     for executor in network.executors():
         os.kill(executor.pid, signal.SIGKILL)
-    await asyncio.wait_for(job.wait(), 60)
+    await asyncio.wait_for(job.wait(), 150)
     told = fault(network, job)
     assert (job.status, told.blamed) == ("horde_failed", Culprit.MINER), job.error
     assert told.counts_against_miner

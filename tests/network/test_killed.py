@@ -9,14 +9,13 @@ import pytest
 from compute_horde_sdk.v1 import ComputeHordeJob
 from tests.network.running import ENDS_WITHIN_SECONDS, Running, shell, until
 
-RUNNING_SECONDS = 4
+# How long a job runs that survives, and one that is killed.
+SECONDS, KILLED_SECONDS = 4, 25
 
 
-async def a_running_job(network: Running) -> ComputeHordeJob:
-    """A job whose container runs."""
-    job = await network.client().create_job(
-        shell(f"echo began; sleep {RUNNING_SECONDS}; echo done")
-    )
+async def a_running_job(network: Running, seconds: int) -> ComputeHordeJob:
+    """A job whose container runs for so long."""
+    job = await network.client().create_job(shell(f"echo began; sleep {seconds}; echo done"))
     query = "SELECT state FROM miner_acceptedjob WHERE uuid = %s"
     await until(
         lambda: network.rows("miner", query, job.uuid) == [("volumes_ready",)], "the job runs"
@@ -53,19 +52,19 @@ async def assert_all_is_well_again(network: Running) -> None:
 
 @pytest.mark.usefixtures("containers")
 @pytest.mark.parametrize(
-    ("victim", "named"),
+    ("victim", "seconds", "named"),
     [
-        ("facilitator", "completed"),
-        ("validator-listen", "completed"),
-        ("valkey", "completed"),
-        ("postgres", "completed"),
-        ("miner", "miner"),
+        ("facilitator", SECONDS, "completed"),
+        ("validator-listen", SECONDS, "completed"),
+        ("valkey", SECONDS, "completed"),
+        ("postgres", SECONDS, "completed"),
+        ("miner", KILLED_SECONDS, "miner"),
     ],
 )
 async def test_a_killed_process_costs_at_most_its_own_jobs(
-    network: Running, victim: str, named: str
+    network: Running, victim: str, seconds: int, named: str
 ) -> None:
-    job = await a_running_job(network)
+    job = await a_running_job(network, seconds)
     network.kill(victim)
     assert named in await ending(job)
     await assert_all_is_well_again(network)
@@ -73,7 +72,7 @@ async def test_a_killed_process_costs_at_most_its_own_jobs(
 
 @pytest.mark.usefixtures("containers")
 async def test_a_killed_executor_is_named(network: Running) -> None:
-    job = await a_running_job(network)
+    job = await a_running_job(network, KILLED_SECONDS)
     for executor in network.executors():
         os.kill(executor.pid, signal.SIGKILL)
     assert "xecutor" in await ending(job)

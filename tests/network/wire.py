@@ -26,7 +26,7 @@ from compute_horde.signing import Signer
 from compute_horde.vocabulary import SignatureScope
 from tests.network.running import BUSYBOX, Running
 
-HEAR_SECONDS = 20
+HEAR_SECONDS = 60
 Frame = str | bytes | Iterable[str] | Message
 JOBS = "/api/v1/job-docker/"
 
@@ -34,7 +34,7 @@ JOBS = "/api/v1/job-docker/"
 @asynccontextmanager
 async def logged_in(network: Running, key: Signer) -> AsyncIterator[httpx.AsyncClient]:
     """A plain HTTP client with the token of this hotkey."""
-    async with httpx.AsyncClient(base_url=network.env["FACILITATOR_URL"], timeout=10) as client:
+    async with httpx.AsyncClient(base_url=network.env["FACILITATOR_URL"], timeout=60) as client:
         nonce = (await client.get("/auth/nonce")).json()["nonce"]
         signature = bytes(key.sign(nonce.encode())).hex()
         login = {"hotkey": key.ss58_address, "signature": signature, "nonce": nonce}

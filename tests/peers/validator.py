@@ -42,7 +42,7 @@ class ValidatorAtFacilitator:
 
     async def open(self) -> "ValidatorAtFacilitator":
         await self.socket.send_input({"type": "websocket.connect"})
-        accepted = await self.socket.receive_output(5)
+        accepted = await self.socket.receive_output(30)
         assert accepted["type"] == "websocket.accept"
         headers = dict(accepted["headers"])
         self.nonce = headers[CHALLENGE_HEADER.lower().encode()].decode()
@@ -69,12 +69,12 @@ class ValidatorAtFacilitator:
         await self.socket.send_input({"type": "websocket.receive", "text": text})
 
     async def receive(self) -> Any:
-        output = await self.socket.receive_output(5)
+        output = await self.socket.receive_output(30)
         assert output["type"] == "websocket.send", output
         return json.loads(output["text"])
 
     async def closed(self) -> int:
-        output = await self.socket.receive_output(5)
+        output = await self.socket.receive_output(30)
         assert output["type"] == "websocket.close", output
         return output["code"]
 
@@ -99,7 +99,7 @@ class ValidatorAtFacilitator:
         if self.is_open:
             self.is_open = False
             await self.socket.send_input({"type": "websocket.disconnect", "code": 1006})
-            await self.socket.wait(5)
+            await self.socket.wait(30)
 
 
 def result(stdout: str = "hi\n", **more: Any) -> dict[str, Any]:

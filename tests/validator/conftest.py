@@ -106,7 +106,7 @@ def scene(transactional_db: None) -> Scene:
                 await facilitator.until(lambda: facilitator.logins)
                 for miner in miners:
                     if miner.accepts_logins and (connection := await _connection(listener, miner)):
-                        assert await connection.wait(5)
+                        assert await connection.wait(30)
                 yield facilitator
 
     return run

@@ -15,6 +15,7 @@ from compute_horde.protocol.job import (
     JobAccepted,
     JobOffered,
     JobPayload,
+    JobRequested,
     VolumesReady,
 )
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
@@ -78,23 +79,23 @@ async def test_a_job_costs_at_most_five_statements(scene: Scene) -> None:
     def watch(connection, **_):
         connection.execute_wrappers.append(count)
 
+    async def acknowledged(job: JobRequested, before: int = 0) -> None:
+        """Wait for the last statement about this job, with so many others before it."""
+        await facilitator.receives_end(job.uuid)
+        await eventually(lambda: sum('SET "told"' in one for one in statements) > before)
+
     connection_created.connect(watch)
     try:
         async with scene(miner) as facilitator:
             await facilitator.send(jobs[0])
-            await wait_acknowledged_by(facilitator, jobs[0].uuid)
+            await acknowledged(jobs[0])
             statements.clear()
-            for job in jobs[1:]:
+            for number, job in enumerate(jobs[1:]):
                 await facilitator.send(job)
-                await wait_acknowledged_by(facilitator, job.uuid)
+                await acknowledged(job, number)
     finally:
         connection_created.disconnect(watch)
     assert len(statements) <= 5 * 2, statements
-
-
-async def wait_acknowledged_by(facilitator: FacilitatorPeer, uuid: str) -> None:
-    await facilitator.receives_end(uuid)
-    await asyncio.sleep(0.3)
 
 
 async def test_an_operators_job_is_conducted_and_earns_nothing(scene: Scene) -> None:
@@ -174,7 +175,7 @@ async def test_a_restarted_listener_gives_a_running_job_to_no_other_miner(
             await facilitator.until(lambda: "executor_ready" in facilitator.states(job.uuid))
         await in_database(Neuron.objects.filter(hotkey=miner.hotkey).update, port=0)
         await in_database(remember, other)
-        async with listening(facilitator):
+        async with listening(facilitator, miner_absence_seconds=1):
             end = await facilitator.receives_end(job.uuid)
     assert end.status is JobState.HORDE_FAILED
     details = end.metadata.horde_failure_details
@@ -207,15 +208,18 @@ async def test_what_a_miner_says_is_not_undone_by_what_was_stored_before(scene: 
 
 
 async def test_a_manifest_polled_later_replaces_what_the_miner_said(scene: Scene) -> None:
-    job = request()
     async with scene(MinerPeer(), queue_seconds=0.3) as facilitator:
+
+        async def is_rejected() -> bool:
+            job = request()
+            await facilitator.send(job)
+            return (await facilitator.receives_end(job.uuid)).status is JobState.REJECTED
+
         await eventually(lambda: in_database(Manifest.objects.count))
         later = timezone.now() + timedelta(seconds=1)
         await in_database(Manifest.objects.update, count=0, heard_at=later)
         await in_database(notify, NETWORK)
-        await asyncio.sleep(0.3)
-        await facilitator.send(job)
-        assert (await facilitator.receives_end(job.uuid)).status is JobState.REJECTED
+        await eventually(is_rejected)
 
 
 def reported_at(uuid: str) -> datetime | None:

@@ -63,7 +63,10 @@ async def test_a_close_that_is_cancelled_leaves_no_connection():
         connection.transport.pause_reading()
         await connection.wait_closed()
 
-    async with peer(deaf) as url, open_socket(url, links.MINER_TO_VALIDATOR) as message_socket:
+    async with (
+        peer(deaf, close_timeout=0.1) as url,
+        open_socket(url, links.MINER_TO_VALIDATOR) as message_socket,
+    ):
         closing = asyncio.create_task(message_socket.close())
         await asyncio.sleep(0.05)
         closing.cancel()

@@ -145,9 +145,9 @@ async def test_nobody_who_waits_or_closes_waits_for_company():
     book.go_on.set()
     scribe = BatchWriter(book.write, linger_seconds=60)
     scribe.put("a", 1)
-    await asyncio.wait_for(scribe.flush("a"), 1)
+    await asyncio.wait_for(scribe.flush("a"), 30)
     scribe.put("b", 2)
-    await asyncio.wait_for(scribe.close(), 1)
+    await asyncio.wait_for(scribe.close(), 30)
     assert book.written == [("a", [1]), ("b", [2])]
 
 
@@ -161,5 +161,5 @@ async def test_a_cancelled_writer_ends_even_as_its_wait_ends():
     scribe._hurry["a"].set()
     await asyncio.sleep(0)
     writer.cancel()
-    await asyncio.wait([writer], timeout=5)
+    await asyncio.wait([writer], timeout=30)
     assert writer.cancelled()

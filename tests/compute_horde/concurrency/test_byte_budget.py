@@ -83,7 +83,7 @@ async def test_who_wants_to_hold_more_waits_until_there_is_room() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     one.leave(50 * KIB)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     one.leave(20 * KIB)
     two.leave(30 * KIB)
     assert process.held == one.held == two.held == 0
@@ -106,7 +106,7 @@ async def test_an_item_larger_than_the_limit_passes_alone() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     gate.leave(50 * KIB)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
 
 
 def test_memory_of_a_message_is_what_its_texts_take_however_they_were_written() -> None:

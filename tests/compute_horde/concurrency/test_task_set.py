@@ -55,8 +55,8 @@ async def test_cancel_waits_for_the_end_and_drops_what_is_raised():
 
 
 async def test_an_empty_set_has_nothing_to_wait_for():
-    assert await asyncio.wait_for(TaskSet().wait(), 1) is None
-    assert await asyncio.wait_for(TaskSet().cancel(), 1) is None
+    assert await asyncio.wait_for(TaskSet().wait(), 30) is None
+    assert await asyncio.wait_for(TaskSet().cancel(), 30) is None
 
 
 async def test_the_end_of_its_block_ends_all():

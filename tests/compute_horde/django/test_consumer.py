@@ -45,7 +45,7 @@ class Peer(ApplicationCommunicator):
         await self.send_input({"type": "websocket.receive", form: frame})
 
     async def receive(self) -> str:
-        sent = await self.receive_output()
+        sent = await self.receive_output(30)
         assert sent["type"] == "websocket.send"
         return sent["text"]
 
@@ -57,7 +57,7 @@ class Peer(ApplicationCommunicator):
 async def line(consumer: type[MessageConsumer]) -> Peer:
     opened = Peer(consumer.as_asgi(), {"type": "websocket", "path": "/", "left": []})
     await opened.send_input({"type": "websocket.connect"})
-    assert (await opened.receive_output())["type"] == "websocket.accept"
+    assert (await opened.receive_output(30))["type"] == "websocket.accept"
     return opened
 
 
@@ -95,7 +95,7 @@ async def test_a_line_may_complain_in_its_own_form():
     opened = await line(Formal)
     await opened.send("nonsense")
     assert '"status":"error"' in await opened.receive()
-    assert await opened.receive_output() == {"type": "websocket.close", "code": 3000}
+    assert await opened.receive_output(30) == {"type": "websocket.close", "code": 3000}
 
 
 async def test_a_bug_of_ours_is_not_blamed_on_the_peer():

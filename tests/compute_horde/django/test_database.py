@@ -11,6 +11,7 @@ from compute_horde.django import database
 from compute_horde.django.database import THREADS, in_database, write_until_stored
 from tests.compute_horde.django.records.models import Job
 from tests.compute_horde.vectors import JOB
+from tests.eventually import eventually
 
 
 def backend() -> int:
@@ -156,8 +157,4 @@ async def test_closing_the_threads_closes_their_connections_and_the_next_use_ope
 
 async def gone(count_connections, most: int) -> bool:
     """A backend ends a moment after its client has left."""
-    for _ in range(100):
-        if count_connections("true") <= most:
-            return True
-        await asyncio.sleep(0.02)
-    return False
+    return await eventually(lambda: count_connections("true") <= most)

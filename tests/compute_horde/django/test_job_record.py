@@ -236,7 +236,7 @@ def test_listeners_are_told_of_what_was_committed_only():
         with transaction.atomic():
             notify("jobs", JOB)
             assert list(line.notifies(timeout=0.05)) == []
-        sent = [notice.payload for notice in line.notifies(timeout=5, stop_after=1)]
+        sent = [notice.payload for notice in line.notifies(timeout=30, stop_after=1)]
     assert sent == [JOB]
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -143,7 +142,6 @@ def test_a_signal_leaves_an_object_too(server, number, code):
     for line in process.stderr:
         if "received" in line:
             break
-    time.sleep(0.2)
     process.send_signal(number)
     document = json.loads(process.communicate(timeout=60)[0])
     assert document.keys() == KEYS

@@ -128,7 +128,7 @@ class Cell:
                 update = {"miner_address": miner.address, **(settings or {})}
                 config = self.config.model_copy(update=update)
                 await process.run_executor(config, token, id_of(token), work)
-                await asyncio.wait_for(miner.hung_up.wait(), 5)
+                await asyncio.wait_for(miner.hung_up.wait(), 30)
         finally:
             work.remove()
         assert await self.engine.labelled(EXECUTOR, id_of(token)) == {}

@@ -19,7 +19,8 @@ from tests.peers.executors_miner import TIMING, Miner, offer, payload, serving
 
 pytestmark = pytest.mark.docker
 
-SHORT = 2
+# So many containers at once start slowly.
+SHORT = 5
 BOMBS = {
     "explodes": "b() { b | b & }; b; sleep 60",
     "piles up": "while true; do sleep 60 & done",

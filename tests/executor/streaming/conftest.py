@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -99,29 +101,38 @@ class Service:
 class Proxied:
     """A running proxy."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
         self.process = process
         self.port = port
 
     def client(self, identity=USER):
         return client(self.port, SERVER.pem, identity)
 
-    async def says(self) -> str:
-        line = await asyncio.wait_for(self.process.stdout.readline(), 30)
-        return line.decode().strip()
+    def says(self, *, within: float = 60) -> str:
+        """The next line, or nothing after so many seconds."""
+        readable, _, _ = select.select([self.process.stdout], [], [], within)
+        return self.process.stdout.readline().strip() if readable else ""
 
     def send(self, line: str) -> None:
-        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the relay's socket is, of one service after the other."""
+    made = tmp_path_factory.mktemp("relay")
+    # The proxy has no rights of root, and opens the socket when it has none any more.
+    made.chmod(0o755)
+    return made
 
 
 @pytest.fixture
-async def service(tmp_path):
+async def service(folder):
     """The job's side of the relay."""
     made = Service()
     runner = web.ServerRunner(web.Server(made.answer))
     await runner.setup()
-    folder = tmp_path / "relay"
-    folder.mkdir()
     await web.UnixSite(runner, str(folder / "socket")).start()
     (folder / "socket").chmod(0o666)
     made.folder = folder
@@ -130,8 +141,8 @@ async def service(tmp_path):
     await runner.cleanup()
 
 
-@contextlib.asynccontextmanager
-async def running(folder, client_certificate=USER.pem):
+@contextlib.contextmanager
+def running(folder, client_certificate=USER.pem):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = {
             "listener": listener.fileno(),
@@ -142,27 +153,38 @@ async def running(folder, client_certificate=USER.pem):
             "client_certificate": client_certificate,
             "body_max_bytes": BODY_MAX_BYTES,
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "executor.streaming.proxy",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+        process = subprocess.Popen(
+            [sys.executable, "-m", "executor.streaming.proxy"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             pass_fds=[listener.fileno()],
+            text=True,
         )
         made = Proxied(process, listener.getsockname()[1])
-    made.send(json.dumps(config))
-    try:
-        assert await made.says() == "ready"
-        yield made
-    finally:
-        with contextlib.suppress(ProcessLookupError):
+    with process:
+        try:
+            made.send(json.dumps(config))
+            assert made.says() == "ready"
+            yield made
+        finally:
             process.kill()
-        await process.wait()
 
 
 @pytest.fixture
-async def proxy(service):
+def proxy(service, shared_proxy):
     """The proxy in front of the service, with its user's certificate."""
-    async with running(service.folder) as made:
+    return shared_proxy
+
+
+@pytest.fixture(scope="module")
+def shared_proxy(folder):
+    """One for all tests that do not end it: it starts slowly, and asks the service anew."""
+    with running(folder) as made:
+        yield made
+
+
+@pytest.fixture
+def own_proxy(service):
+    """A proxy that may be spoken to and ended."""
+    with running(service.folder) as made:
         yield made

@@ -26,9 +26,10 @@ TIMES = Timing(**(TIMING.model_dump() | {"streaming_start_time_limit": 10}))
 SHORT = Timing(
     allowed_leeway=1,
     download_time_limit=1,
-    execution_time_limit=4,
+    execution_time_limit=1,
     upload_time_limit=5,
-    streaming_start_time_limit=1,
+    # The container's start counts too.
+    streaming_start_time_limit=4,
 )
 
 

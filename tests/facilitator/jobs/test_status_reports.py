@@ -32,7 +32,7 @@ async def test_what_waits_is_stored_before_the_process_ends(user, line, monkeypa
     monkeypatch.setattr(status_reports.writer, "_linger", 5)
     uuid = (await user.create()).json()["uuid"]
     assert not await answered_within(0.05, line.keypair.ss58_address, uuid, "received")
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         await status_reports.writer.close()
     assert (await user.job(uuid))["status"] == "Received"
 

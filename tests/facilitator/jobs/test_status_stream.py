@@ -23,7 +23,7 @@ class Stream:
         self._chunks = aiter(response)
 
     async def chunk(self) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return (await anext(self._chunks)).decode()
 
     async def next(self) -> dict[str, Any]:
@@ -92,7 +92,8 @@ async def test_a_status_is_pushed_at_once(user, line, uuid):
         waiting = asyncio.create_task(stream.next())
         await asyncio.sleep(0.05)
         await line.send_status(uuid, "horde_failed")
-        async with asyncio.timeout(1):
+        # Long before the next heartbeat, with which it would be found as well.
+        async with asyncio.timeout(status_stream.HEARTBEAT_SECONDS / 2):
             assert (await waiting)["data"]["status"] == "horde_failed"
 
 

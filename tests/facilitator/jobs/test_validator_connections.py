@@ -92,13 +92,19 @@ async def test_a_validator_back_at_once_is_not_sent_what_it_just_reported_as_rec
 ):
     taken, unsent = [(await user.create()).json()["uuid"] for _ in range(2)]
     assert await received_uuids(line) == [[taken, unsent]]
-    monkeypatch.setattr(status_reports.writer, "_linger", 0.5)
+    write, may_write = status_reports.writer._write, asyncio.Event()
+
+    async def held(key, reports):
+        await may_write.wait()
+        await write(key, reports)
+
+    monkeypatch.setattr(status_reports.writer, "_write", held)
     await line.send_status(taken, "received")
     leaving = asyncio.create_task(line.leave())
-    await asyncio.sleep(0.05)
     back = await connect().log_in()
     assert not leaving.done()
     assert await back.receives_nothing()
+    may_write.set()
     await leaving
     assert await received_uuids(back) == [[unsent]]
 

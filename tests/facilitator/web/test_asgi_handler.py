@@ -26,11 +26,11 @@ def request(path: str, method: str = "GET", **headers: str) -> ApplicationCommun
 
 async def answer(call: ApplicationCommunicator, body: bytes = b"") -> tuple[int, bytes]:
     await call.send_input({"type": "http.request", "body": body})
-    start = await call.receive_output(5)
+    start = await call.receive_output(30)
     content = b""
-    while (part := await call.receive_output(5)).get("more_body"):
+    while (part := await call.receive_output(30)).get("more_body"):
         content += part["body"]
-    await call.wait(5)
+    await call.wait(30)
     return start["status"], content + part.get("body", b"")
 
 
@@ -53,7 +53,7 @@ async def test_a_client_who_leaves_in_the_middle_gets_no_answer():
     call = request("/auth/login", "POST")
     await call.send_input({"type": "http.request", "body": b"{", "more_body": True})
     await call.send_input({"type": "http.disconnect"})
-    await call.wait(5)
+    await call.wait(30)
     assert await call.receive_nothing(0.05)
 
 
@@ -62,7 +62,7 @@ async def test_the_end_of_a_body_that_was_cut_is_no_disconnect():
     call = request("/auth/login", "POST")
     await call.send_input({"type": "http.request", "body": b"{"})
     await call.send_input({"type": "http.request", "body": b""})
-    start = await call.receive_output(5)
+    start = await call.receive_output(30)
     assert start["status"] == 400
 
 
@@ -70,12 +70,12 @@ async def test_a_stream_is_let_go_when_its_reader_leaves(user, line):
     uuid = (await user.create()).json()["uuid"]
     call = request(f"/api/v1/jobs/{uuid}/events", **user.auth)
     await call.send_input({"type": "http.request", "body": b""})
-    assert (await call.receive_output(5))["status"] == 200
-    assert b"retry" in (await call.receive_output(5))["body"]
-    assert b"sent" in (await call.receive_output(5))["body"]
+    assert (await call.receive_output(30))["status"] == 200
+    assert b"retry" in (await call.receive_output(30))["body"]
+    assert b"sent" in (await call.receive_output(30))["body"]
     assert feed_registry.count(user.hotkey) == 1
     await call.send_input({"type": "http.disconnect"})
-    await call.wait(5)
+    await call.wait(30)
     await eventually(lambda: not feed_registry.count())
 
 
@@ -94,9 +94,9 @@ async def test_a_broken_view_answers_500_and_the_next_request_works(user, monkey
 async def test_every_answer_announces_what_clients_may_rely_on():
     call = request("/auth/nonce")
     await call.send_input({"type": "http.request", "body": b""})
-    start = await call.receive_output(5)
+    start = await call.receive_output(30)
     assert (b"x-ch-extensions", b"events, idempotency-key, cancel, logs") in [
         (name.lower(), value) for name, value in start["headers"]
     ]
-    await call.receive_output(5)
-    await call.wait(5)
+    await call.receive_output(30)
+    await call.wait(30)

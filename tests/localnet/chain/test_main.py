@@ -53,7 +53,7 @@ def test_a_port_in_use_is_one_line_of_log(tmp_path: Path) -> None:
     with running() as first:
         port = first.url.rsplit(":", 1)[1]
         command = [sys.executable, "-m", "localnet.chain", "--port", port]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert second.returncode == 1
     assert "address already in use" in second.stderr
     assert "Traceback" not in second.stderr

@@ -102,7 +102,7 @@ async def test_the_sdk_subscribes_to_blocks() -> None:
     with running(block_seconds=0.1) as chain:
         async with bittensor.Subtensor(chain.url) as client:
             before = await client.block()
-            assert (await client.wait_for_block(before + 3, timeout=10)).number >= before + 3
+            assert (await client.wait_for_block(before + 3, timeout=60)).number >= before + 3
             assert await client.block_time() == 0.1
             assert (await client.block_info(before + 1)).number == before + 1
             assert (await client.read("epoch_status", netuid=NETUID))["tempo"] == 10

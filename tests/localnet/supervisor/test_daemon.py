@@ -44,7 +44,7 @@ def report():
 
 def signalled(task, number):
     os.kill(os.getpid(), number)
-    return asyncio.wait_for(task, 20)
+    return asyncio.wait_for(task, 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -67,7 +67,7 @@ async def test_what_is_ready_is_reported_and_stopped_by_a_signal(network_dir, re
 
 async def test_a_process_that_cannot_start_is_reported_and_all_is_stopped(network_dir, report):
     processes = [process("good", "exec sleep 600"), process("bad", "exit 7", is_oneshot=True)]
-    await asyncio.wait_for(daemon.supervise(network_dir, processes, report.end), 20)
+    await asyncio.wait_for(daemon.supervise(network_dir, processes, report.end), 60)
     report.end.close()
     *_, last = (await report.rest()).splitlines()
     assert last.startswith(f"{daemon.BROKEN} bad ")
@@ -92,7 +92,7 @@ async def test_processes_outlive_the_reader_of_the_report(network_dir, report):
     report.lines.close()
     processes = [process("one", "exec sleep 600")]
     task = asyncio.create_task(daemon.supervise(network_dir, processes, report.end))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not report.end.closed:
             await asyncio.sleep(0.01)
     (one,) = state_file.read(network_dir)

@@ -131,13 +131,21 @@ async def test_an_executor_is_a_container_with_its_token_and_labels(manager, own
     assert inspected.strip().endswith("false")
 
 
-async def test_the_end_of_a_killed_executor_is_reported(manager):
+async def test_the_end_of_a_killed_executor_is_reported(manager, monkeypatch):
     it, ended = manager
+    template, asked = DockerEngine.exit_code, asyncio.Event()
+
+    async def noted(self, container):
+        asked.set()
+        return await template(self, container)
+
+    monkeypatch.setattr(DockerEngine, "exit_code", noted)
     await it.start("killed", CLASS)
     # The exit code of a container that is removed already is unknown.
+    await asyncio.wait_for(asked.wait(), 30)
     await asyncio.sleep(0.5)
     subprocess.run(["docker", "kill", executor_container(executor_id("killed"))], check=True)
-    token, how = await asyncio.wait_for(ended.get(), 10)
+    token, how = await asyncio.wait_for(ended.get(), 30)
     assert token == "killed"
     assert how == "exit code 137"
 
@@ -147,21 +155,21 @@ async def test_an_engine_unreachable_for_a_while_loses_no_executor(manager, owne
     monkeypatch.setattr(docker_manager, "RETRY_SECONDS", 0.1)
     template = DockerEngine.exit_code
     failures = [ContainerError("hung up"), ContainerError("refused")]
+    asked = asyncio.Event()
 
     async def unsteady(self, container):
         if failures:
             raise failures.pop()
+        asked.set()
         return await template(self, container)
 
     monkeypatch.setattr(DockerEngine, "exit_code", unsteady)
     await it.start("patient", CLASS)
-    async with asyncio.timeout(10):
-        while failures:
-            await asyncio.sleep(0.05)
+    await asyncio.wait_for(asked.wait(), 30)
     await asyncio.sleep(0.5)
     assert ended.empty()
     subprocess.run(["docker", "kill", executor_container(executor_id("patient"))], check=True)
-    assert await asyncio.wait_for(ended.get(), 10) == ("patient", "exit code 137")
+    assert await asyncio.wait_for(ended.get(), 30) == ("patient", "exit code 137")
 
 
 async def test_an_executor_has_few_privileges(manager):

@@ -47,7 +47,7 @@ async def manager(monkeypatch, tmp_path):
 
 
 async def next_end(ended):
-    return await asyncio.wait_for(ended.get(), 5)
+    return await asyncio.wait_for(ended.get(), 30)
 
 
 async def test_the_end_of_an_executor_is_reported_once(manager):

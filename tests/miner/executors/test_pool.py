@@ -12,6 +12,7 @@ from miner.executors import pool as module
 from miner.executors import rules
 from miner.executors.manager import ManagerSettings
 from miner.executors.pool import ExecutorPool
+from tests.eventually import eventually
 from tests.miner.peers import ScriptedManager
 
 WARM = ExecutorClass.always_on__test
@@ -130,20 +131,19 @@ async def test_the_next_executor_is_started_while_the_previous_one_works(pool, m
 
 
 async def test_a_missing_executor_waits_while_another_is_ready(pool, monkeypatch):
-    monkeypatch.setattr(rules, "REFILL_DELAY", module.timedelta(seconds=0.05))
+    monkeypatch.setattr(rules, "REFILL_DELAY", module.timedelta(seconds=0.3))
     monkeypatch.setattr(ScriptedManager, "overlaps", True)
     it = await pool(always_on__test=2)
     for token in it.manager.tokens:
         it.on_connected(token, FakeConnection(), None)
     first = it.reserve(WARM, FakeJob())
     it.on_working(first)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.5)
     assert len(it.manager.tokens) == 2
     it.release(first)
     await settle()
     assert len(it.manager.tokens) == 2
-    await asyncio.sleep(0.1)
-    assert len(it.manager.tokens) == 3
+    await eventually(lambda: len(it.manager.tokens) == 3)
 
 
 async def test_a_postponed_start_happens_when_the_last_ready_executor_works(pool, monkeypatch):

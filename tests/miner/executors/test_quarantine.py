@@ -59,10 +59,10 @@ async def test_an_executor_is_out_of_service_until_its_containers_are_removed(we
     changes, it = recorded()
     engine = DockerEngine(wedged.path)
     cleaning = asyncio.create_task(it.clean(engine, "token", CLASS, is_unclean=False))
-    await asyncio.wait_for(wedged.requested.wait(), 5)
+    await asyncio.wait_for(wedged.requested.wait(), 30)
     assert not cleaning.done()
     wedged.removes = True
-    await asyncio.wait_for(cleaning, 5)
+    await asyncio.wait_for(cleaning, 30)
     (first, second) = changes
     assert first[:2] == (CLASS, 1)
     assert "could not kill container" in first[2]

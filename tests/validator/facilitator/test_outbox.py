@@ -49,7 +49,7 @@ async def test_the_speaker_sleeps_until_there_is_something_to_say() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(outbox.next(), 0.01)
     outbox.add(report(1))
-    assert await asyncio.wait_for(outbox.next(), 1) == report(1)
+    assert await asyncio.wait_for(outbox.next(), 30) == report(1)
 
 
 def piece(job: int, offset: int, text: str = "x") -> OutputPrinted:

@@ -87,7 +87,8 @@ async def test_a_fact_said_again_is_not_answered_with_a_second_receipt(scene: Sc
 async def test_a_slow_decline_ends_no_neighbours_job(scene: Scene) -> None:
     miner = PublishedMiner(4, occupied=3, busy_seconds=1.5, answer=lambda payload: [])
     jobs = [request() for _ in range(4)]
-    async with scene(miner, reservation_seconds=2) as facilitator:
+    # Less than one decline after the other would take.
+    async with scene(miner, reservation_seconds=4) as facilitator:
         for job in jobs:
             await facilitator.send(job)
         going_on = (await miner.receives(JobPayload)).job_uuid

@@ -78,7 +78,7 @@ async def stage(*miners: MinerPeer, queue_seconds: float = 0.5) -> AsyncIterator
     async with serving(*miners) if miners else nullcontext():
         connections.serve([Address(one.hotkey, "127.0.0.1", one.port) for one in miners])
         for miner in miners:
-            assert await connections.connection(miner.hotkey).wait(5)
+            assert await connections.connection(miner.hotkey).wait(30)
             offered = {ExecutorClass(name): count for name, count in miner.manifest.items()}
             scheduler.set_manifest(miner.hotkey, offered)
         runner = JobRunner(settings, scheduler, connections, recorder)

@@ -51,7 +51,7 @@ async def test_a_line_with_a_job_stays_where_it_is_and_moves_when_it_breaks() ->
     async with serving(old, new):
         connections.serve([address(old)])
         opened = connections.connection(old.hotkey)
-        await opened.wait(5)
+        await opened.wait(30)
         with opened.inbox(JOB) as listen:
             connections.serve([address(new)])
             await old.send(result(JOB))
@@ -81,7 +81,7 @@ async def test_a_published_miner_is_offered_each_job_on_a_connection_of_its_own(
         connections.serve([address(published), address(modern)])
         for miner, is_published in ((published, True), (modern, False)):
             shared = connections.connection(miner.hotkey)
-            assert await shared.wait(5)
+            assert await shared.wait(30)
             assert connections.is_published(miner.hotkey) is is_published
             async with connections.connection_for_offer(shared) as own:
                 assert (own is not shared) is is_published
@@ -98,7 +98,7 @@ async def test_an_offer_to_a_published_miner_that_lets_nobody_in_is_lost(monkeyp
     async with serving(miner):
         connections.serve([address(miner)])
         shared = connections.connection(miner.hotkey)
-        assert await shared.wait(5)
+        assert await shared.wait(30)
         moved = address(miner).__class__(miner.hotkey, "127.0.0.1", 1)
         shared.address = moved
         with pytest.raises(ConnectionLostError, match=miner.hotkey):

@@ -26,7 +26,7 @@ LOST = HordeError(HordeReason.MINER_CONNECTION_FAILED, "lost")
 async def test_a_miner_that_talks_without_end_fills_no_memory() -> None:
     miner = MinerPeer()
     async with serving(miner), connection_to(miner) as opened:
-        await opened.wait(5)
+        await opened.wait(30)
         with opened.inbox(JOB) as listen, opened.inbox(OTHER) as other:
             await miner.send(*[result(JOB)] * (2 * inboxes.MAX_UNREAD), result(OTHER))
             assert (await other()).job_uuid == OTHER
@@ -47,7 +47,7 @@ async def test_what_nobody_has_looked_at_is_bounded_in_bytes() -> None:
     miner, size = MinerPeer(), 10 * 2**20
     large = result(JOB, "x" * size)
     async with serving(miner), connection_to(miner) as opened:
-        await opened.wait(5)
+        await opened.wait(30)
         with opened.inbox(JOB) as listen, opened.inbox(OTHER) as other:
             before = resident_bytes()
             for _ in range(30):

@@ -92,4 +92,4 @@ async def test_a_lost_connection_is_opened_again_where_the_miner_is_now() -> Non
         connections.set_address(address(new))
         await old.stop()
         await new.until(lambda: new.logins)
-        assert await own.wait(5)
+        assert await own.wait(30)
