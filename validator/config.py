@@ -95,7 +95,19 @@ class Config(ServiceSettings):
     refresh_seconds: float = Field(60, gt=0, description="between reads of the metagraph")
     manifest_seconds: float = Field(300, gt=0, description="between polls of manifests")
     tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
-    keep_days: int = Field(7, ge=1, description="how long jobs and receipts are kept")
+    keep_days: int = Field(7, ge=1, description="how long jobs and their receipts are kept")
+    receipt_interval_seconds: float = Field(
+        2, gt=0, description="between requests for a miner's receipt pages"
+    )
+    receipt_keep_days: int = Field(
+        2, ge=1, description="how long receipts that miners published are kept"
+    )
+    receipt_min_stake: int = Field(
+        0, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
+    )
+    receipt_processes: int = Field(
+        1, ge=1, le=64, description="processes that verify receipts, 8000 a second each"
+    )
 
     hash_image: str = "computehorde/hash:v1"
     hash_candidates: int = Field(300, ge=1, description="cost of one synthetic puzzle")

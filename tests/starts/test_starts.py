@@ -42,6 +42,7 @@ ALONE = [
     ("miner", "keep"),
     ("validator", "listen"),
     ("validator", "beat"),
+    ("validator", "receipts"),
 ]
 
 
