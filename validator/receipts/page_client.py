@@ -122,6 +122,8 @@ class _Response:
         self._is_complete = False
         self.has_begun = False
         self.timed_out = False
+        # Whether the connection can be used for another request.
+        self.may_reuse = False
 
     @property
     def has_body(self) -> bool:
@@ -132,11 +134,6 @@ class _Response:
     def is_over(self) -> bool:
         """Whether no more is to be read: the response is complete, or what is wanted of it."""
         return self._is_complete or self._is_full or self._received > MAX_RESPONSE_BYTES
-
-    @property
-    def may_reuse(self) -> bool:
-        """Whether the connection can be used for another request."""
-        return self._is_complete and bool(self._parser.should_keep_alive())
 
     def feed(self, received: bytes) -> None:
         """Parse the next bytes. Raises `TransferError`."""
@@ -169,6 +166,10 @@ class _Response:
     def on_headers_complete(self) -> None:
         """Check the head of the response."""
         self._status = int(self._parser.get_status_code())
+        if self._status < 200:
+            # An interim response; the one that counts comes next.
+            self._status = 0
+            return
         found = self._headers.get(b"content-range", b"").decode("ascii", "replace")
         content_range = parse_content_range(found)
         self._length = content_range.length if content_range else None
@@ -211,5 +212,6 @@ class _Response:
 
     def on_message_complete(self) -> None:
         """The response has ended."""
-        if self._status >= 200:
+        if self._status:
             self._is_complete = True
+            self.may_reuse = bool(self._parser.should_keep_alive())
