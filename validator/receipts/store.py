@@ -1,8 +1,10 @@
 """Database writes of fetched receipts, of how far pages were read, and of the counters."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from django.db import DataError, IntegrityError, connection, transaction
@@ -14,15 +16,16 @@ from validator.receipts.verification import VerifiedReceipt
 
 BATCH_ROWS = 1000
 
+# One JSON text is made in a fifth of the time that an array for each column takes.
 _INSERT = """
 INSERT INTO receipts_receipt
     (job_uuid, receipt_type, interval, miner_hotkey, validator_hotkey, timestamp, valid_until,
      executor_class, is_organic, score, payload, validator_signature, miner_signature, stored_at)
-SELECT receipt.*, statement_timestamp() FROM unnest(
-    %s::uuid[], %s::text[], %s::integer[], %s::text[], %s::text[], %s::timestamptz[],
-    %s::timestamptz[], %s::text[], %s::boolean[], %s::numeric[], %s::text[], %s::bytea[],
-    %s::bytea[]
-) AS receipt
+SELECT receipt.*, statement_timestamp() FROM json_to_recordset(%s::json) AS receipt (
+    job_uuid uuid, receipt_type text, "interval" integer, miner_hotkey text, validator_hotkey text,
+    "timestamp" timestamptz, valid_until timestamptz, executor_class text, is_organic boolean,
+    score numeric, payload text, validator_signature bytea, miner_signature bytea
+)
 ON CONFLICT DO NOTHING
 """
 
@@ -121,9 +124,15 @@ def _insert_batch(batch: Sequence[VerifiedReceipt]) -> int:
 
 
 def _insert(batch: Sequence[VerifiedReceipt]) -> int:
+    rows = json.dumps([receipt._asdict() for receipt in batch], default=_as_text)
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [list(column) for column in zip(*batch, strict=True)])
+        cursor.execute(_INSERT, [rows])
         return int(cursor.rowcount)
+
+
+def _as_text(value: datetime | bytes) -> str:
+    """A value that JSON does not have, as PostgreSQL reads it."""
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else value.isoformat()
 
 
 def read_checkpoints(oldest_page: int) -> list[Checkpoint]:

@@ -50,7 +50,7 @@ def test_when_receipts_cannot_be_stored_the_checkpoint_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store.record([PageProgress(at(100))])
-    monkeypatch.setattr(store, "_INSERT", "no SQL" + "%s" * 13)
+    monkeypatch.setattr(store, "_INSERT", "no SQL %s")
     with pytest.raises(DatabaseError):
         store.record([PageProgress(at(200), [verified(line())])])
     assert store.read_checkpoints(0) == [at(100)]
