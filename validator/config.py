@@ -106,7 +106,7 @@ class Config(ServiceSettings):
         0, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
     )
     receipt_processes: int = Field(
-        1, ge=1, le=64, description="processes that verify receipts, 8000 a second each"
+        1, ge=1, le=64, description="processes that verify receipts, one core each"
     )
 
     hash_image: str = "computehorde/hash:v1"

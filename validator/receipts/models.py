@@ -18,7 +18,7 @@ class IssuedReceipt(models.Model):
     job_uuid = models.UUIDField()
     receipt_type = models.CharField(max_length=32, choices=TYPES)
     interval = models.IntegerField(default=0, help_text="which one, of an interval receipt")
-    miner_hotkey = models.CharField(max_length=64, db_index=True)
+    miner_hotkey = models.CharField(max_length=64)
     score = models.DecimalField(max_digits=24, decimal_places=6, null=True)
     payload = models.TextField()
     signature = models.CharField(max_length=130)
@@ -26,6 +26,7 @@ class IssuedReceipt(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["miner_hotkey", "issued_at"], name="issued_to_miner")]
         constraints = [
             models.UniqueConstraint(
                 fields=["job_uuid", "receipt_type", "miner_hotkey", "interval"],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from pydantic import TypeAdapter
@@ -29,10 +30,16 @@ def receipts_valid_at(miner: str, moment: datetime, validator: str) -> list[Know
     `validator` is the hotkey of this validator. A receipt that was both issued here and published
     by the miner is there once.
     """
-    mine = Receipt.objects.filter(miner_hotkey=miner)
-    valid = mine.filter(timestamp__lte=moment, valid_until__gte=moment)
-    fetched = mine.filter(job_uuid__in=valid.values("job_uuid"))
-    return _merged(_issued(_unfinished_at(miner, moment), validator), _fetched(fetched))
+    fetched = Receipt.objects.filter(miner_hotkey=miner)
+    issued = IssuedReceipt.objects.filter(miner_hotkey=miner)
+    valid = fetched.filter(timestamp__lte=moment, valid_until__gte=moment)
+    jobs = {*valid.values_list("job_uuid", flat=True), *_may_be_held(issued, moment)}
+    found = _merged(
+        _issued(issued.filter(job_uuid__in=jobs), validator),
+        _fetched(fetched.filter(job_uuid__in=jobs)),
+    )
+    held = {(one.job_uuid, one.validator) for one in found if one.holds_at(moment)}
+    return [one for one in found if (one.job_uuid, one.validator) in held]
 
 
 def receipts_earned(
@@ -53,14 +60,14 @@ def receipts_earned(
     return _merged(_issued(issued, validator), _fetched(fetched))
 
 
-def _unfinished_at(miner: str, moment: datetime) -> QuerySet[IssuedReceipt]:
-    """Issued receipts of jobs that may hold an executor of a miner at `moment`."""
-    issued = IssuedReceipt.objects.filter(miner_hotkey=miner, issued_at__lte=moment)
-    finished = issued.filter(job_uuid=OuterRef("job_uuid"), receipt_type=ReceiptType.FINISHED)
+def _may_be_held(issued: QuerySet[IssuedReceipt], moment: datetime) -> Iterable[UUID]:
+    """The jobs of which a receipt issued to a miner may hold an executor at `moment`."""
+    until_then = issued.filter(issued_at__lte=moment)
+    finished = until_then.filter(job_uuid=OuterRef("job_uuid"), receipt_type=ReceiptType.FINISHED)
     started = Q(receipt_type=ReceiptType.STARTED, issued_at__gte=moment - LONGEST_RESERVATION)
     accepted = Q(receipt_type=ReceiptType.ACCEPTED, issued_at__gte=moment - LONGEST_JOB)
-    jobs = issued.filter(started | accepted).filter(~Exists(finished))
-    return IssuedReceipt.objects.filter(miner_hotkey=miner, job_uuid__in=jobs.values("job_uuid"))
+    held = until_then.filter(started | accepted).filter(~Exists(finished))
+    return held.order_by().values_list("job_uuid", flat=True)
 
 
 def _issued(rows: QuerySet[IssuedReceipt], validator: str) -> Iterable[KnownReceipt]:

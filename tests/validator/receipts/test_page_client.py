@@ -87,7 +87,9 @@ async def test_a_compressed_page_is_decompressed() -> None:
 
 async def test_chunks_are_joined() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert await fetched(answers(head + b"2\r\nab\r\n2\r\nc\n\r\n0\r\n\r\n")) == PagePart(0, b"abc\n")
+    assert await fetched(answers(head + b"2\r\nab\r\n2\r\nc\n\r\n0\r\n\r\n")) == PagePart(
+        0, b"abc\n"
+    )
 
 
 async def test_one_connection_serves_all_requests() -> None:

@@ -21,9 +21,7 @@ HOTKEY = MINER.ss58_address
 
 
 def progress(page: int) -> PageProgress:
-    return PageProgress(
-        Checkpoint(HOTKEY, "h:1", page, 10), [verify_line(line(), expected())]
-    )
+    return PageProgress(Checkpoint(HOTKEY, "h:1", page, 10), [verify_line(line(), expected())])
 
 
 async def test_pages_that_are_read_together_are_stored_by_one_transaction(

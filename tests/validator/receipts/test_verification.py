@@ -190,9 +190,7 @@ def test_what_is_stored_can_be_verified_again() -> None:
 def test_each_line_is_judged_on_its_own() -> None:
     verified = verify_lines(line() + b"junk\n\n" + line(miner=STRANGER) + line(), expected())
     assert len(verified.receipts) == 2
-    assert verified.problems == Counter(
-        {LineProblem.NOT_JSON: 2, LineProblem.MINER_SIGNATURE: 1}
-    )
+    assert verified.problems == Counter({LineProblem.NOT_JSON: 2, LineProblem.MINER_SIGNATURE: 1})
     assert verified.is_mostly_bad
     assert not verified.begins_amid_line
     assert verify_lines(b"junk\n", expected()).begins_amid_line
