@@ -66,8 +66,9 @@ def _ages() -> Metric:
         labels=["miner"],
     )
     registered = Neuron.objects.filter(registered=True).values("hotkey")
-    rows = TransferStatus.objects.filter(miner_hotkey__in=registered, fetched_at__isnull=False)
+    rows = TransferStatus.objects.filter(miner_hotkey__in=registered)
     now = timezone.now()
     for miner, fetched_at in rows.values_list("miner_hotkey", "fetched_at"):
-        family.add_metric([miner], (now - fetched_at).total_seconds())
+        if fetched_at:
+            family.add_metric([miner], (now - fetched_at).total_seconds())
     return family

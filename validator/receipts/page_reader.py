@@ -31,7 +31,7 @@ class PageSource:
 
 
 @dataclass
-class Page:
+class PagePosition:
     """How far a page of a miner was read; `given_up` says why no more of it is."""
 
     number: int
@@ -54,7 +54,7 @@ class Page:
             raise TransferError(TransferProblem.REWRITTEN)
 
 
-class Progress(Enum):
+class ReadOutcome(Enum):
     """What there is to do after a part of a page was taken."""
 
     MORE = auto()
@@ -83,7 +83,7 @@ class ReadLimits:
     slots: asyncio.Semaphore
 
 
-class PageReader:
+class MinerPageReader:
     """Reads pages; `now` is the present UNIX time."""
 
     def __init__(
@@ -98,7 +98,9 @@ class PageReader:
         self._recorder = recorder
         self._now = now
 
-    async def read(self, miner: str, client: PageClient, page: Page, limits: ReadLimits) -> bool:
+    async def read(
+        self, miner: str, client: PageClient, page: PagePosition, limits: ReadLimits
+    ) -> bool:
         """Read a page of a miner to its present end; False when most lines are no receipts.
 
         Between two requests, others get the slot. Raises `TransferError`; what was read before is
@@ -114,14 +116,14 @@ class PageReader:
                     if exc.problem in pages.FINAL_PROBLEMS:
                         await self._give_up(miner, client.address, page, exc.problem)
                     raise
-                if progress is Progress.AT_END:
+                if progress is ReadOutcome.AT_END:
                     page.complete_at = began
-                if progress is not Progress.MORE:
-                    return progress is Progress.AT_END
+                if progress is not ReadOutcome.MORE:
+                    return progress is ReadOutcome.AT_END
         return True
 
     async def _fetch(
-        self, miner: str, client: PageClient, page: Page, limits: ReadLimits
+        self, miner: str, client: PageClient, page: PagePosition, limits: ReadLimits
     ) -> PagePart:
         async with limits.slots:
             began = time.monotonic()
@@ -130,35 +132,37 @@ class PageReader:
         self._recorder.fetched(miner, client.address, page.number, took)
         return part
 
-    async def _take(self, miner: str, address: str, page: Page, part: PagePart) -> Progress:
+    async def _take(
+        self, miner: str, address: str, page: PagePosition, part: PagePart
+    ) -> ReadOutcome:
         """Verify and store the complete lines of a part. Raises `TransferError`."""
         if part.length is not None and part.length < page.offset:
             page.restart()
-            return Progress.MORE
+            return ReadOutcome.MORE
         lines = pages.complete_lines(part.body)
         if lines:
             expected = self._acceptance.expected(miner, self._now())
             verified = await self._verifier.verify(lines, expected)
             if page.offset and verified.begins_amid_line:
                 page.restart()
-                return Progress.MORE
+                return ReadOutcome.MORE
             checkpoint = Checkpoint(miner, address, page.number, page.offset + len(lines))
             await self._recorder.store(PageProgress(checkpoint, verified.receipts))
             page.offset = checkpoint.offset
             self._recorder.verified(miner, len(verified.receipts), verified.problems)
             if verified.is_mostly_bad:
-                return Progress.MOSTLY_BAD
+                return ReadOutcome.MOSTLY_BAD
         return _after(part, len(lines), page.offset)
 
     async def _give_up(
-        self, miner: str, address: str, page: Page, problem: TransferProblem
+        self, miner: str, address: str, page: PagePosition, problem: TransferProblem
     ) -> None:
         page.given_up = str(problem)
         checkpoint = Checkpoint(miner, address, page.number, page.offset, page.given_up)
         await self._recorder.store(PageProgress(checkpoint))
 
 
-def _after(part: PagePart, taken: int, offset: int) -> Progress:
+def _after(part: PagePart, taken: int, offset: int) -> ReadOutcome:
     """What there is to do after `taken` bytes of a part of a page, which end at `offset`.
 
     Raises `TransferError`.
@@ -168,7 +172,7 @@ def _after(part: PagePart, taken: int, offset: int) -> Progress:
     if part.timed_out:
         raise TransferError(TransferProblem.TIMED_OUT)
     if part.is_complete and part.body.find(b"\n", taken) < 0:
-        return Progress.AT_END
+        return ReadOutcome.AT_END
     if not taken:
         raise TransferError(TransferProblem.CONNECTION_LOST)
-    return Progress.MORE
+    return ReadOutcome.MORE

@@ -13,7 +13,13 @@ from compute_horde.concurrency.backoff import Backoff
 from compute_horde.concurrency.task_set import TaskSet
 from validator.receipts import pages
 from validator.receipts.page_client import PageClient
-from validator.receipts.page_reader import Acceptance, Page, PageReader, PageSource, ReadLimits
+from validator.receipts.page_reader import (
+    Acceptance,
+    MinerPageReader,
+    PagePosition,
+    PageSource,
+    ReadLimits,
+)
 from validator.receipts.pages import TransferError
 from validator.receipts.recorder import TransferRecorder
 from validator.receipts.store import Checkpoint
@@ -34,13 +40,13 @@ class MinerPages:
         self.source = source
         # Whether the last request for its active pages was answered; None before.
         self.is_reachable: bool | None = None
-        self._pages: dict[int, Page] = {}
+        self._pages: dict[int, PagePosition] = {}
 
-    def page(self, number: int) -> Page:
+    def page(self, number: int) -> PagePosition:
         """The state of a page."""
-        return self._pages.setdefault(number, Page(number))
+        return self._pages.setdefault(number, PagePosition(number))
 
-    def unread(self, numbers: Iterable[int]) -> list[Page]:
+    def unread(self, numbers: Iterable[int]) -> list[PagePosition]:
         """Of these pages, those that were not read to their end."""
         return [page for page in map(self.page, numbers) if not page.is_over]
 
@@ -64,7 +70,7 @@ class ReceiptTransfer:
         interval_seconds: float,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._reader = PageReader(acceptance, verifier, recorder, now)
+        self._reader = MinerPageReader(acceptance, verifier, recorder, now)
         self._recorder = recorder
         self._interval = interval_seconds
         self._now = now

@@ -14,7 +14,7 @@ from tests.validator.receipts.published import Handle, Publisher, http_server, l
 from validator.receipts import pages, store
 from validator.receipts.models import Receipt
 from validator.receipts.page_client import PageClient
-from validator.receipts.page_reader import Acceptance, Page, PageReader, ReadLimits
+from validator.receipts.page_reader import Acceptance, MinerPageReader, PagePosition, ReadLimits
 from validator.receipts.pages import TransferError, TransferProblem
 from validator.receipts.recorder import TransferRecorder
 from validator.receipts.store import Checkpoint
@@ -32,9 +32,9 @@ class Reading:
     def __init__(self, verifier: Verifier, port: int) -> None:
         self.recorder = TransferRecorder()
         acceptance = Acceptance(timedelta(days=2), frozenset({VALIDATOR.ss58_address}))
-        self.reader = PageReader(acceptance, verifier, self.recorder, time.time)
+        self.reader = MinerPageReader(acceptance, verifier, self.recorder, time.time)
         self.client = PageClient("127.0.0.1", port)
-        self.page = Page(NUMBER)
+        self.page = PagePosition(NUMBER)
         self.limits = ReadLimits(20.0, asyncio.Semaphore(1))
 
     async def read(self) -> bool:
@@ -223,7 +223,7 @@ async def test_a_failure_of_the_moment_gives_nothing_up(verifier: Verifier) -> N
 
 
 def test_a_page_is_over_when_it_was_complete_after_its_last_minute() -> None:
-    page = Page(0)
+    page = PagePosition(0)
     for complete_at, is_over in ((0.0, False), (359.0, False), (360.0, True)):
         page.complete_at = complete_at
         assert page.is_over is is_over
