@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
 from uuid import uuid4
 
 MINERS = 64
@@ -37,10 +39,10 @@ def main() -> None:
 
 def _measure(number: int) -> None:
     from compute_horde.receipts import Receipt
-    from validator.receipts import store
-    from validator.receipts.store import Checkpoint, PageProgress
     from validator.receipts.verification import Expected, verify_lines
 
+    # Its models need the settings of the validator, and types are checked with those of another.
+    store: Any = import_module("validator.receipts.store")
     now = datetime.now(UTC)
     lines, validators, miner = _lines(number, now)
     expected = Expected(miner, validators, now, now - timedelta(days=1))
@@ -59,7 +61,7 @@ def _measure(number: int) -> None:
         verified = [verify_lines(chunk, expected) for chunk in chunks]
     assert not any(one.problems for one in verified)
     progress = [
-        PageProgress(Checkpoint(miner, "h:1", page, 1), one.receipts)
+        store.PageProgress(store.Checkpoint(miner, "h:1", page, 1), one.receipts)
         for page, one in enumerate(verified)
     ]
     with _timed("store", number) as storing:
