@@ -154,6 +154,7 @@ def _validator(network: Network) -> list[ProcessSpec]:
             probe=validator_connected,
         ),
         row("validator-worker", ["-m", "validator", "worker"]),
+        row("validator-receipts", ["-m", "validator", "receipts"]),
         row(
             "validator-beat",
             ["-m", "validator", "beat"],

@@ -17,6 +17,7 @@ from miner.receipts.pages import PageCopy, PageMemoryError, PageReader
 DISTRIBUTION = "compute-horde-sdk"
 
 RETRY_SECONDS = 5
+JSON_LINES = "application/jsonl"
 
 compressor = PageCompressor()
 pages = PageReader()
@@ -63,22 +64,23 @@ async def receipt_page(request: HttpRequest, page: int) -> HttpResponse:
 
 
 async def _page(request: HttpRequest, page: int) -> HttpResponse:
-    whole = await pages.read(page)
-    if whole is None:
+    size = await pages.size(page)
+    if not size:
         raise Http404
-    size = len(whole.body)
     part = rules.parse_range(request.headers.get("Range"), size)
-    answer = PageResponse(whole, status=part.status, content_type="application/jsonl")
-    match part.status:
-        case 206:
-            answer["Content-Range"] = f"bytes {part.start}-{size - 1}/{size}"
-            answer.copy = pages.rest(page, whole, part.start)
-            answer.content = answer.copy.body
-        case 416:
-            answer["Content-Range"] = f"bytes */{size}"
-        case _ if "gzip" in request.headers.get("Accept-Encoding", ""):
-            answer["Content-Encoding"] = "gzip"
-            answer.content = await compressor.compressed(page, whole.body, whole)
-        case _:
-            answer.content = whole.body
+    if part.status == 416:
+        # The usual answer, which costs no reading of the page.
+        nothing = HttpResponse(status=416, content_type=JSON_LINES)
+        nothing["Content-Range"] = f"bytes */{size}"
+        return nothing
+    copy = await pages.read(page, size, part.start)
+    answer = PageResponse(copy, status=part.status, content_type=JSON_LINES)
+    if part.status == 206:
+        total = part.start + len(copy.body)
+        answer["Content-Range"] = f"bytes {part.start}-{total - 1}/{total}"
+    elif "gzip" in request.headers.get("Accept-Encoding", ""):
+        answer["Content-Encoding"] = "gzip"
+        answer.content = await compressor.compressed(page, copy.body, copy)
+        return answer
+    answer.content = copy.body
     return answer

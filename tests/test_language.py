@@ -54,6 +54,7 @@ SAME_MEANING = frozenset(
         "Neuron",
         "OutputRelay",
         "Receipt",
+        "ReceiptAdmin",
         "StreamingServer",
         "Validator",
         "ValidatorAdmin",

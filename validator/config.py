@@ -119,7 +119,19 @@ class Config(ServiceSettings):
         7200, ge=0, description="between changes of a miner's manifest that count for scoring"
     )
     tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
-    keep_days: int = Field(7, ge=1, description="how long jobs and receipts are kept")
+    keep_days: int = Field(7, ge=1, description="how long jobs and their receipts are kept")
+    receipt_interval_seconds: float = Field(
+        2, gt=0, description="between requests for a miner's receipt pages"
+    )
+    receipt_keep_days: int = Field(
+        2, ge=1, description="how long receipts that miners published are kept"
+    )
+    receipt_min_stake: int = Field(
+        0, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
+    )
+    receipt_processes: int = Field(
+        1, ge=1, le=64, description="processes that verify receipts, one core each"
+    )
 
     hash_image: str = Field(
         "computehorde/hash:v1", description="image of `hash`, for classes that batch_kinds lacks"

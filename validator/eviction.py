@@ -1,17 +1,25 @@
 """Deletes rows older than the operator wants to keep."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from compute_horde.django.eviction import delete_in_batches
 from compute_horde.lifecycle import FINAL
+from validator.config import config
 from validator.jobs.models import Job
 from validator.network import change_log
 from validator.network.models import Snapshot
-from validator.receipts.models import IssuedReceipt
+from validator.receipts.models import (
+    IssuedReceipt,
+    PageCheckpoint,
+    Receipt,
+    TransferCount,
+    TransferStatus,
+)
+from validator.receipts.pages import page_at
 from validator.synthetic.models import Batch
 
 log = logging.getLogger(__name__)
@@ -20,10 +28,12 @@ log = logging.getLogger(__name__)
 def evict(keep: timedelta) -> dict[str, int]:
     """Delete jobs, receipts, batches and the network's past older than `keep`; return the counts.
 
-    The age of a job counts from its end, and its receipts are kept as long as the job.
-    Weights are never deleted: they are few, and needed long afterwards.
+    The age of a job counts from its end, and the receipts issued for it are kept as long as the
+    job. What was fetched from miners is deleted after `VALIDATOR_RECEIPT_KEEP_DAYS`, or `keep` if
+    that is shorter. Weights are never deleted: they are few, and needed long afterwards.
     """
-    before = timezone.now() - keep
+    now = timezone.now()
+    before = now - keep
     # Created before it ended: an index finds these.
     jobs = Job.objects.filter(created_at__lt=before, state_since__lt=before, state__in=FINAL)
     of_same_job = Job.objects.filter(pk=OuterRef("job_uuid"))
@@ -32,9 +42,22 @@ def evict(keep: timedelta) -> dict[str, int]:
         "receipts": delete_in_batches(
             IssuedReceipt.objects.filter(~Exists(of_same_job), issued_at__lt=before)
         ),
+        "fetched receipts": _evict_fetched(
+            now - min(keep, timedelta(days=config.receipt_keep_days))
+        ),
         "batches": delete_in_batches(Batch.objects.filter(started_at__lt=before)),
         "facts": change_log.evict(keep),
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],
     }
     log.info("old rows evicted", extra=deleted)
+    return deleted
+
+
+def _evict_fetched(before: datetime) -> int:
+    """Delete receipts that miners published, and what is known about their transfer."""
+    deleted = delete_in_batches(Receipt.objects.filter(timestamp__lt=before))
+    delete_in_batches(PageCheckpoint.objects.filter(page__lt=page_at(before.timestamp())))
+    TransferStatus.objects.filter(changed_at__lt=before).delete()
+    # Those of all miners together are kept, since counters must not fall.
+    TransferCount.objects.filter(changed_at__lt=before).exclude(miner_hotkey="").delete()
     return deleted

@@ -8,6 +8,7 @@ from compute_horde.django.metrics_access import refuse_metrics
 from validator.config import config
 from validator.jobs.models import Job
 from validator.network.models import Neuron
+from validator.receipts.metrics import TransferMetrics
 from validator.weights import alarms
 
 
@@ -23,6 +24,7 @@ def page(request: HttpRequest) -> HttpResponse:
         jobs.labels(kind, state).set(count)
     serving = Gauge("validator_serving_neurons", "Neurons with an address", registry=registry)
     serving.set(Neuron.objects.filter(registered=True, port__gt=0).count())
+    registry.register(TransferMetrics())
     weights = alarms.status(config)
     danger = Gauge(
         "validator_weights_window_in_danger",

@@ -34,6 +34,12 @@ def _beat() -> None:
     beat()
 
 
+def _receipts() -> None:
+    from validator.receipts.process import main
+
+    main()
+
+
 def _seed(rest: list[str]) -> None:
     del rest
     from validator.seed import seed
@@ -74,6 +80,7 @@ SERVICE = Service(
         Process("listen", _listen, (KEY, STORE), HEADLESS),
         Process("worker", _worker, (KEY, STORE, QUEUE, CHAIN), HEADLESS),
         Process("beat", _beat, (STORE, QUEUE), HEADLESS, has_models=False),
+        Process("receipts", _receipts, (KEY, STORE), HEADLESS),
     ),
     {"seed": _seed, "evict": _evict, "explain": _explain, "export": _export},
     ("formula", "replay"),

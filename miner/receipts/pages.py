@@ -34,41 +34,38 @@ class PageReader:
         self._copies: weakref.WeakValueDictionary[tuple[int, int, int], PageCopy] = (
             weakref.WeakValueDictionary()
         )
-        self._reading: dict[tuple[int, int], asyncio.Task[PageCopy]] = {}
+        self._reading: dict[tuple[int, int, int], asyncio.Task[PageCopy]] = {}
 
     @property
     def held(self) -> int:
         """The bytes in memory, including those of pages being read."""
         copies = sum(len(copy.body) for copy in self._copies.values())
-        return copies + sum(size * COPIES_WHILE_READING for _, size in self._reading)
+        reading = sum(size - start for _, size, start in self._reading)
+        return copies + reading * COPIES_WHILE_READING
 
-    async def read(self, page: int) -> PageCopy | None:
-        """The present page, or None if it is empty. Raises `PageMemoryError`."""
-        size = await in_database(store.page_size, page)
-        if not size:
-            return None
-        if copy := self._copies.get((page, size, 0)):
+    async def size(self, page: int) -> int:
+        """The present length of a page in bytes, without reading it."""
+        return await in_database(store.page_size, page)
+
+    async def read(self, page: int, size: int, start: int = 0) -> PageCopy:
+        """A page of a known `size` from byte `start` on; the end may have grown meanwhile.
+
+        Raises `PageMemoryError`.
+        """
+        key = page, size, start
+        if copy := self._copies.get(key):
             return copy
-        key = page, size
         reading = self._reading.get(key)
         if reading is None:
-            self._check_room(size * COPIES_WHILE_READING)
-            reading = self._reading[key] = asyncio.create_task(self._read(page))
+            self._check_room((size - start) * COPIES_WHILE_READING)
+            reading = self._reading[key] = asyncio.create_task(self._read(page, start))
             reading.add_done_callback(lambda _: self._reading.pop(key))
         # Shielded, because other readers may wait for it too.
         return await asyncio.shield(reading)
 
-    def rest(self, page: int, whole: PageCopy, start: int) -> PageCopy:
-        """The page from offset `start` on. Raises `PageMemoryError`."""
-        key = page, len(whole.body), start
-        if copy := self._copies.get(key):
-            return copy
-        self._check_room(len(whole.body) - start)
-        return self._shared(key, whole.body[start:])
-
-    async def _read(self, page: int) -> PageCopy:
-        body = await in_database(store.page_body, page)
-        return self._shared((page, len(body), 0), body)
+    async def _read(self, page: int, start: int) -> PageCopy:
+        body = await in_database(store.page_body, page, start)
+        return self._shared((page, start + len(body), start), body)
 
     def _check_room(self, size: int) -> None:
         held = self.held

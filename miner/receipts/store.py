@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import BigIntegerField, Func, IntegerField, Sum
 from django.utils import timezone
 
@@ -18,6 +19,15 @@ from miner.receipts.rules import page_at
 LINGER_SECONDS = 0.5
 # The key of the one writer, which stores all receipts in order.
 ALL_RECEIPTS = "receipts"
+
+
+# The rows of a page that end after an offset, with where each ends.
+_PAGE_FROM = """
+SELECT body, ends FROM (
+    SELECT id, body, sum(octet_length(body) + 1) OVER (ORDER BY id)::bigint AS ends
+    FROM miner_receipt WHERE page = %(page)s
+) AS line WHERE ends > %(start)s ORDER BY id
+"""
 
 
 class OctetLength(Func):
@@ -96,10 +106,14 @@ def page_text(page: int) -> str:
     return page_body(page).decode()
 
 
-def page_body(page: int) -> bytes:
-    """Like `page_text`, but as bytes."""
-    bodies = Receipt.objects.filter(page=page).values_list("body", flat=True)
-    return b"".join(body.encode() + b"\n" for body in bodies)
+def page_body(page: int, start: int = 0) -> bytes:
+    """Like `page_text`, but as bytes, and from byte `start` on; earlier rows are not sent."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PAGE_FROM, {"page": page, "start": start})
+        rows = cursor.fetchall()
+    body = b"".join(text.encode() + b"\n" for text, _ in rows)
+    begins = rows[-1][1] - len(body) if rows else start
+    return body[start - begins :]
 
 
 def page_size(page: int) -> int:

@@ -57,6 +57,7 @@ ALONE = [
     ("miner", "keep"),
     ("validator", "listen"),
     ("validator", "beat"),
+    ("validator", "receipts"),
 ]
 
 

@@ -1,6 +1,7 @@
 """Which old rows are deleted, and which are kept."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -10,7 +11,14 @@ from validator import eviction
 from validator.jobs import actions
 from validator.jobs.models import Job
 from validator.network.models import Snapshot
-from validator.receipts.models import IssuedReceipt
+from validator.receipts.models import (
+    IssuedReceipt,
+    PageCheckpoint,
+    Receipt,
+    TransferCount,
+    TransferStatus,
+)
+from validator.receipts.pages import page_at
 from validator.synthetic.models import Batch
 from validator.weights.models import WeightsSet
 
@@ -61,3 +69,30 @@ def test_a_job_that_took_longer_than_rows_are_kept_keeps_its_receipts(state: str
         )
     eviction.evict(timedelta(days=7))
     assert (Job.objects.count(), IssuedReceipt.objects.count()) == (1, 3)
+
+
+def test_fetched_receipts_and_what_is_known_of_their_transfer_go_sooner() -> None:
+    now = timezone.now()
+    for age in (timedelta(days=3), timedelta(days=1)):
+        Receipt.objects.create(
+            job_uuid=uuid4(),
+            receipt_type="JobStartedReceipt",
+            timestamp=now - age,
+            stored_at=now,
+            payload="{}",
+            validator_signature=b"",
+            miner_signature=b"",
+        )
+        PageCheckpoint.objects.create(
+            miner_hotkey="m", address="h:1", page=page_at((now - age).timestamp()), offset=0
+        )
+        TransferStatus.objects.create(miner_hotkey=f"m{age.days}", changed_at=now - age)
+        for miner in ("", "m"):
+            TransferCount.objects.create(
+                miner_hotkey=miner, name=f"n{age.days}", count=1, changed_at=now - age
+            )
+    assert eviction.evict(timedelta(days=7))["fetched receipts"] == 1
+    models = (Receipt, PageCheckpoint, TransferStatus, TransferCount)
+    # The counters of all miners together must not fall.
+    assert [model.objects.count() for model in models] == [1, 1, 1, 3]
+    assert eviction.evict(timedelta(hours=12))["fetched receipts"] == 1

@@ -26,7 +26,8 @@ def test_an_unknown_command_is_answered_with_the_known_ones() -> None:
     command = [sys.executable, "-m", "validator", "dance"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
-    assert "web|listen|worker|beat|migrate|seed|evict|formula|health|manage" in answer.stderr
+    own = "seed|evict|explain|export|formula|replay"
+    assert f"web|listen|worker|beat|receipts|migrate|{own}|health|manage" in answer.stderr
 
 
 def test_formulas_need_no_settings() -> None:
@@ -56,6 +57,7 @@ def test_each_process_needs_what_it_uses() -> None:
         "listen": {"hotkey", "database"},
         "worker": {"hotkey", "database", "broker", "chain"},
         "beat": {"database", "broker"},
+        "receipts": {"hotkey", "database"},
     }
     # Only the web server's process has the admin's apps.
     headless = {one.name for one in SERVICE.processes if one.settings.endswith("_headless")}

@@ -5,13 +5,28 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
 
 from benchmarks.million_jobs.validator_queries import rows
 from tests.query_plans import fill, indexes_used
 from validator import eviction
 from validator.jobs import queries
+from validator.receipts import queries as receipts
 
 pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+PUBLISHED = """
+INSERT INTO receipts_receipt
+    (job_uuid, receipt_type, interval, miner_hotkey, validator_hotkey, timestamp, valid_until,
+     executor_class, score, payload, validator_signature, miner_signature, stored_at)
+SELECT gen_random_uuid(), kind, 0, 'miner' || number % 50, 'v', now() - number * interval '1 s',
+    CASE kind WHEN 'JobStartedReceipt' THEN now() - number * interval '1 s' + interval '7 s' END,
+    '', NULL, '{}', '', '', now()
+FROM generate_series(1, 3000) AS number,
+    unnest(ARRAY['JobStartedReceipt', 'JobFinishedReceipt']) AS kind
+"""
 
 
 def test_the_migrations_are_complete() -> None:
@@ -29,3 +44,24 @@ def test_the_migrations_are_complete() -> None:
 def test_an_index_is_used(index: str, call: Callable[[], object]) -> None:
     fill(rows)
     assert index in indexes_used(call)
+
+
+@pytest.mark.parametrize(
+    ("index", "call"),
+    [
+        ("receipt_holding_executor", lambda: receipts.receipts_valid_at("m", NOW, "v")),
+        ("issued_to_miner", lambda: receipts.receipts_valid_at("m", NOW, "v")),
+        ("receipt_earning", lambda: receipts.receipts_earned(NOW, NOW, "v", miner="m")),
+        ("receipts_receipt_timestamp", lambda: receipts.receipts_earned(NOW, NOW, "v")),
+        ("receipts_receipt_timestamp", lambda: eviction.evict(timedelta(days=29))),
+    ],
+)
+def test_receipts_are_found_by_an_index(index: str, call: Callable[[], object]) -> None:
+    publish_many()
+    assert index in indexes_used(call)
+
+
+def publish_many() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(PUBLISHED)
+        cursor.execute("ANALYZE receipts_receipt")
