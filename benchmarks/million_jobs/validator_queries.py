@@ -19,6 +19,7 @@ from benchmarks.million_jobs.filling import (
 )
 from benchmarks.million_jobs.measuring import Case
 from benchmarks.million_jobs.messages import ACCEPTED, ENDED, FINISHED, NIL, REQUEST
+from compute_horde.cycles import Cycle
 from compute_horde.protocol.job import ExecutorReady
 from compute_horde.vocabulary import JobState, Party
 from validator import eviction, metrics
@@ -29,8 +30,8 @@ from validator.jobs.models import Job
 from validator.jobs.store import Event, Transition
 from validator.network import actions as network
 from validator.network import reasons
+from validator.scores.collect import collect
 from validator.synthetic import actions as synthetic
-from validator.weights import actions as weights
 
 FIRST = JobState.RECEIVED
 MINERS = 250
@@ -160,7 +161,7 @@ def cases(jobs: int) -> Sequence[Case]:
         Case("evict, nothing old", _evict(timedelta(days=DAYS + 1)), is_batch=True),
         Case("fail_abandoned", synthetic.fail_abandoned),
         Case("latest_snapshot", lambda: network.latest_snapshot(timedelta(minutes=10))),
-        Case("earned", lambda: weights.earned(cycle)),
+        Case("collect", lambda: collect(Cycle(cycle, cycle + 722, 1)), is_batch=True),
         Case("last_batch", lambda: list(reasons.last_batch(miner))),
         Case("last_weight", lambda: reasons.last_weight(miner)),
         # A page for a monitoring system, read every minute or so.

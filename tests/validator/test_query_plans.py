@@ -13,6 +13,7 @@ from tests.query_plans import fill, indexes_used
 from validator import eviction
 from validator.jobs import queries
 from validator.receipts import queries as receipts
+from validator.scores.collect import organic_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +39,7 @@ def test_the_migrations_are_complete() -> None:
     [
         ("job_by_state", lambda: queries.unfinished([])),
         ("untold_organic", queries.unacknowledged),
+        ("completed_organic", lambda: list(organic_jobs(NOW, NOW + timedelta(seconds=1)))),
         ("jobs_job_created_at", lambda: eviction.evict(timedelta(days=29))),
     ],
 )

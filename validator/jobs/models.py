@@ -64,6 +64,11 @@ class Job(JobRecord):
                 name="untold_organic",
                 condition=models.Q(kind="organic", told=False),
             ),
+            models.Index(
+                fields=["state_since"],
+                name="completed_organic",
+                condition=models.Q(kind="organic", state="completed"),
+            ),
         ]
 
     @property

@@ -13,8 +13,8 @@ from compute_horde.django import notifications
 from compute_horde.django.database import close_threads, in_database
 from compute_horde.django.single_instance import run_exclusively
 from validator.config import Config, config
-from validator.network.actions import CHANNEL as NETWORK
 from validator.network.actions import serving_miners
+from validator.network.manifest_store import CHANNEL as NETWORK
 from validator.receipts import pages, store
 from validator.receipts.page_reader import Acceptance, PageSource
 from validator.receipts.recorder import TransferRecorder

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from fractions import Fraction
 
+from django.db.models import QuerySet
+
 from compute_horde.cycles import Cycle
 from compute_horde.faults import Culprit
 from compute_horde.hardware import ExecutorClass
@@ -67,7 +69,7 @@ def _synthetic(cycle: Cycle, seconds: dict[str, Fraction]) -> Iterator[WorkedJob
         "job_id", "hotkey", "executor_class", "outcome", "excused", "blamed", "finished_at"
     )
     for uuid, hotkey, kind, ended_as, excused, blamed, finished_at in attempts:
-        outcome = OUTCOMES.get(ended_as)
+        outcome = OUTCOMES.get(Outcome(ended_as))
         is_known = kind in ExecutorClass.__members__.values()
         is_miners = ended_as == Outcome.CORRECT or blamed == Culprit.MINER or excused
         if outcome is None or not is_known or not is_miners:
@@ -82,20 +84,23 @@ def _synthetic(cycle: Cycle, seconds: dict[str, Fraction]) -> Iterator[WorkedJob
         )
 
 
+def organic_jobs(since: datetime, until: datetime | None) -> QuerySet[Job]:
+    """The users' jobs that were completed in this time."""
+    done = Job.objects.filter(
+        kind=Job.Kind.ORGANIC, state=JobState.COMPLETED, state_since__gte=since
+    )
+    return done if until is None else done.filter(state_since__lt=until)
+
+
 def _organic(
     since: datetime | None, until: datetime | None, seconds: dict[str, Fraction]
 ) -> Iterator[WorkedJob]:
     if since is None:
         return
-    done = Job.objects.filter(
-        kind=Job.Kind.ORGANIC, state=JobState.COMPLETED, state_since__gte=since
-    ).exclude(miner="")
-    if until is not None:
-        done = done.filter(state_since__lt=until)
-    for uuid, hotkey, kind, ended_at in done.values_list(
+    for uuid, hotkey, kind, ended_at in organic_jobs(since, until).values_list(
         "uuid", "miner", "executor_class", "state_since"
     ):
-        if kind in ExecutorClass.__members__.values():
+        if hotkey and kind in ExecutorClass.__members__.values():
             yield WorkedJob(
                 job_uuid=str(uuid),
                 hotkey=hotkey,

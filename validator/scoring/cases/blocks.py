@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compute_horde.cycles import cycle_at, epoch_start, peak_cycle
+from compute_horde.cycles import cycle_at, nominal_epoch_start, peak_cycle
 from validator.scoring.cases.form import Block, Blocks, CaseForm, half_open
 from validator.scoring.exact import Number
 from validator.scoring.intervals import (
@@ -28,7 +28,7 @@ class CyclesCase(CaseForm):
 
     def outputs(self) -> dict[str, Any]:
         """Half-open ranges; no peak cycle where the tempo is not the network's."""
-        epoch = epoch_start(self.block, netuid=self.netuid, tempo=self.tempo)
+        epoch = nominal_epoch_start(self.block, netuid=self.netuid, tempo=self.tempo)
         cycle = cycle_at(self.block, netuid=self.netuid, tempo=self.tempo)
         peak = peak_cycle(self.block, netuid=self.netuid, tempo=self.tempo)
         has_peaks = self.tempo == TEMPO_WITH_PEAKS
