@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -130,8 +131,14 @@ async def test_a_body_of_unknown_length_ends_with_the_connection() -> None:
 
 async def test_a_gzip_bomb_is_decompressed_up_to_the_bound() -> None:
     bomb = gzip.compress(b"\n" * (64 * 2**20))
-    part = await fetched(answers(response(200, bomb, Content_Encoding="gzip")))
+    tracemalloc.start()
+    try:
+        part = await fetched(answers(response(200, bomb, Content_Encoding="gzip")))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert (len(part.body), part.is_complete) == (MAX_FETCH_BYTES, False)
+    assert peak < 16 * MAX_FETCH_BYTES
 
 
 async def test_an_endless_body_is_read_up_to_the_bound() -> None:
