@@ -161,7 +161,7 @@ def cases(jobs: int) -> Sequence[Case]:
         Case("evict, nothing old", _evict(timedelta(days=DAYS + 1)), is_batch=True),
         Case("fail_abandoned", synthetic.fail_abandoned),
         Case("latest_snapshot", lambda: network.latest_snapshot(timedelta(minutes=10))),
-        Case("collect", lambda: collect(Cycle(cycle, cycle + 722, 1)), is_batch=True),
+        Case("collect", lambda: collect(Cycle(cycle, cycle + 722, 1), 12), is_batch=True),
         Case("last_batch", lambda: list(reasons.last_batch(miner))),
         Case("last_weight", lambda: reasons.last_weight(miner)),
         # A page for a monitoring system, read every minute or so.

@@ -18,12 +18,14 @@ from validator.scoring.parameters import ScoringParameters
 log = logging.getLogger(__name__)
 
 
-def ensure_scored(cycle: Cycle, parameters: ScoringParameters, validator: Signer) -> ScoredCycle:
+def ensure_scored(
+    cycle: Cycle, netuid: int, parameters: ScoringParameters, validator: Signer
+) -> ScoredCycle:
     """The scored cycle; scored now when it was not yet. Scores that are stored never change."""
     known = ScoredCycle.objects.filter(cycle_start=cycle.start).first()
     if known is not None:
         return known
-    facts = collect(cycle)
+    facts = collect(cycle, netuid)
     scores = score_cycle(facts, parameters)
     with transaction.atomic():
         scored, is_new = ScoredCycle.objects.get_or_create(

@@ -2,18 +2,20 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from fractions import Fraction
 
 from django.db.models import QuerySet
 
-from compute_horde.cycles import Cycle
+from compute_horde.cycles import CYCLES_PER_DAY, NOMINAL_EPOCHS_PER_CYCLE, Cycle, peak_cycle
 from compute_horde.faults import Culprit
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import JobState, ReceiptType
 from validator.jobs.models import Job
-from validator.network.models import Manifest, Neuron, Snapshot
+from validator.network.history import network_at
+from validator.network.models import Neuron, Snapshot
+from validator.network.network_state import NetworkState, PastNeuron
 from validator.receipts.models import IssuedReceipt
 from validator.scoring.facts import (
     CycleFacts,
@@ -42,17 +44,28 @@ OUTCOMES = {
 WORK = (ReceiptType.FINISHED, ReceiptType.INTERVAL)
 
 
-def collect(cycle: Cycle) -> CycleFacts:
-    """The facts of a complete cycle, as far as this validator knows them."""
+def collect(cycle: Cycle, netuid: int) -> CycleFacts:
+    """The facts of a complete cycle, as far as this validator knows them.
+
+    What was offered in the two last peak cycles is left out when either is not in the log: unknown
+    sizes earn no bonus and no penalty.
+    """
     since, until = time_of(cycle.start), time_of(cycle.stop)
     seconds = _worked_seconds(since, until)
     jobs = (*_synthetic(cycle, seconds), *_organic(since, until, seconds))
-    miners = Neuron.objects.filter(registered=True).order_by("uid")
+    state = network_at(cycle.stop - 1)
+    peak, previous = _peaks(cycle, netuid)
+    at_peaks = [network_at(one.stop - 1) for one in (peak, previous)]
+    is_known = all(one.manifests_known_from is not None for one in at_peaks)
+    peak_offered, previous_offered = (tuple(_offered(one)) for one in at_peaks)
     return CycleFacts(
         cycle_start=cycle.start,
-        miners=tuple(RegisteredMiner(one.hotkey, one.uid, one.coldkey) for one in miners),
+        is_peak=cycle.start == peak.start or not is_known,
+        peak_offered=peak_offered if is_known else (),
+        previous_peak_offered=previous_offered if is_known else (),
+        miners=tuple(_miners(state)),
         jobs=tuple(sorted(jobs, key=lambda job: (job.at, job.job_uuid))),
-        offered=tuple(_offered()),
+        offered=tuple(_offered(state)),
     )
 
 
@@ -60,6 +73,15 @@ def time_of(block: int) -> datetime | None:
     """When `block` came: when the chain was first seen at or after it; None when it was not."""
     seen = Snapshot.objects.filter(block__gte=block).order_by("block", "id").first()
     return seen.taken_at if seen else None
+
+
+def _peaks(cycle: Cycle, netuid: int) -> tuple[Cycle, Cycle]:
+    """The peak cycle of the testing day that `cycle` is in, and that of the day before."""
+    length = cycle.stop - cycle.start
+    tempo = length // NOMINAL_EPOCHS_PER_CYCLE - 1
+    peak = peak_cycle(cycle.start, netuid=netuid, tempo=tempo)
+    before = peak.start - CYCLES_PER_DAY * length
+    return peak, peak_cycle(before, netuid=netuid, tempo=tempo)
 
 
 def _synthetic(cycle: Cycle, seconds: dict[str, Fraction]) -> Iterator[WorkedJob]:
@@ -125,10 +147,21 @@ def _worked_seconds(since: datetime | None, until: datetime | None) -> dict[str,
     return worked
 
 
-def _offered() -> Iterator[ExecutorCount]:
-    for row in Manifest.objects.order_by("hotkey", "executor_class"):
-        if row.executor_class in ExecutorClass.__members__.values():
-            yield ExecutorCount(row.hotkey, ExecutorClass(row.executor_class), row.count)
+def _miners(state: NetworkState) -> Iterator[RegisteredMiner]:
+    """The neurons at the end of the cycle; those of now, when that time is not in the log."""
+    neurons: Iterable[PastNeuron | Neuron] = state.neurons.values()
+    if not state.neurons:
+        neurons = Neuron.objects.filter(registered=True)
+    for one in sorted(neurons, key=lambda neuron: neuron.uid):
+        yield RegisteredMiner(one.hotkey, one.uid, one.coldkey)
+
+
+def _offered(state: NetworkState) -> Iterator[ExecutorCount]:
+    """The effective manifests at the end of the cycle."""
+    for miner, counts in sorted(state.manifests.items()):
+        for kind, count in sorted(counts.items()):
+            if kind in ExecutorClass.__members__.values():
+                yield ExecutorCount(miner, ExecutorClass(kind), count)
 
 
 def _unix(moment: datetime | None) -> Fraction:

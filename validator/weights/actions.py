@@ -94,7 +94,7 @@ def _compute(chain: Chain, row: WeightsSet, config: Config, paid: Cycle) -> bool
             min_allowed_weights=hyperparameters.min_allowed_weights,
             max_weight=hyperparameters.max_weights_limit,
         )
-        scored = ensure_scored(paid, config.parameters(limits), config.hotkey)
+        scored = ensure_scored(paid, config.netuid, config.parameters(limits), config.hotkey)
         shares = scored.scores.filter(u16__gt=0).values_list("hotkey", "share")
         row.weights = {hotkey: format(share.normalize(), "f") for hotkey, share in shares}
         row.is_computed = True

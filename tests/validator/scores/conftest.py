@@ -7,7 +7,7 @@ import pytest
 from compute_horde.hardware import ExecutorClass
 from tests.peers.keys import VALIDATOR
 from tests.validator.conftest import configured
-from tests.validator.scores.cycles import CYCLE, attempt, batch, registered, seen
+from tests.validator.scores.cycles import CYCLE, NETUID, attempt, batch, registered, seen
 from validator.scores.actions import ensure_scored
 from validator.scoring.parameters import ScoringParameters
 
@@ -19,7 +19,7 @@ def parameters() -> ScoringParameters:
 
 @pytest.fixture
 def _scored(parameters: ScoringParameters) -> None:
-    seen(722, 1444)
+    seen(CYCLE.start, CYCLE.stop)
     registered("alice")
     attempt(batch(), "alice")
-    ensure_scored(CYCLE, parameters, VALIDATOR)
+    ensure_scored(CYCLE, NETUID, parameters, VALIDATOR)

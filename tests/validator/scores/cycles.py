@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from compute_horde.adapters import chain_port
-from compute_horde.cycles import Cycle
+from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.faults import Culprit
 from compute_horde.vocabulary import ReceiptType
 from tests.peers.user import request
 from validator.jobs import actions as jobs
 from validator.jobs.models import Job
-from validator.network.models import Manifest, Neuron, Snapshot
+from validator.network.models import Fact, Neuron, ObservedBlocks, Snapshot
 from validator.receipts.models import IssuedReceipt
 from validator.synthetic.models import Batch, Puzzle
 
-CYCLE = Cycle(722, 1444, 1)
+NETUID = 12
+CYCLE = cycle_at(1000, netuid=NETUID, tempo=360)
 BEGAN = timezone.now() - timedelta(hours=3)
 TEST = "always_on.test"
 
@@ -37,9 +38,6 @@ def registered(*hotkeys: str) -> None:
         Neuron.objects.create(
             hotkey=hotkey, coldkey=f"cold-{hotkey}", uid=uid, seen_at=timezone.now()
         )
-        Manifest.objects.create(
-            hotkey=hotkey, executor_class=TEST, count=2, heard_at=timezone.now()
-        )
 
 
 def store_neurons(neurons: Iterable[chain_port.Neuron]) -> None:
@@ -50,6 +48,30 @@ def store_neurons(neurons: Iterable[chain_port.Neuron]) -> None:
     ]
     Neuron.objects.exclude(hotkey__in=[row.hotkey for row in rows]).update(registered=False)
     Neuron.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def offering(cycle: Cycle, **counts: int) -> None:
+    """The effective manifests in a cycle, with executors of the class for tests."""
+    ObservedBlocks.objects.create(
+        stream=ObservedBlocks.Stream.MANIFESTS,
+        first_block=cycle.start,
+        last_block=cycle.stop - 1,
+        last_at=BEGAN,
+    )
+    for hotkey, count in counts.items():
+        for kind, item, value in (
+            (Fact.Kind.NEURON, "", {"uid": 1, "coldkey": "cold", "permit": False}),
+            (Fact.Kind.MANIFEST, TEST, count),
+        ):
+            Fact.objects.create(
+                kind=kind,
+                subject=hotkey,
+                item=item,
+                value=value,
+                from_block=cycle.start,
+                until_block=cycle.stop,
+                began_at=BEGAN,
+            )
 
 
 def batch(state: str = "done", cycle: Cycle = CYCLE) -> Batch:

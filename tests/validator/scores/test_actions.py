@@ -6,7 +6,7 @@ import pytest
 
 from compute_horde import signing
 from tests.peers.keys import VALIDATOR
-from tests.validator.scores.cycles import CYCLE, attempt, batch, registered, seen
+from tests.validator.scores.cycles import CYCLE, NETUID, attempt, batch, registered, seen
 from validator.scores.actions import ensure_scored, exported
 from validator.scores.models import Score
 from validator.scores.recording import replay
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _cycle() -> None:
-    seen(722, 1444)
+    seen(CYCLE.start, CYCLE.stop)
     registered("alice", "bob", "carol")
     held = batch()
     for _ in range(3):
@@ -27,7 +27,7 @@ def _cycle() -> None:
 
 
 def test_scores_are_stored_with_their_signed_explanations(parameters: ScoringParameters) -> None:
-    ensure_scored(CYCLE, parameters, VALIDATOR)
+    ensure_scored(CYCLE, NETUID, parameters, VALIDATOR)
     scores = {one.hotkey: one for one in Score.objects.all()}
     assert {name: float(one.share) for name, one in scores.items()} == {
         "alice": 0.75,
@@ -42,15 +42,17 @@ def test_scores_are_stored_with_their_signed_explanations(parameters: ScoringPar
 
 
 def test_a_cycle_is_scored_once(parameters: ScoringParameters) -> None:
-    first = ensure_scored(CYCLE, parameters, VALIDATOR)
+    first = ensure_scored(CYCLE, NETUID, parameters, VALIDATOR)
     limits = LimitParameters(max_weight=40000)
-    again = ensure_scored(CYCLE, parameters.model_copy(update={"limits": limits}), VALIDATOR)
+    again = ensure_scored(
+        CYCLE, NETUID, parameters.model_copy(update={"limits": limits}), VALIDATOR
+    )
     assert again == first
     assert Score.objects.count() == 3
 
 
 def test_what_is_exported_replays_to_the_stored_scores(parameters: ScoringParameters) -> None:
-    scored = ensure_scored(CYCLE, parameters, VALIDATOR)
+    scored = ensure_scored(CYCLE, NETUID, parameters, VALIDATOR)
     scores, is_same = replay(exported(scored).encode())
     assert is_same
     assert {miner.hotkey: miner.u16 for miner in scores.miners} == dict(

@@ -10,8 +10,10 @@ from compute_horde.hardware import ExecutorClass
 from tests.validator.scores.cycles import (
     BEGAN,
     CYCLE,
+    NETUID,
     attempt,
     batch,
+    offering,
     registered,
     seen,
     users_job,
@@ -27,18 +29,39 @@ TEST = ExecutorClass.always_on__test
 
 @pytest.fixture(autouse=True)
 def _cycle() -> None:
-    seen(700, 722, 1000, 1444, 1500)
+    seen(700, CYCLE.start, 1000, CYCLE.stop, 1500)
     registered("alice", "bob")
 
 
-def test_the_miners_and_what_they_offer() -> None:
-    facts = collect(CYCLE)
-    assert facts.cycle_start == 722
+def test_without_a_log_the_miners_are_those_of_now() -> None:
+    facts = collect(CYCLE, NETUID)
+    assert facts.cycle_start == CYCLE.start
     assert facts.miners == (
         RegisteredMiner("alice", 0, "cold-alice"),
         RegisteredMiner("bob", 1, "cold-bob"),
     )
-    assert facts.offered == (ExecutorCount("alice", TEST, 2), ExecutorCount("bob", TEST, 2))
+    assert facts.offered == ()
+
+
+def test_the_miners_and_their_manifests_are_those_at_the_end_of_the_cycle() -> None:
+    offering(CYCLE, carol=3)
+    facts = collect(CYCLE, NETUID)
+    assert facts.miners == (RegisteredMiner("carol", 1, "cold"),)
+    assert facts.offered == (ExecutorCount("carol", TEST, 3),)
+
+
+def test_sizes_in_the_last_two_peak_cycles_are_facts_when_both_are_known() -> None:
+    length = CYCLE.stop - CYCLE.start
+    day = 10 * length
+    assert collect(CYCLE, NETUID).is_peak
+    later = Cycle(CYCLE.start + day + length, CYCLE.stop + day + length, CYCLE.number + 11)
+    offering(CYCLE, alice=1)
+    assert collect(later, NETUID).peak_offered == ()
+    offering(Cycle(CYCLE.start + day, CYCLE.stop + day, CYCLE.number + 10), alice=4)
+    facts = collect(later, NETUID)
+    assert not facts.is_peak
+    assert facts.peak_offered == (ExecutorCount("alice", TEST, 4),)
+    assert facts.previous_peak_offered == (ExecutorCount("alice", TEST, 1),)
 
 
 @pytest.mark.parametrize(
@@ -53,27 +76,27 @@ def test_the_miners_and_what_they_offer() -> None:
 )
 def test_an_attempt_of_the_batch_counts_as_it_ended(ended_as: str, counts_as: JobOutcome) -> None:
     attempt(batch(), "alice", ended_as)
-    (job,) = collect(CYCLE).jobs
+    (job,) = collect(CYCLE, NETUID).jobs
     assert (job.hotkey, job.executor_class, job.outcome) == ("alice", TEST, counts_as)
     assert not job.is_organic
 
 
 def test_a_busy_miner_with_receipts_is_excused() -> None:
     attempt(batch(), "alice", "declined_busy", excused=True, blamed=Culprit.NOBODY)
-    (job,) = collect(CYCLE).jobs
+    (job,) = collect(CYCLE, NETUID).jobs
     assert job.outcome is JobOutcome.EXCUSED
 
 
 @pytest.mark.parametrize("blamed", sorted(set(Culprit) - {Culprit.MINER}))
 def test_what_is_not_the_miners_fault_does_not_count(blamed: Culprit) -> None:
     attempt(batch(), "alice", "unreachable", blamed=blamed)
-    assert collect(CYCLE).jobs == ()
+    assert collect(CYCLE, NETUID).jobs == ()
 
 
 @pytest.mark.parametrize("outcome", ["open", "validator_failed", "interrupted"])
 def test_attempts_without_an_end_of_the_miners_do_not_count(outcome: str) -> None:
     attempt(batch(), "alice", outcome)
-    assert collect(CYCLE).jobs == ()
+    assert collect(CYCLE, NETUID).jobs == ()
 
 
 def test_every_outcome_is_decided() -> None:
@@ -89,15 +112,15 @@ def test_every_outcome_is_decided() -> None:
 @pytest.mark.parametrize("state", ["running", "failed", "interrupted"])
 def test_only_complete_batches_of_the_cycle_count(state: str) -> None:
     attempt(batch(state), "alice")
-    attempt(batch(cycle=Cycle(0, 722, 0)), "alice")
-    assert collect(CYCLE).jobs == ()
+    attempt(batch(cycle=Cycle(0, 708, 0)), "alice")
+    assert collect(CYCLE, NETUID).jobs == ()
 
 
 def test_users_jobs_count_in_the_cycle_in_which_they_ended() -> None:
-    for block in (721, 1444):
+    for block in (CYCLE.start - 1, CYCLE.stop):
         users_job("alice", block)
-    inside = users_job("bob", 1443, seconds=90)
-    (job,) = collect(CYCLE).jobs
+    inside = users_job("bob", CYCLE.stop - 1, seconds=90)
+    (job,) = collect(CYCLE, NETUID).jobs
     assert (job.job_uuid, job.hotkey, job.outcome) == (
         str(inside.pk),
         "bob",
@@ -110,10 +133,10 @@ def test_users_jobs_count_in_the_cycle_in_which_they_ended() -> None:
 @pytest.mark.parametrize("fields", [{"kind": "admin"}, {"state": "failed"}, {"miner": ""}])
 def test_other_jobs_do_not_count(fields: dict[str, str]) -> None:
     users_job("alice", 800, **fields)
-    assert collect(CYCLE).jobs == ()
+    assert collect(CYCLE, NETUID).jobs == ()
 
 
 def test_the_time_of_a_block_is_when_it_was_first_seen() -> None:
-    assert time_of(722) == BEGAN
+    assert time_of(CYCLE.start) == BEGAN
     assert time_of(701) == BEGAN
     assert time_of(5000) is None

@@ -14,11 +14,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.usefixtures("_scored")
-@pytest.mark.parametrize("which", [[], ["--cycle", "722"]])
+@pytest.mark.parametrize("which", [[], ["--cycle", "708"]])
 def test_a_score_is_explained(which: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     explain(["alice", *which])
     shown = capsys.readouterr().out
-    assert "alice (uid 0), work in blocks 722 to 1443" in shown
+    assert "alice (uid 0), work in blocks 708 to 1429" in shown
     assert "completed synthetic jobs [always_on.test]: 1 jobs" in shown
 
 
@@ -31,7 +31,7 @@ def test_the_signed_document_is_printed_as_json(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.usefixtures("_scored")
 def test_an_export_can_be_replayed(capsys: pytest.CaptureFixture[str]) -> None:
-    export(["--cycle", "722"])
+    export(["--cycle", "708"])
     assert replay(capsys.readouterr().out.encode())[1]
 
 
@@ -46,9 +46,9 @@ def test_before_any_cycle_is_scored_that_is_said(run) -> None:
     ("run", "problem"),
     [
         (lambda: explain(["bob"]), "bob was not registered when any cycle"),
-        (lambda: explain(["bob", "--cycle", "722"]), "bob was not registered when that cycle"),
-        (lambda: explain(["alice", "--cycle", "7"]), "begins in block 7; the newest are 722"),
-        (lambda: export(["--cycle", "7"]), "begins in block 7; the newest are 722"),
+        (lambda: explain(["bob", "--cycle", "708"]), "bob was not registered when that cycle"),
+        (lambda: explain(["alice", "--cycle", "7"]), "begins in block 7; the newest are 708"),
+        (lambda: export(["--cycle", "7"]), "begins in block 7; the newest are 708"),
     ],
 )
 def test_what_is_not_there_is_said_with_what_is(run, problem: str) -> None:

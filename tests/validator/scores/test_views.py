@@ -11,13 +11,13 @@ from tests.peers.keys import VALIDATOR
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_scored")]
 
 
-@pytest.mark.parametrize("address", ["/scores/alice", "/scores/722/alice"])
+@pytest.mark.parametrize("address", ["/scores/alice", "/scores/708/alice"])
 def test_the_signed_document_is_public(client: Client, address: str) -> None:
     answer = client.get(address)
     assert answer.status_code == 200
     body = answer.json()
     signing.verify_hex(VALIDATOR.ss58_address, body["document"].encode(), body["signature"])
-    assert json.loads(body["document"])["cycle_start"] == 722
+    assert json.loads(body["document"])["cycle_start"] == 708
 
 
 @pytest.mark.parametrize(
