@@ -1,6 +1,9 @@
 """Cycle after cycle miners are measured and paid on the chain; a liar is not."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from compute_horde.adapters.chain import connect
 from localnet import network_lifecycle
 from localnet.network_dir import NetworkDir
-from localnet.process_table import NETUID
+from localnet.process_table import NETUID, Network, service_env
 from tests.network.running import Running, until
 
 CYCLES = 3
@@ -33,8 +36,23 @@ def weighing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     network_lifecycle.down(home)
 
 
+def command(network: Running, *words: str, text: str = "") -> str:
+    """What a command of the validator prints."""
+    env = os.environ | service_env(Network(network.home, miners=2), "validator")
+    done = subprocess.run(
+        [sys.executable, "-m", "validator", *words],
+        env=env,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 async def test_three_cycles_pay_the_honest_miner_and_never_the_liar(weighing: Running) -> None:
-    published = "SELECT weights FROM weights_weightsset WHERE state = 'published'"
+    published = "SELECT weights FROM weights_weightsset WHERE landing = 'landed'"
     await until(
         lambda: len(weighing.rows("validator", published)) >= CYCLES,
         f"{CYCLES} cycles with weights",
@@ -48,6 +66,19 @@ async def test_three_cycles_pay_the_honest_miner_and_never_the_liar(weighing: Ru
         set_on_chain = chain.weights(uids[weighing.env["VALIDATOR_HOTKEY"]])
     assert len(uids) == 3
     assert set_on_chain == {uids[honest]: 65535}
+
+    (paid,) = weighing.rows(
+        "validator",
+        "SELECT max(earned_in) FROM weights_weightsset WHERE landing = 'landed'",
+    )[0]
+    liar = next(
+        hotkey for hotkey in uids if hotkey not in (honest, weighing.env["VALIDATOR_HOTKEY"])
+    )
+    explained = command(weighing, "explain", liar, "--cycle", str(paid))
+    assert "share of all weights: 0" in explained
+    assert "synthetic jobs answered wrongly [always_on.test]" in explained
+    replayed = json.loads(command(weighing, "replay", "-", text=command(weighing, "export")))
+    assert {one["uid"]: one["u16"] for one in replayed if one["u16"]} == set_on_chain
 
     answered = "SELECT hotkey = %s, max(points) FROM synthetic_puzzle GROUP BY 1 ORDER BY 1"
     assert weighing.rows("validator", answered, honest) == [(False, 0), (True, 1)]
