@@ -1,6 +1,7 @@
 """The state machine of a job, with a miner that is a list of messages."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -129,6 +130,29 @@ async def test_an_executor_may_say_itself_that_its_time_is_over(
 
     last = [step async for step in job_steps(JOB, listen, BUDGET, now=now)][-1]
     assert (last.state, last.sent_by, last.message) == (S.FAILED, Party.MINER, over)
+
+
+@pytest.mark.parametrize(("late", "end"), [(60, S.ACCEPTED), (0, S.HORDE_FAILED)])
+async def test_our_own_lateness_extends_a_deadline(late: int, end: S) -> None:
+    async def listen():
+        # Without lateness the deadline passes, however slow this machine is.
+        await asyncio.sleep(3 * BRISK.total_seconds() if late else 3600)
+        return ROAD[0]
+
+    steps_taken = job_steps(JOB, listen, BUDGET, now=now, lateness=lambda: timedelta(seconds=late))
+    first = await anext(steps_taken)
+    await steps_taken.aclose()
+    assert first.state is end
+
+
+async def test_a_message_that_arrived_counts_even_when_it_is_read_late() -> None:
+    async def listen():
+        time.sleep(3 * BRISK.total_seconds())
+        return ROAD[0]
+
+    steps_taken = job_steps(JOB, listen, BUDGET, now=now)
+    assert (await anext(steps_taken)).state is S.ACCEPTED
+    await steps_taken.aclose()
 
 
 async def test_unused_time_carries_over_to_later_states() -> None:

@@ -327,3 +327,21 @@ def test_a_worker_that_is_told_to_stop_ends_its_batch(monkeypatch: pytest.Monkey
     actions.run_extra(configuration())
     assert Batch.objects.get().state == "interrupted"
     assert "stopped" in Batch.objects.get().problem
+
+
+async def test_a_batch_that_is_stopped_midway_leaves_nobody_to_blame() -> None:
+    silent = MinerPeer(lambda *_: [], {"always_on.test": 2})
+    async with serving(silent):
+        await in_database(declare, silent)
+        batch = await in_database(begun)
+        config = configuration(reservation_seconds=3600)
+        running = asyncio.create_task(in_database(actions.run_batch, batch, config))
+        await silent.receives(JobOffered, 2)
+        actions.interrupt()
+        await running
+    await in_database(batch.refresh_from_db)
+    assert (batch.state, batch.ended_at is None) == ("interrupted", False)
+    rows = await in_database(lambda: list(Puzzle.objects.values_list("outcome", "blamed")))
+    assert rows == [("interrupted", "nobody")] * 2
+    states = await in_database(lambda: set(Job.objects.values_list("state", flat=True)))
+    assert states == {"horde_failed"}

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
@@ -14,6 +14,7 @@ from compute_horde.protocol.job import ExecutionDone, JobAccepted, JobOffered, J
 from compute_horde.protocol.message import Message
 from compute_horde.protocol.receipt import FinishedReceiptIssued
 from compute_horde.vocabulary import JobState, RejectionReason
+from tests.eventually import eventually
 from tests.peers.keys import VALIDATOR
 from tests.peers.miner import MinerPeer, declining, obliging, result, solving
 from tests.peers.websocket_server import serving
@@ -107,10 +108,11 @@ async def test_nobody_waits_for_the_slowest() -> None:
     async with batch(good, silent, reservation_seconds=3600) as run:
         running = asyncio.create_task(run.run_all([slow, quick]))
         await good.receives(JobPayload)
-        while quick.outcome is Outcome.OPEN:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: quick.outcome is not Outcome.OPEN)
         assert (quick.outcome, slow.outcome) == (Outcome.CORRECT, Outcome.OPEN)
         running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 async def test_offers_are_sent_together() -> None:
@@ -152,6 +154,15 @@ async def test_a_delay_of_our_own_is_not_the_miners_fault() -> None:
     assert len(blocked) == 1
     assert one.loop_delay > 1.4
     assert one.times.accepted - one.times.offered > timedelta(seconds=1.4)
+
+
+async def test_deadlines_are_extended_by_our_delay(monkeypatch) -> None:
+    miner = MinerPeer(lambda *_: [])
+    one = attempt(miner.hotkey)
+    async with batch(miner, reservation_seconds=1) as run:
+        monkeypatch.setattr(run.loop_delay, "lateness", lambda since: timedelta(seconds=2))
+        assert await tried(run, one) == [Outcome.NOT_ACCEPTED]
+    assert one.times.finished - one.times.offered >= timedelta(seconds=3)
 
 
 async def test_our_delay_is_taken_out_of_the_measured_time() -> None:
