@@ -126,6 +126,9 @@ class Config(ServiceSettings):
     receipt_keep_days: int = Field(
         2, ge=1, description="how long receipts that miners published are kept"
     )
+    excuse_min_stake_tao: int = Field(
+        30_000, ge=0, description="of a validator whose users' jobs excuse a busy miner"
+    )
     receipt_min_stake: int = Field(
         0, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
     )

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from compute_horde.errors import ChainError
 
+RAO_PER_TAO = 10**9
+
 
 class ChainUnreachable(ChainError):
     """No answer in time. A write may still take effect: check before retrying."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 import uvloop
 
 from compute_horde import startup
+from compute_horde.adapters.chain_port import RAO_PER_TAO
 from compute_horde.django import notifications
 from compute_horde.django.database import close_threads, in_database
 from compute_horde.django.single_instance import run_exclusively
@@ -24,7 +25,6 @@ from validator.receipts.verifier import Verifier
 log = logging.getLogger(__name__)
 
 LOCK = "validator receipts"
-RAO_PER_TAO = 10**9
 COUNT_SECONDS = 5.0
 CATCH_UP_SECONDS = 60.0
 

@@ -3,19 +3,22 @@
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
 from django.utils import timezone
 
+from compute_horde.adapters.chain_port import RAO_PER_TAO
 from compute_horde.django.database import in_database
+from compute_horde.hardware import ExecutorClass
 from validator.config import Config
 from validator.miners.connection import Address
 from validator.network.actions import ServingMiner, latest_snapshot, serving_miners
 from validator.synthetic import measured, results, schedule, selection
 from validator.synthetic.attempts import Attempt
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
-from validator.synthetic.excuses import Excuse, ExcuseJudge, NoReceipts
+from validator.synthetic.excuses import Excuse, ExcuseJudge, ReceiptJudge
 from validator.synthetic.models import Batch
 from validator.synthetic.outcomes import ANSWERED, REASON_CHARACTERS, Outcome
 from validator.synthetic.schedule import OpenChain
@@ -29,16 +32,16 @@ DEAD_AFTER = timedelta(seconds=60)
 _running_here: set[tuple[asyncio.AbstractEventLoop, asyncio.Task[Sequence[Attempt]]]] = set()
 
 
-def run_due(open_chain: OpenChain, config: Config, judge: ExcuseJudge | None = None) -> None:
+def run_due(open_chain: OpenChain, config: Config) -> None:
     """Run the planned batch, if its slot has come and no worker started it."""
     fail_abandoned()
     miners = serving_miners(config.hotkey.ss58_address, config.reach)
     has_executors = any(any(miner.manifest.values()) for miner in miners)
     if batch := schedule.due(open_chain, config, has_executors=has_executors):
-        run_batch(batch, config, judge)
+        run_batch(batch, config)
 
 
-def run_extra(config: Config, judge: ExcuseJudge | None = None) -> None:
+def run_extra(config: Config) -> None:
     """Run a batch now at an operator's request; its points do not count."""
     snapshot = latest_snapshot(config.snapshot_lifetime)
     batch = Batch.objects.create(
@@ -46,13 +49,14 @@ def run_extra(config: Config, judge: ExcuseJudge | None = None) -> None:
         seed=secrets.token_hex(32),
         alive_at=timezone.now(),
     )
-    run_batch(batch, config, judge)
+    run_batch(batch, config)
 
 
-def run_batch(batch: Batch, config: Config, judge: ExcuseJudge | None = None) -> None:
+def run_batch(batch: Batch, config: Config) -> None:
     """Run every attempt of a batch and store the results; failures are logged, not raised."""
+    judge = ReceiptJudge(config.hotkey.ss58_address, config.excuse_min_stake_tao * RAO_PER_TAO)
     try:
-        attempts = asyncio.run(_interruptible(batch, config, judge or NoReceipts()))
+        attempts = asyncio.run(_interruptible(batch, config, judge))
     except asyncio.CancelledError:
         _break_off(batch, Batch.State.INTERRUPTED, "The worker was stopped during the batch")
         return
@@ -137,18 +141,24 @@ async def _prepare(
 async def _excuse(attempts: Sequence[Attempt], judge: ExcuseJudge) -> None:
     """Ask whether those that declined as busy are excused; an excused one earns a point."""
     declined = [one for one in attempts if one.outcome is Outcome.DECLINED_BUSY]
-    excuses = await in_database(_judged, declined, judge)
+    accepted = Counter(
+        (one.executor.hotkey, one.executor.executor_class) for one in attempts if one.accepted_at
+    )
+    excuses = await in_database(_judged, declined, accepted, judge)
     for attempt, excuse in zip(declined, excuses, strict=True):
         attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
         attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
 
 
-def _judged(declined: Sequence[Attempt], judge: ExcuseJudge) -> list[Excuse]:
+def _judged(
+    declined: Sequence[Attempt], accepted: Counter[tuple[str, ExecutorClass]], judge: ExcuseJudge
+) -> list[Excuse]:
     excuses = []
     for attempt in declined:
         executor, at = attempt.executor, attempt.declined_at
         assert at is not None  # noqa: S101
-        excuses.append(judge.judge(executor.hotkey, executor.executor_class, at))
+        place = executor.hotkey, executor.executor_class
+        excuses.append(judge.judge(*place, at, accepted=accepted[place]))
     return excuses
 
 

@@ -29,7 +29,7 @@ from validator.jobs.models import Job
 from validator.network.models import Manifest, Neuron, Snapshot
 from validator.receipts.models import IssuedReceipt
 from validator.synthetic import actions, results, schedule
-from validator.synthetic.excuses import Excuse, ExcuseJudge, NoReceipts
+from validator.synthetic.excuses import Excuse, ExcuseJudge
 from validator.synthetic.models import Batch, MeasuredMiner, Puzzle
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,9 +77,7 @@ async def run(*miners: MinerPeer, judge: ExcuseJudge | None = None, **fields: An
     async with serving(*miners):
         await in_database(declare, *miners)
         batch = await in_database(begun)
-        attempts = await actions._run_attempts(
-            batch, configuration(**fields), judge or NoReceipts()
-        )
+        attempts = await actions._run_attempts(batch, configuration(**fields), judge or Judge(""))
         for miner in miners:
             finished = [a for a in attempts if a.accepted_at and a.executor.hotkey == miner.hotkey]
             if finished:
@@ -168,7 +166,7 @@ async def test_one_bad_miner_does_not_spoil_the_batch() -> None:
     async with serving(*peers, shy):
         await in_database(declare, *peers, shy, gone)
         batch = await in_database(begun)
-        attempts = await actions._run_attempts(batch, configuration(), NoReceipts())
+        attempts = await actions._run_attempts(batch, configuration(), Judge(""))
     outcomes = {one.executor.hotkey: str(one.outcome) for one in attempts}
     assert outcomes == {
         good.hotkey: "correct",
@@ -235,7 +233,9 @@ class Judge:
         self.excused = excused
         self.asked: list[datetime] = []
 
-    def judge(self, hotkey: str, executor_class: ExecutorClass, at: datetime) -> Excuse:
+    def judge(
+        self, hotkey: str, executor_class: ExecutorClass, at: datetime, *, accepted: int
+    ) -> Excuse:
         self.asked.append(at)
         return Excuse(hotkey == self.excused, f"receipts for {executor_class}")
 
