@@ -17,7 +17,7 @@ from executor.sandbox.workdir import WorkDir
 # Time for a killed container to end, and then for its output to be read from the engine.
 DRAIN_SECONDS = 5
 # How often, and at which interval, the engine is asked whether a killed job was out of memory.
-OOM_CHECKS = 5
+OOM_CHECKS = 30
 OOM_CHECK_SECONDS = 0.1
 # Pause between two pieces of output that exceed the kept size.
 THROTTLE_SECONDS = 0.002

@@ -137,7 +137,9 @@ async def test_the_job_reaches_nobody(streaming):
 
 
 async def test_a_job_that_is_never_healthy_fails_by_its_own_fault(streaming):
-    async with streaming("echo up; sleep 60", timing=SHORT) as miner:
+    # Its time limit is far away: only the health check can end it.
+    patient = SHORT.model_copy(update={"execution_time_limit": 30})
+    async with streaming("echo up; sleep 60", timing=patient) as miner:
         pass
     assert miner.facts == ["ExecutorReady", "VolumesReady", "JobFailed"]
     assert (miner.last.reason, miner.last.stage) == (
