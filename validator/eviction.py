@@ -20,6 +20,7 @@ from validator.receipts.models import (
     TransferStatus,
 )
 from validator.receipts.pages import page_at
+from validator.scores.models import ScoredCycle
 from validator.synthetic.models import Batch
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ def evict(keep: timedelta) -> dict[str, int]:
 
     The age of a job counts from its end, and the receipts issued for it are kept as long as the
     job. What was fetched from miners is deleted after `VALIDATOR_RECEIPT_KEEP_DAYS`, or `keep` if
-    that is shorter. Weights are never deleted: they are few, and needed long afterwards.
+    that is shorter. The facts behind scores may be megabytes per cycle, so scored cycles go too;
+    `python -m validator export` keeps them elsewhere. Weights are never deleted: they are few.
     """
     now = timezone.now()
     before = now - keep
@@ -45,6 +47,7 @@ def evict(keep: timedelta) -> dict[str, int]:
         "fetched receipts": _evict_fetched(
             now - min(keep, timedelta(days=config.receipt_keep_days))
         ),
+        "scored cycles": ScoredCycle.objects.filter(computed_at__lt=before).delete()[0],
         "batches": delete_in_batches(Batch.objects.filter(started_at__lt=before)),
         "facts": change_log.evict(keep),
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],

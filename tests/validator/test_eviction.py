@@ -19,6 +19,7 @@ from validator.receipts.models import (
     TransferStatus,
 )
 from validator.receipts.pages import page_at
+from validator.scores.models import Score, ScoredCycle
 from validator.synthetic.models import Batch
 from validator.weights.models import WeightsSet
 
@@ -45,9 +46,12 @@ def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
         snapshot = Snapshot.objects.create(block=1, tempo=1, neurons=1)
         Snapshot.objects.filter(pk=snapshot.pk).update(taken_at=now - age)
         WeightsSet.objects.create(cycle_start=age.days, earned_in=0, published_at=now - age)
+        cycle = ScoredCycle.objects.create(cycle_start=age.days, cycle_stop=age.days + 1)
+        ScoredCycle.objects.filter(pk=cycle.pk).update(computed_at=now - age)
+        Score.objects.create(cycle=cycle, hotkey="m", uid=1, share=1, u16=65535)
     eviction.evict(timedelta(days=7))
-    models = (Job, IssuedReceipt, Batch, Snapshot, WeightsSet)
-    assert [model.objects.count() for model in models] == [1, 1, 1, 1, 2]
+    models = (Job, IssuedReceipt, Batch, Snapshot, ScoredCycle, Score, WeightsSet)
+    assert [model.objects.count() for model in models] == [1, 1, 1, 1, 1, 1, 2]
 
 
 @pytest.mark.parametrize("state", ["volumes_ready", "completed"])

@@ -20,6 +20,7 @@ from compute_horde.concurrency.task_set import TaskSet
 from compute_horde.deadlines import Budget
 from compute_horde.errors import HordeError
 from compute_horde.failure_messages import failure
+from compute_horde.faults import Culprit
 from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.job import JobDeclined, JobFinished
 from compute_horde.protocol.message import JobMessage
@@ -46,6 +47,9 @@ from validator.synthetic.outcomes import Outcome
 log = logging.getLogger(__name__)
 
 BUSY_PAUSE_SECONDS = 1.0
+# A miner that is not connected in time is not to blame for it when this process itself was late by
+# so many seconds meanwhile.
+OWN_DELAY_SECONDS = 0.5
 # After so many signatures, other tasks such as answers to pings get a turn.
 SIGNED_AT_ONCE = 50
 
@@ -80,6 +84,7 @@ class BatchRun:
         self._settings = settings
         self._miners = list(miners)
         self.loop_delay = LoopDelay()
+        self._connecting_since = monotonic()
         # Attempts that have not got their connection yet, nor failed to.
         self._not_ready = 0
         self._all_ready = asyncio.Event()
@@ -92,6 +97,8 @@ class BatchRun:
 
     async def connect(self) -> None:
         """Connect to all miners; those that are not connected in time are left behind."""
+        self._connecting_since = monotonic()
+        self.loop_delay.start()
         self._connections.serve(self._miners)
         found = [self._connections.connection(miner.hotkey) for miner in self._miners]
         seconds = self._settings.connect_seconds
@@ -262,6 +269,10 @@ class BatchRun:
         )
         if attempt.state not in FINAL:
             self._end(attempt, final_message, JobState.HORDE_FAILED, Party.VALIDATOR)
+            late = self.loop_delay.worst_until_now(self._connecting_since)
+            if attempt.times.offered is None and late >= OWN_DELAY_SECONDS:
+                attempt.blamed = Culprit.NOBODY
+                attempt.reason = f"this validator was {late:.1f} s late itself: {attempt.reason}"
 
     def _contract(self, attempt: Attempt) -> PreparedContract:
         return PreparedContract(

@@ -24,9 +24,10 @@ class LoopDelay:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to measure in the running loop."""
+        """Begin to measure in the running loop, or anew: the present delay is forgotten."""
         self._due = monotonic() + TICK_SECONDS
-        self._task = asyncio.create_task(self._measure())
+        if self._task is None:
+            self._task = asyncio.create_task(self._measure())
 
     def stop(self) -> None:
         """Stop measuring; what was measured stays."""
@@ -64,7 +65,7 @@ class LoopDelay:
 
     async def _measure(self) -> None:
         while True:
-            await asyncio.sleep(self._due - monotonic())
+            await asyncio.sleep(max(self._due - monotonic(), 0.0))
             now = monotonic()
             self.record(now, max(now - self._due, 0.0))
             self._due = now + TICK_SECONDS

@@ -100,6 +100,18 @@ async def test_miners_that_are_away_or_unknown_end_their_attempts_and_no_others(
     assert [one.points for one in made] == [0, 0, 1]
 
 
+@pytest.mark.parametrize(("late", "blamed"), [(0.0, Culprit.MINER), (0.5, Culprit.NOBODY)])
+async def test_a_miner_is_not_blamed_for_a_validator_that_was_late_to_connect(
+    late: float, blamed: Culprit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = attempt("nobody")
+    async with batch(MinerPeer(solving)) as run:
+        monkeypatch.setattr(run.loop_delay, "worst_until_now", lambda since: late)
+        assert await tried(run, one) == [Outcome.UNREACHABLE]
+    assert one.blamed is blamed
+    assert one.reason.startswith("this validator was 0.5 s late") is (late > 0)
+
+
 async def test_nobody_waits_for_the_slowest() -> None:
     """The good miner's result is there before the silent one's first deadline has passed."""
     good, silent = MinerPeer(solving), MinerPeer(lambda *_: [])
