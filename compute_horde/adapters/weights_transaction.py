@@ -6,7 +6,7 @@ from typing import Any
 from bittensor_core import Keypair
 
 from compute_horde.adapters.bittensor_sdk import bittensor
-from compute_horde.adapters.chain_port import ChainRefused
+from compute_horde.adapters.chain_port import ChainRefused, ChainUnreachable
 
 # A transaction is valid for a power of two of blocks, from the newest final one on.
 SHORTEST_PERIOD = 4
@@ -30,7 +30,10 @@ async def send(
     """Sign and send; the result once the transaction is final. It is sent once.
 
     Raises:
-        ChainRefused: it could be included after `last_block`; nothing was sent.
+        ChainRefused: it could be included after `last_block`, and nothing was sent; or a block
+            included it and it had no effect.
+        ChainUnreachable: it was sent, and nobody knows whether a block includes it. A node that
+            lost sight of a transaction, or had it in a block that was replaced, says only that.
     """
     plan = await client.plan(intent, hotkey)
     period: int | None = LONGEST_PERIOD
@@ -42,8 +45,18 @@ async def send(
     if last_block is not None and unsigned.era["current"] + period - 1 > last_block:
         raise _too_late(last_block)
     signature = bytes(hotkey.sign(unsigned.payload))
-    result = (await client.submit_signature(unsigned, signature)).raise_for_failure()
+    try:
+        result = await client.submit_signature(unsigned, signature)
+    except bittensor.BittensorError as exc:
+        raise _unknown(exc) from exc
+    if not result.success and not result.extrinsic_id:
+        raise _unknown(result.message)
+    result.raise_for_failure()
     return replace(result, data={**result.data, **plan.extras})
+
+
+def _unknown(problem: object) -> ChainUnreachable:
+    return ChainUnreachable(f"a transaction was sent and may still be included: {problem}")
 
 
 def _too_late(last_block: int) -> ChainRefused:
