@@ -203,6 +203,11 @@ class Config(ServiceSettings):
 
     @model_validator(mode="after")
     def _is_formula_complete(self) -> "Config":
+        if self.formula is FormulaName.ALLOWANCE:
+            raise ValueError(
+                "the formula `allowance` cannot be used yet: this validator does not collect the "
+                "blocks that receipts are paid with; use `jobs` or `seconds`"
+            )
         self.parameters()
         return self
 

@@ -47,7 +47,7 @@ def evict(keep: timedelta) -> dict[str, int]:
         "fetched receipts": _evict_fetched(
             now - min(keep, timedelta(days=config.receipt_keep_days))
         ),
-        "scored cycles": ScoredCycle.objects.filter(computed_at__lt=before).delete()[0],
+        "scored cycles": delete_in_batches(ScoredCycle.objects.filter(computed_at__lt=before)),
         "batches": delete_in_batches(Batch.objects.filter(started_at__lt=before)),
         "facts": change_log.evict(keep),
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],

@@ -68,6 +68,12 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def connections_in_all(wanted: int) -> int:
+    """How many connections there may be: as many as wanted, if this process may open so many."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if descriptors < 0 else min(wanted, max(16, descriptors - OTHER_DESCRIPTORS))
+
+
 @functools.lru_cache(maxsize=4096)
 def address_group(address: str) -> str:
     """The unit that limits apply to: an IPv4 address, or the /64 network of an IPv6 address."""
@@ -156,10 +162,8 @@ class ConnectionTable:
     """All connections of one server: counted when opened, checked every second."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = limits.in_all if descriptors < 0 else max(16, descriptors - OTHER_DESCRIPTORS)
         self.limits = limits
-        self._in_all = in_all = min(limits.in_all, room)
+        self._in_all = in_all = connections_in_all(limits.in_all)
         own = int(in_all * limits.own_part)
         self._max_strangers = in_all - own - int(in_all * limits.peers_part)
         self._max_not_own = in_all - own
@@ -203,7 +207,9 @@ class ConnectionTable:
     def count(self, connection: GuardedConnection, address: str) -> bool:
         """Count a connection for this address from now on; False if it has too many."""
         group = address_group(address) if address else ""
-        if group == connection.group and connection.share:
+        # One that left its address for a while counts for a peer; it is to count as before.
+        is_counted = connection.share and (group or connection.share is Share.OWN)
+        if group == connection.group and is_counted:
             return True
         if group and self._by_address[group] >= self.limits.per_address:
             self._warn("connections refused: too many of one address", group)

@@ -152,22 +152,24 @@ class FeedRegistry:
         """What is kept for readers that have not taken it yet."""
         return self._budget.held
 
-    def make_room(self, hotkey: str, *, per_hotkey: int, in_all: int) -> bool:
+    def has_room(self, hotkey: str, *, per_hotkey: int, in_all: int) -> bool:
         """Whether `hotkey` may open another feed.
 
-        When there are `in_all`, the newest feed of the hotkey with most is cut for one that has at
-        least two less: however many one hotkey holds, the others get their part.
+        When there are `in_all`, it may if another hotkey has at least two more, of which
+        `cut_surplus` cuts one: however many one hotkey holds, the others get their part.
         """
         count = self.count(hotkey)
         if count >= per_hotkey:
             return False
-        if self._count < in_all:
-            return True
-        largest = max(self._users.values(), key=lambda user: len(user.feeds)).feeds
-        if len(largest) < count + 2:
-            return False
-        self.close(next(reversed(largest)))
-        return True
+        return self._count < in_all or len(self._largest()) >= count + 2
+
+    def cut_surplus(self, in_all: int) -> None:
+        """Cut the newest feeds of the hotkey with most while there are more than `in_all`."""
+        while self._count > in_all:
+            self.close(next(reversed(self._largest())))
+
+    def _largest(self) -> dict[Feed, None]:
+        return max(self._users.values(), key=lambda user: len(user.feeds)).feeds
 
     def open(self, job_uuid: str, hotkey: str) -> Feed:
         """A feed of what is published from now on; the caller must `close` it."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
+from compute_horde.django.connection_limits import connections_in_all
 from compute_horde.protocol.extensions import ProgressMade
 from facilitator.config import config
 from facilitator.jobs import missed_statuses, store
@@ -32,13 +33,15 @@ async def open_stream(
     The feed is opened before the stored statuses are read, so none is missed; a status in both is
     sent once. Raises `ApiError` (404, 429 or 503).
     """
-    _make_room(hotkey)
+    in_all = _check_room(hotkey)
     with ExitStack() as undo:
         feed = feed_registry.open(job_uuid, hotkey)
         undo.callback(feed_registry.close, feed)
         found = await query_within_deadline(store.own_statuses, job_uuid, hotkey)
         if found is None:
             raise ApiError(404, {"detail": "Not found."})
+        # Not before: whoever asks for a job that is not theirs cuts nobody's stream.
+        feed_registry.cut_surplus(in_all)
         validator, stored = found
         statuses = advancing(stored)
         seen = [status for status in statuses if status.id <= after]
@@ -50,11 +53,16 @@ async def open_stream(
     return StatusStream(feed, seen[-1] if seen else None, client)
 
 
-def _make_room(hotkey: str) -> None:
-    """Raise `ApiError` 429 when this hotkey, or all together, have too many streams."""
-    per_hotkey, in_all = config.max_streams, max(1, config.max_connections // STREAMS_PART)
-    if feed_registry.make_room(hotkey, per_hotkey=per_hotkey, in_all=in_all):
-        return
+def _check_room(hotkey: str) -> int:
+    """How many streams there may be in all.
+
+    Raises:
+        ApiError: 429, this hotkey or all together have too many streams.
+    """
+    connections = connections_in_all(config.max_connections)
+    per_hotkey, in_all = config.max_streams, max(1, connections // STREAMS_PART)
+    if feed_registry.has_room(hotkey, per_hotkey=per_hotkey, in_all=in_all):
+        return in_all
     text = f"at most {per_hotkey} event streams at once, and {in_all} of all users together"
     raise ApiError(
         429,

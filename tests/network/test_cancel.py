@@ -41,7 +41,10 @@ async def begun(network: Running, **changes: object) -> ComputeHordeJob:
     pieces = job.logs()
     assert (await anext(pieces)).text == "began\n"
     await pieces.aclose()
-    assert network.rows("miner", STATE, job.uuid) == [("volumes_ready",)]
+    # The miner writes this row a moment after it passed the message on.
+    await until(
+        lambda: network.rows("miner", STATE, job.uuid) == [("volumes_ready",)], "the miner's row"
+    )
     assert containers_of(network)
     return job
 
@@ -140,7 +143,10 @@ async def test_a_strangers_wish_is_refused(network: Running) -> None:
             with pytest.raises(ComputeHordeError):
                 await stranger.cancel_job(job.uuid)
     await asyncio.sleep(0.5)
-    assert network.rows("miner", STATE, job.uuid) == [("volumes_ready",)]
+    # The miner writes this row a moment after it passed the message on.
+    await until(
+        lambda: network.rows("miner", STATE, job.uuid) == [("volumes_ready",)], "the miner's row"
+    )
     await job.cancel()
     assert await ended(job) == "cancelled"
 

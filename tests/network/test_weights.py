@@ -46,6 +46,7 @@ def command(network: Running, *words: str, text: str = "") -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -67,16 +68,17 @@ async def test_three_cycles_pay_the_honest_miner_and_never_the_liar(weighing: Ru
     assert len(uids) == 3
     assert set_on_chain == {uids[honest]: 65535}
 
-    (paid,) = weighing.rows(
-        "validator",
-        "SELECT max(earned_in) FROM weights_weightsset WHERE landing = 'landed'",
-    )[0]
+    landed = "SELECT earned_in FROM weights_weightsset WHERE landing = 'landed'"
     liar = next(
         hotkey for hotkey in uids if hotkey not in (honest, weighing.env["VALIDATOR_HOTKEY"])
     )
-    explained = command(weighing, "explain", liar, "--cycle", str(paid))
-    assert "share of all weights: 0" in explained
-    assert "synthetic jobs answered wrongly [always_on.test]" in explained
+    explained = [
+        command(weighing, "explain", liar, "--cycle", str(cycle))
+        for (cycle,) in weighing.rows("validator", landed)
+    ]
+    assert all("share of all weights: 0" in text for text in explained)
+    wrong = "synthetic jobs answered wrongly [always_on.test]"
+    assert any(wrong in text for text in explained), explained
     replayed = json.loads(command(weighing, "replay", "-", text=command(weighing, "export")))
     assert {one["uid"]: one["u16"] for one in replayed if one["u16"]} == set_on_chain
 

@@ -44,6 +44,7 @@ class FakeChain:
     sealed: tuple[WeightCommit, ...] = ()
     held: dict[int, int] | None = None
     unfinalized: int = 0
+    unreadable: Exception | None = None
 
     def head(self) -> int:
         return self.block
@@ -79,6 +80,8 @@ class FakeChain:
 
     def weights(self, uid: int, mechanism: int = 0) -> dict[int, int]:
         del uid, mechanism
+        if self.unreadable:
+            raise self.unreadable
         if self.held is not None:
             return self.held
         return {target: int(value) for target, value in self.set[-1].items()} if self.set else {}

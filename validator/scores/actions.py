@@ -3,10 +3,11 @@
 import logging
 from decimal import Decimal
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from compute_horde import signing
 from compute_horde.cycles import Cycle
+from compute_horde.errors import ConfigurationError
 from compute_horde.signing import Signer
 from validator.scores.collect import collect
 from validator.scores.documents import documents
@@ -18,36 +19,67 @@ from validator.scoring.parameters import ScoringParameters
 log = logging.getLogger(__name__)
 
 
+class ScoresDifferError(ConfigurationError):
+    """Stored scores cannot be computed again by this version."""
+
+
 def ensure_scored(
     cycle: Cycle, netuid: int, parameters: ScoringParameters, validator: Signer
-) -> ScoredCycle:
-    """The scored cycle; scored now when it was not yet. Scores that are stored never change."""
+) -> ScoredCycle | None:
+    """The scored cycle; scored now when it was not yet. Scores that are stored never change.
+
+    None while another worker scores it.
+    """
     known = ScoredCycle.objects.filter(cycle_start=cycle.start).first()
     if known is not None:
         return known
-    facts = collect(cycle, netuid)
-    scores = score_cycle(facts, parameters)
     with transaction.atomic():
-        scored, is_new = ScoredCycle.objects.get_or_create(
-            cycle_start=cycle.start,
-            defaults={
-                "cycle_stop": cycle.stop,
-                "formula": parameters.formula.value,
-                "version": parameters.version,
-                "facts": facts_json(facts),
-                "parameters": parameters.canonical_json(),
-            },
-        )
-        if is_new:
-            _store(scored, scores, validator)
-    log.info("cycle scored", extra={"cycle": cycle.start, "miners": len(scores.miners)})
-    return scored
+        if not _try_lock():
+            return None
+        known = ScoredCycle.objects.filter(cycle_start=cycle.start).first()
+        return known or _score(cycle, netuid, parameters, validator)
 
 
 def exported(cycle: ScoredCycle) -> str:
-    """The recording of a scored cycle, which `replay` recomputes anywhere."""
+    """The recording of a scored cycle, which `replay` recomputes anywhere.
+
+    Raises:
+        ScoresDifferError: this version of the formula gives other scores than those stored.
+    """
     facts, parameters = read_facts(cycle.facts), read_parameters(cycle.parameters)
-    return recording(facts, score_cycle(facts, parameters))
+    scores = score_cycle(facts, parameters)
+    stored = dict(cycle.scores.values_list("hotkey", "u16"))
+    if {miner.hotkey: miner.u16 for miner in scores.miners} != stored:
+        raise ScoresDifferError(
+            f"the scores of cycle {cycle.cycle_start} were computed by another version of the "
+            f"formula {cycle.formula}: export them with that version"
+        )
+    return recording(facts, scores)
+
+
+def _try_lock() -> bool:
+    """Whether this transaction may score; the lock ends with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('validator scores'))")
+        return bool(cursor.fetchone()[0])
+
+
+def _score(
+    cycle: Cycle, netuid: int, parameters: ScoringParameters, validator: Signer
+) -> ScoredCycle:
+    facts = collect(cycle, netuid)
+    scores = score_cycle(facts, parameters)
+    scored = ScoredCycle.objects.create(
+        cycle_start=cycle.start,
+        cycle_stop=cycle.stop,
+        formula=parameters.formula.value,
+        version=parameters.version,
+        facts=facts_json(facts),
+        parameters=parameters.canonical_json(),
+    )
+    _store(scored, scores, validator)
+    log.info("cycle scored", extra={"cycle": cycle.start, "miners": len(scores.miners)})
+    return scored
 
 
 def _store(scored: ScoredCycle, scores: CycleScores, validator: Signer) -> None:

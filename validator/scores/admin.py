@@ -3,6 +3,8 @@
 import json
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 
 from compute_horde.django.admin_columns import hotkey
@@ -29,17 +31,26 @@ class ScoredCycleAdmin(ReadOnlyAdmin):
     exclude = ["facts"]
     inlines = [ScoreInline]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScoredCycle]:
+        """Cycles without their facts, which may be megabytes each."""
+        rows: QuerySet[ScoredCycle] = super().get_queryset(request)
+        return rows.defer("facts")
+
 
 @admin.register(Score)
 class ScoreAdmin(ReadOnlyAdmin):
     """What a miner earned in a cycle, and why."""
 
     list_display = ["cycle", hotkey("hotkey"), "uid", "share", "u16"]
-    list_select_related = ["cycle"]
     list_filter = ["cycle__formula"]
     search_fields = ["hotkey"]
     readonly_fields = ["explanation"]
     exclude = ["document"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Score]:
+        """Scores without the facts of their cycles."""
+        rows: QuerySet[Score] = super().get_queryset(request)
+        return rows.select_related("cycle").defer("cycle__facts", "cycle__parameters", "document")
 
     @admin.display(description="why")
     def explanation(self, score: Score) -> str:

@@ -1,10 +1,11 @@
 """Collects the facts of a cycle from the database."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -41,7 +42,8 @@ OUTCOMES = {
     Outcome.UNREACHABLE: JobOutcome.FAILED,
     Outcome.BROKE_PROTOCOL: JobOutcome.FAILED,
 }
-WORK = (ReceiptType.FINISHED, ReceiptType.INTERVAL)
+# Receipts are looked up for so many jobs at once.
+JOBS_AT_ONCE = 5000
 
 
 def collect(cycle: Cycle, netuid: int) -> CycleFacts:
@@ -51,8 +53,7 @@ def collect(cycle: Cycle, netuid: int) -> CycleFacts:
     sizes earn no bonus and no penalty.
     """
     since, until = time_of(cycle.start), time_of(cycle.stop)
-    seconds = _worked_seconds(since, until)
-    jobs = (*_synthetic(cycle, seconds), *_organic(since, until, seconds))
+    jobs = _with_seconds([*_synthetic(cycle), *_organic(since, until)])
     state = network_at(cycle.stop - 1)
     peak, previous = _peaks(cycle, netuid)
     at_peaks = [network_at(one.stop - 1) for one in (peak, previous)]
@@ -84,7 +85,7 @@ def _peaks(cycle: Cycle, netuid: int) -> tuple[Cycle, Cycle]:
     return peak, peak_cycle(before, netuid=netuid, tempo=tempo)
 
 
-def _synthetic(cycle: Cycle, seconds: dict[str, Fraction]) -> Iterator[WorkedJob]:
+def _synthetic(cycle: Cycle) -> Iterator[WorkedJob]:
     attempts = Puzzle.objects.filter(
         batch__cycle_start=cycle.start, batch__state=Batch.State.DONE
     ).values_list(
@@ -102,7 +103,6 @@ def _synthetic(cycle: Cycle, seconds: dict[str, Fraction]) -> Iterator[WorkedJob
             executor_class=ExecutorClass(kind),
             outcome=JobOutcome.EXCUSED if excused else outcome,
             at=_unix(finished_at),
-            seconds=seconds.get(str(uuid), Fraction(0)),
         )
 
 
@@ -114,9 +114,7 @@ def organic_jobs(since: datetime, until: datetime | None) -> QuerySet[Job]:
     return done if until is None else done.filter(state_since__lt=until)
 
 
-def _organic(
-    since: datetime | None, until: datetime | None, seconds: dict[str, Fraction]
-) -> Iterator[WorkedJob]:
+def _organic(since: datetime | None, until: datetime | None) -> Iterator[WorkedJob]:
     if since is None:
         return
     for uuid, hotkey, kind, ended_at in organic_jobs(since, until).values_list(
@@ -130,21 +128,28 @@ def _organic(
                 outcome=JobOutcome.COMPLETED,
                 is_organic=True,
                 at=_unix(ended_at),
-                seconds=seconds.get(str(uuid), Fraction(0)),
             )
 
 
-def _worked_seconds(since: datetime | None, until: datetime | None) -> dict[str, Fraction]:
-    """How long the executors of each job worked, by the receipts that this validator signed."""
-    issued = IssuedReceipt.objects.filter(receipt_type__in=WORK)
-    if since is not None:
-        issued = issued.filter(issued_at__gte=since)
-    if until is not None:
-        issued = issued.filter(issued_at__lt=until)
-    worked: defaultdict[str, Fraction] = defaultdict(Fraction)
-    for uuid, payload in issued.values_list("job_uuid", "payload"):
-        worked[str(uuid)] += Fraction(json.loads(payload)["time_took_us"] // 1000, 1000)
+def _worked_seconds(jobs: Sequence[UUID]) -> dict[UUID, Fraction]:
+    """How long the executors of completed jobs worked, by the receipts this validator signed.
+
+    A finished receipt counts for the whole job, whenever it was signed and however many interval
+    receipts came before it.
+    """
+    worked: dict[UUID, Fraction] = {}
+    for start in range(0, len(jobs), JOBS_AT_ONCE):
+        issued = IssuedReceipt.objects.filter(
+            receipt_type=ReceiptType.FINISHED, job_uuid__in=jobs[start : start + JOBS_AT_ONCE]
+        ).values_list("job_uuid", "payload")
+        for uuid, payload in issued:
+            worked[uuid] = Fraction(json.loads(payload)["time_took_us"] // 1000, 1000)
     return worked
+
+
+def _with_seconds(jobs: Sequence[WorkedJob]) -> list[WorkedJob]:
+    worked = _worked_seconds([UUID(job.job_uuid) for job in jobs])
+    return [replace(job, seconds=worked.get(UUID(job.job_uuid), Fraction(0))) for job in jobs]
 
 
 def _miners(state: NetworkState) -> Iterator[RegisteredMiner]:

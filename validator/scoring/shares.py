@@ -60,7 +60,8 @@ def with_size_bonus(
     for hotkey, statement in scored.items():
         now = peak.size(current.get(hotkey, {}), weights)
         before = peak.size(previous.get(hotkey, {}), weights)
-        has_changed = peak.has_changed_size(now, before, threshold)
+        is_known = bool(now or before)
+        has_changed = is_known and peak.has_changed_size(now, before, threshold)
         total = statement.total * (1 + bonus if has_changed else ONE)
         reason = "dancing bonus: the size changed between peaks"
         after[hotkey] = statement.brought_to(total, reason, number=bonus)
@@ -93,7 +94,7 @@ def with_limits(
         return {hotkey: one.scaled(ZERO, remedy=NO_SHARE) for hotkey, one in scored.items()}
     uids = {miner.hotkey: miner.uid for miner in facts.miners}
     weights = limited_weights(
-        {uids[hotkey]: statement.total for hotkey, statement in scored.items()},
+        {uids[hotkey]: statement.total / total for hotkey, statement in scored.items()},
         uids=list(uids.values()),
         min_weights=limits.min_allowed_weights,
         max_weight=limits.max_weight,

@@ -8,14 +8,20 @@ from fractions import Fraction
 from django.db.models import F
 from django.utils import timezone
 
-from compute_horde.adapters.chain_port import Chain, ChainUnreachable, Metagraph, Neuron
+from compute_horde.adapters.chain_port import (
+    Chain,
+    ChainUnreachable,
+    Hyperparameters,
+    Metagraph,
+    Neuron,
+)
 from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.errors import ChainError
 from validator.config import Config
 from validator.network.actions import latest_snapshot
 from validator.network.models import Snapshot
 from validator.scores.actions import ensure_scored
-from validator.scores.models import Score
+from validator.scores.models import Score, ScoredCycle
 from validator.scoring.parameters import LimitParameters
 from validator.synthetic.models import Batch
 from validator.weights import journal, landing, rules
@@ -34,28 +40,27 @@ def set_weights_if_due(
     if snapshot is None:
         return
     cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
-    row = _unresolved(cycle) or _due(cycle, snapshot, config)
-    published = landing.due(snapshot.block)
-    if row is None and not published:
-        return
-    try:
-        with open_chain() as chain:
-            if row:
+    if row := _unresolved(cycle) or _due(cycle, snapshot, config):
+        try:
+            with open_chain() as chain:
                 _advance(chain, config, row, cycle)
-            if published:
+        except ChainError as exc:
+            _postpone(row, f"{type(exc).__name__}: {exc}", until=snapshot.block + 1)
+            _warn_if_in_danger(row, cycle, snapshot.block)
+    if published := landing.due(snapshot.block):
+        try:
+            with open_chain() as chain:
                 landing.read_back(chain, config.hotkey.ss58_address, published)
-    except ChainError as exc:
-        if row is None:
+        except ChainError as exc:
             log.warning("weights not read back", extra={"problem": str(exc)})
-            return
-        _postpone(row, f"{type(exc).__name__}: {exc}", until=snapshot.block + 1)
-        _warn_if_in_danger(row, cycle, snapshot.block)
 
 
 def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
     """The row of the cycle, if its window is open and its weights are not set yet."""
     paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=snapshot.tempo)
     if snapshot.block not in rules.window(cycle) or _is_batch_running(paid):
+        return None
+    if _is_paid(paid, but_in=cycle):
         return None
     WeightsSet.objects.get_or_create(cycle_start=cycle.start, defaults={"earned_in": paid.start})
     return WeightsSet.objects.filter(
@@ -74,8 +79,7 @@ def _advance(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> Non
         return
     metagraph = chain.metagraph()
     us = _neuron(metagraph, config)
-    if (last := row.submissions.first()) and us and us.last_update >= last.sent_in_block:
-        _found_on_chain(row, last, us)
+    if _was_included(chain, config, row, cycle, us):
         return
     hyperparameters, block = chain.hyperparameters(), metagraph.block
     if found := rules.obstacle(us, hyperparameters, block, config.weights_version):
@@ -83,18 +87,16 @@ def _advance(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> Non
         _postpone(row, problem, until=until)
         _warn_if_in_danger(row, cycle, block)
         return
-    _submit(chain, config, row, cycle, metagraph)
+    _submit(chain, config, row, cycle, metagraph, _limits(hyperparameters))
 
 
 def _compute(chain: Chain, row: WeightsSet, config: Config, paid: Cycle) -> bool:
     """Score the paid cycle, once; False when there is nothing to set."""
     if not row.is_computed:
-        hyperparameters = chain.hyperparameters()
-        limits = LimitParameters(
-            min_allowed_weights=hyperparameters.min_allowed_weights,
-            max_weight=hyperparameters.max_weights_limit,
-        )
-        scored = ensure_scored(paid, config.netuid, config.parameters(limits), config.hotkey)
+        parameters = config.parameters(_limits(chain.hyperparameters()))
+        scored = ensure_scored(paid, config.netuid, parameters, config.hotkey)
+        if scored is None:
+            return False
         shares = scored.scores.filter(u16__gt=0).values_list("hotkey", "share")
         row.weights = {hotkey: format(share.normalize(), "f") for hotkey, share in shares}
         row.is_computed = True
@@ -104,6 +106,13 @@ def _compute(chain: Chain, row: WeightsSet, config: Config, paid: Cycle) -> bool
     return bool(row.weights)
 
 
+def _limits(hyperparameters: Hyperparameters) -> LimitParameters:
+    return LimitParameters(
+        min_allowed_weights=hyperparameters.min_allowed_weights,
+        max_weight=hyperparameters.max_weights_limit,
+    )
+
+
 def _resolve(chain: Chain, config: Config, row: WeightsSet, sent: Submission) -> bool:
     """Whether the submission that was sent is known to have no effect.
 
@@ -111,8 +120,8 @@ def _resolve(chain: Chain, config: Config, row: WeightsSet, sent: Submission) ->
     """
     final = chain.finalized_head()
     us = _neuron(chain.metagraph(final), config)
-    if us and us.last_update >= sent.sent_in_block:
-        _found_on_chain(row, sent, us)
+    if (block := _included_in(chain, config, sent.sent_in_block, us)) is not None:
+        _found_on_chain(row, sent, block)
         return False
     if final <= sent.expires_in_block:
         left = sent.expires_in_block - final + 1
@@ -123,13 +132,18 @@ def _resolve(chain: Chain, config: Config, row: WeightsSet, sent: Submission) ->
 
 
 def _submit(
-    chain: Chain, config: Config, row: WeightsSet, cycle: Cycle, metagraph: Metagraph
+    chain: Chain,
+    config: Config,
+    row: WeightsSet,
+    cycle: Cycle,
+    metagraph: Metagraph,
+    limits: LimitParameters,
 ) -> None:
     hotkeys = {neuron.uid: neuron.hotkey for neuron in metagraph.neurons}
     uids = {hotkey: uid for uid, hotkey in hotkeys.items()}
     scores = Score.objects.filter(cycle__cycle_start=row.earned_in, u16__gt=0)
     weights = {hotkey: Fraction(u16) for hotkey, u16 in scores.values_list("hotkey", "u16")}
-    values = rules.u16_values(weights, uids)
+    values = rules.u16_values(weights, uids, limits)
     if not values:
         _end(row, WeightsSet.State.EMPTY, "nobody who is registered earned anything")
         return
@@ -152,21 +166,47 @@ def _submit(
         journal.refuse(sent, str(exc))
         _postpone(row, f"{type(exc).__name__}: {exc}", until=block + 1)
     else:
-        journal.accept(sent, accepted)
-        _published(row, sent)
+        if journal.accept(sent, accepted):
+            _published(row, sent)
         return
     _warn_if_in_danger(row, cycle, block)
 
 
-def _found_on_chain(row: WeightsSet, sent: Submission, us: Neuron) -> None:
-    sent.block = us.last_update
-    sent.state = Submission.State.ACCEPTED
-    sent.save(update_fields=["block", "state"])
+def _was_included(
+    chain: Chain, config: Config, row: WeightsSet, cycle: Cycle, us: Neuron | None
+) -> bool:
+    """Whether the chain has weights of this window after all, whatever was said of attempts."""
+    if last := row.submissions.first():
+        block = _included_in(chain, config, last.sent_in_block, us)
+        if block is not None:
+            _found_on_chain(row, last, block)
+        return block is not None
+    # Attempts of a version without submissions.
+    if row.attempts and us and us.last_update >= rules.window(cycle).start:
+        row.block = us.last_update
+        _end(row, WeightsSet.State.PUBLISHED, "an earlier attempt was found on the chain")
+        return True
+    return False
+
+
+def _included_in(chain: Chain, config: Config, since: int, us: Neuron | None) -> int | None:
+    """The block from `since` on in which weights of ours were included, if there is one.
+
+    Not every runtime moves `last_update` at a commit, so sealed weights are looked for as well.
+    """
+    if us and us.last_update >= since:
+        return us.last_update
+    commits = chain.weight_commits(config.hotkey.ss58_address)
+    return max((commit.block for commit in commits if commit.block >= since), default=None)
+
+
+def _found_on_chain(row: WeightsSet, sent: Submission, block: int) -> None:
+    journal.found(sent, block)
     _published(row, sent, "an earlier attempt was found on the chain: ")
 
 
 def _published(row: WeightsSet, sent: Submission, how: str = "") -> None:
-    row.block = sent.block
+    row.block, row.landing = sent.block, WeightsSet.Landing.OPEN
     sealed = f", sealed until round {sent.reveal_round}" if sent.reveal_round else ""
     _end(row, WeightsSet.State.PUBLISHED, f"{how}accepted in block {sent.block}{sealed}")
 
@@ -174,14 +214,16 @@ def _published(row: WeightsSet, sent: Submission, how: str = "") -> None:
 def _postpone(row: WeightsSet, problem: str, *, until: int) -> None:
     row.outcome = problem[:MAX_OUTCOME]
     row.next_try_block = until
-    row.save(update_fields=["outcome", "next_try_block"])
+    # Another worker may have found it on the chain meanwhile.
+    still_trying = WeightsSet.objects.filter(pk=row.pk, state=WeightsSet.State.TRYING)
+    still_trying.update(outcome=row.outcome, next_try_block=until)
     log.warning("weights not set", extra={"cycle": row.cycle_start, "problem": row.outcome})
 
 
 def _end(row: WeightsSet, state: WeightsSet.State, outcome: str) -> None:
     row.state, row.outcome = state, outcome
     row.published_at = timezone.now() if state == WeightsSet.State.PUBLISHED else None
-    row.save(update_fields=["state", "outcome", "block", "published_at"])
+    row.save(update_fields=["state", "outcome", "block", "landing", "published_at"])
     log.info("weights of the cycle", extra={"cycle": row.cycle_start, "outcome": outcome})
 
 
@@ -199,6 +241,18 @@ def _neuron(metagraph: Metagraph, config: Config) -> Neuron | None:
     return next((neuron for neuron in metagraph.neurons if neuron.hotkey == ours), None)
 
 
+def _is_paid(paid: Cycle, *, but_in: Cycle) -> bool:
+    """Whether blocks of this cycle were paid in another one.
+
+    So it is when the owner of the subnet changes its tempo: then all cycles begin elsewhere.
+    """
+    scored = ScoredCycle.objects.filter(cycle_start__lt=paid.stop, cycle_stop__gt=paid.start)
+    others = WeightsSet.objects.filter(
+        earned_in__in=scored.values("cycle_start"), state=WeightsSet.State.PUBLISHED
+    ).exclude(cycle_start=but_in.start)
+    return others.exists()
+
+
 def _is_batch_running(paid: Cycle) -> bool:
     return Batch.objects.filter(cycle_start=paid.start, state=Batch.State.RUNNING).exists()
 
@@ -208,7 +262,8 @@ def _unresolved(cycle: Cycle) -> WeightsSet | None:
 
     Other rows of which the window closed before the chain accepted weights are marked as failed.
     """
-    late = WeightsSet.objects.filter(state=WeightsSet.State.TRYING, cycle_start__lt=cycle.start)
+    trying = WeightsSet.objects.filter(state=WeightsSet.State.TRYING)
+    late = trying.exclude(cycle_start=cycle.start)
     open_ones = late.filter(submissions__state=Submission.State.SENDING)
     late.exclude(pk__in=open_ones.values("pk")).update(state=WeightsSet.State.FAILED)
     return open_ones.first()

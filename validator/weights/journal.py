@@ -49,11 +49,17 @@ def begin(
     return submission
 
 
-def accept(submission: Submission, accepted: AcceptedWeights) -> None:
-    """Store that the chain included it."""
+def accept(submission: Submission, accepted: AcceptedWeights) -> bool:
+    """Store that the chain included it; False when its end was stored before."""
     submission.block = accepted.block
     submission.reveal_round = accepted.reveal_round
-    _end(submission, Submission.State.ACCEPTED, "")
+    return _end(submission, Submission.State.ACCEPTED, "")
+
+
+def found(submission: Submission, block: int) -> None:
+    """Store that it was found on the chain, whatever was known of it."""
+    submission.state, submission.block, submission.problem = Submission.State.ACCEPTED, block, ""
+    submission.save(update_fields=["state", "block", "problem"])
 
 
 def refuse(submission: Submission, problem: str) -> None:
@@ -66,6 +72,14 @@ def expire(submission: Submission) -> None:
     _end(submission, Submission.State.EXPIRED, "no block included it while it was valid")
 
 
-def _end(submission: Submission, state: Submission.State, problem: str) -> None:
+def _end(submission: Submission, state: Submission.State, problem: str) -> bool:
+    """Store the end, unless another worker did: the first one that knew it was right."""
     submission.state, submission.problem = state, problem[:MAX_PROBLEM]
-    submission.save(update_fields=["state", "problem", "block", "reveal_round"])
+    still_open = Submission.objects.filter(pk=submission.pk, state=Submission.State.SENDING)
+    ended = still_open.update(
+        state=state,
+        problem=submission.problem,
+        block=submission.block,
+        reveal_round=submission.reveal_round,
+    )
+    return bool(ended)

@@ -50,11 +50,20 @@ def judge(
     if sent is None:
         return Landing.UNKNOWN, "no submission of these weights is recorded"
     meant = {int(uid): int(value) for uid, value in sent.values.items()}
-    if held == meant:
+    if is_same(meant, held):
         return Landing.LANDED, "; ".join(changed_hands(metagraph, sent))
     if not is_newest:
         return Landing.UNKNOWN, "the weights of a later cycle replaced them before they were read"
     return Landing.LOST, difference(meant, held)
+
+
+def is_same(meant: Mapping[int, int], held: Mapping[int, int]) -> bool:
+    """Whether these are the same weights but for rounding.
+
+    The chain's client may apply the limit of a share once more, which moves a weight by 1.
+    """
+    uids = meant.keys() | held.keys()
+    return bool(held) and all(abs(meant.get(uid, 0) - held.get(uid, 0)) <= 1 for uid in uids)
 
 
 def changed_hands(metagraph: Metagraph, sent: Submission) -> list[str]:

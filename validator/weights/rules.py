@@ -5,6 +5,9 @@ from fractions import Fraction
 
 from compute_horde.adapters.chain_port import Hyperparameters, Neuron
 from compute_horde.cycles import Cycle, cycle_at
+from validator.scoring.chain_limits import limited_weights
+from validator.scoring.parameters import LimitParameters
+from validator.scoring.u16 import scaled_to_max
 
 # The window of a cycle of 722 blocks is its second half without the last 15 blocks.
 END_BUFFER = 15
@@ -16,7 +19,6 @@ SHORTEST_VALIDITY = 7
 LONGEST_VALIDITY = 35
 TRIES_PER_WINDOW = 4
 
-MAX_U16 = 65535
 # Below this part of the window the operator is warned.
 DANGER = Fraction(1, 2)
 
@@ -43,17 +45,27 @@ def is_in_danger(window: range, block: int) -> bool:
     return window.stop - block < len(window) * DANGER
 
 
-def u16_values(shares: Mapping[str, Fraction], uids: Mapping[str, int]) -> dict[int, int]:
+def u16_values(
+    weights: Mapping[str, Fraction], uids: Mapping[str, int], limits: LimitParameters
+) -> dict[int, int]:
     """The weights by uid as the chain stores them: the largest is 65535, zeros are left out.
 
-    Shares of hotkeys without a uid, which left the subnet, are dropped.
+    Hotkeys without a uid left the subnet since they were scored: they are dropped, and the chain's
+    limits are applied to the others anew.
     """
-    present = {uids[hotkey]: share for hotkey, share in shares.items() if hotkey in uids}
-    largest = max(present.values(), default=Fraction(0))
-    if not largest:
+    present = {uids[hotkey]: weight for hotkey, weight in weights.items() if hotkey in uids}
+    if not any(present.values()):
         return {}
-    scaled = {uid: round(share * MAX_U16 / largest) for uid, share in sorted(present.items())}
-    return {uid: value for uid, value in scaled.items() if value}
+    if len(present) < len(weights):
+        present = limited_weights(
+            {uid: weight / sum(present.values()) for uid, weight in present.items()},
+            uids=list(uids.values()),
+            min_weights=limits.min_allowed_weights,
+            max_weight=limits.max_weight,
+        )
+    ordered = sorted(present)
+    scaled = scaled_to_max([present[uid] for uid in ordered])
+    return {uid: value for uid, value in zip(ordered, scaled, strict=True) if value}
 
 
 def obstacle(

@@ -96,6 +96,7 @@ async def test_connections_of_known_users_count_among_all() -> None:
         held = [await server.open() for _ in range(2)]
         for _, writer in held:
             writer.write(GET.replace(b"GET /", b"GET /by-name", 1) + b"\r\n")
+        await eventually(lambda: server.application.served == 2)
         await eventually(lambda: not server.guard.table._by_address)
         assert status(await server.exchange()) == 503
         server.application.may_answer.set()

@@ -151,7 +151,8 @@ async def test_a_job_that_is_never_healthy_fails_by_its_own_fault(streaming):
 
 
 async def test_a_job_that_serves_too_long_is_ended(streaming):
-    async with streaming(timing=SHORT) as miner:
+    slow_start = SHORT.model_copy(update={"streaming_start_time_limit": 15})
+    async with streaming(timing=slow_start) as miner:
         ready = await miner.receives(StreamingReady)
     assert (miner.last.reason, miner.last.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
     assert_closed(ready.port)

@@ -133,20 +133,21 @@ async def test_a_reader_that_waits_learns_that_its_feed_is_cut():
 async def test_a_hotkey_has_room_for_so_many_feeds():
     registry = FeedRegistry()
     opened = [registry.open("a", "u") for _ in range(3)]
-    assert not registry.make_room("u", per_hotkey=3, in_all=10)
-    assert registry.make_room("v", per_hotkey=3, in_all=10)
+    assert not registry.has_room("u", per_hotkey=3, in_all=10)
+    assert registry.has_room("v", per_hotkey=3, in_all=10)
     registry.close(opened[0])
-    assert registry.make_room("u", per_hotkey=3, in_all=10)
+    assert registry.has_room("u", per_hotkey=3, in_all=10)
 
 
 async def test_a_hotkey_that_holds_all_gives_up_its_newest_feeds_until_others_have_as_many():
     registry = FeedRegistry()
     held = [registry.open("a", "u") for _ in range(4)]
     for cut in (3, 2):
-        assert registry.make_room("v", per_hotkey=9, in_all=4)
+        assert registry.has_room("v", per_hotkey=9, in_all=4)
         registry.open("b", "v")
+        registry.cut_surplus(4)
         assert [feed.is_cut for feed in held].index(True) == cut
-    assert not registry.make_room("v", per_hotkey=9, in_all=4)
-    assert not registry.make_room("u", per_hotkey=9, in_all=4)
-    assert registry.make_room("w", per_hotkey=9, in_all=4)
-    assert registry.count() == 3
+    assert not registry.has_room("v", per_hotkey=9, in_all=4)
+    assert not registry.has_room("u", per_hotkey=9, in_all=4)
+    assert registry.has_room("w", per_hotkey=9, in_all=4)
+    assert registry.count() == 4

@@ -95,20 +95,30 @@ def attempt(of: Batch, hotkey: str, outcome: str = "correct", **fields) -> Puzzl
     )
 
 
-def users_job(hotkey: str, block: int, *, seconds: int = 0, **fields) -> Job:
-    """A user's job that ended at `block`, with the receipt of its work."""
+def users_job(
+    hotkey: str,
+    block: int,
+    *,
+    seconds: int = 0,
+    intervals: int = 0,
+    signed_at: int | None = None,
+    **fields,
+) -> Job:
+    """A user's job that ended at `block`, with the receipts of its work."""
     job = jobs.create_admin_job(request(signer=None), miner=hotkey)
     given = {"kind": Job.Kind.ORGANIC, "state": "completed", "miner": hotkey}
     Job.objects.filter(pk=job.pk).update(
         executor_class=TEST, state_since=at(block), **(given | fields)
     )
-    if seconds:
+    kinds = [(ReceiptType.INTERVAL, number) for number in range(intervals)]
+    for kind, number in [*kinds, (ReceiptType.FINISHED, 0)] if seconds else []:
         IssuedReceipt.objects.create(
             job_uuid=job.pk,
-            receipt_type=ReceiptType.FINISHED,
+            receipt_type=kind,
+            interval=number,
             miner_hotkey=hotkey,
             payload=f'{{"time_took_us": {seconds * 10**6}}}',
             signature="0x",
-            issued_at=at(block),
+            issued_at=at(signed_at or block),
         )
     return job

@@ -7,7 +7,7 @@ import pytest
 from compute_horde import signing
 from tests.peers.keys import VALIDATOR
 from tests.validator.scores.cycles import CYCLE, NETUID, attempt, batch, registered, seen
-from validator.scores.actions import ensure_scored, exported
+from validator.scores.actions import ScoresDifferError, ensure_scored, exported
 from validator.scores.models import Score
 from validator.scores.recording import replay
 from validator.scoring.parameters import LimitParameters, ScoringParameters
@@ -58,3 +58,12 @@ def test_what_is_exported_replays_to_the_stored_scores(parameters: ScoringParame
     assert {miner.hotkey: miner.u16 for miner in scores.miners} == dict(
         Score.objects.values_list("hotkey", "u16")
     )
+
+
+def test_scores_of_another_version_are_not_exported_as_if_they_were_ours(
+    parameters: ScoringParameters,
+) -> None:
+    scored = ensure_scored(CYCLE, NETUID, parameters, VALIDATOR)
+    Score.objects.filter(hotkey="bob").update(u16=1)
+    with pytest.raises(ScoresDifferError, match="another version"):
+        exported(scored)

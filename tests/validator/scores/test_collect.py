@@ -130,6 +130,12 @@ def test_users_jobs_count_in_the_cycle_in_which_they_ended() -> None:
     assert job.seconds == Fraction(90)
 
 
+def test_a_long_job_is_counted_once_and_whenever_its_receipt_was_signed() -> None:
+    users_job("alice", CYCLE.stop - 1, seconds=1800, intervals=2, signed_at=CYCLE.stop + 50)
+    (job,) = collect(CYCLE, NETUID).jobs
+    assert job.seconds == 1800
+
+
 @pytest.mark.parametrize("fields", [{"kind": "admin"}, {"state": "failed"}, {"miner": ""}])
 def test_other_jobs_do_not_count(fields: dict[str, str]) -> None:
     users_job("alice", 800, **fields)

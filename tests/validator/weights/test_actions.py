@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from compute_horde.adapters.chain_port import ChainRefused, ChainUnreachable, RateLimited
+from compute_horde.adapters.chain_port import (
+    ChainRefused,
+    ChainUnreachable,
+    RateLimited,
+    WeightCommit,
+)
 from compute_horde.cycles import cycle_at
 from compute_horde.hardware import ExecutorClass
 from tests.peers.keys import VALIDATOR
@@ -18,7 +23,7 @@ from tests.validator.conftest import configured
 from tests.validator.scores.cycles import attempt, store_neurons
 from validator.network.models import Snapshot
 from validator.synthetic.models import Batch, Puzzle
-from validator.weights import actions
+from validator.weights import actions, rules
 from validator.weights.models import WeightsSet
 
 pytestmark = pytest.mark.django_db
@@ -169,6 +174,48 @@ def test_a_write_that_was_called_refused_and_is_found_on_the_chain_is_not_repeat
     on.block += 1
     publish(on)
     assert (row().state, len(on.set)) == ("published", 1)
+
+
+def test_sealed_weights_are_found_although_the_last_update_did_not_move() -> None:
+    batch(good=1)
+    on = chain(problems=[ChainUnreachable("too late to say")])
+    publish(on)
+    on.sealed = (WeightCommit(1, on.block, 77, timezone.now()),)
+    on.block += 9
+    publish(on)
+    assert (row().state, row().block, on.set) == ("published", OPEN, [])
+
+
+def test_what_cannot_be_read_back_now_stays_published(caplog: pytest.LogCaptureFixture) -> None:
+    batch(good=1)
+    on = chain()
+    publish(on)
+    outcome = row().outcome
+    on.block += 1
+    on.unreadable = ChainUnreachable("down")
+    publish(on)
+    assert (row().state, row().outcome, row().landing) == ("published", outcome, "open")
+    assert "weights not read back" in caplog.messages
+    assert "weights not set" not in caplog.messages
+
+
+def test_blocks_that_were_paid_are_not_paid_again_when_the_grid_of_cycles_moves() -> None:
+    batch(good=1)
+    publish(chain())
+    moved = cycle_at(OPEN, netuid=NETUID, tempo=14)
+    on = chain(rules.window(moved).start, tempo=14)
+    publish(on)
+    assert on.set == []
+    assert WeightsSet.objects.count() == 1
+
+
+def test_an_attempt_of_an_earlier_version_is_found_on_the_chain() -> None:
+    batch(good=1)
+    WeightsSet.objects.create(cycle_start=CYCLE.start, earned_in=PAID.start, attempts=1)
+    on = chain(OPEN + 1)
+    on.neurons[0] = replace(US, last_update=OPEN)
+    publish(on)
+    assert (row().state, row().block, on.set) == ("published", OPEN, [])
 
 
 def test_a_write_of_a_window_that_closed_is_still_looked_for() -> None:

@@ -45,6 +45,19 @@ def test_none_is_begun_once_one_was_accepted() -> None:
     assert (found.block, found.reveal_round) == (12, 777)
 
 
+def test_the_first_end_that_is_known_stays() -> None:
+    row = cycle()
+    sent = begin(row)
+    assert sent
+    stale = Submission.objects.get(pk=sent.pk)
+    journal.found(Submission.objects.get(pk=sent.pk), 12)
+    journal.refuse(sent, "the watch was lost")
+    assert not journal.accept(stale, AcceptedWeights(99, None))
+    found = journal.accepted_submission(row)
+    assert found
+    assert (found.block, found.problem) == (12, "")
+
+
 @pytest.mark.parametrize("end", [journal.expire, lambda one: journal.refuse(one, "no" * 1000)])
 def test_one_without_an_effect_is_followed_by_another(end) -> None:
     row = cycle()

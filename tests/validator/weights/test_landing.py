@@ -46,6 +46,13 @@ def test_weights_that_the_chain_holds_have_landed() -> None:
     assert landing.due(901) == []
 
 
+def test_a_difference_of_rounding_is_no_loss() -> None:
+    row = published(722, 800, {1: 65535, 2: 7})
+    read_back(chain(held={1: 65535, 2: 8}))
+    row.refresh_from_db()
+    assert row.landing == "landed"
+
+
 def test_they_are_not_read_in_the_block_that_included_them() -> None:
     published(722, 800, {1: 65535})
     assert landing.due(800) == []
@@ -63,7 +70,7 @@ def test_sealed_weights_are_waited_for() -> None:
     ("held", "why"),
     [
         ({}, "TimelockRevealFailed"),
-        ({1: 65535, 2: 8}, "8 instead of 7 for uid 2"),
+        ({1: 65535, 2: 9}, "9 instead of 7 for uid 2"),
         ({1: 65535}, "0 instead of 7 for uid 2"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from compute_horde.adapters.chain_port import Hyperparameters, Neuron
 from compute_horde.cycles import Cycle, cycle_at
 from tests.validator.chains import neuron
+from validator.scoring.parameters import LimitParameters
 from validator.weights import rules
 
 
@@ -33,16 +34,25 @@ def test_a_window_has_room_for_several_transactions(blocks: int, validity: int) 
     assert rules.validity_blocks(range(100, 100 + blocks)) == validity
 
 
+LIMITS = LimitParameters()
+
+
 def test_the_largest_weight_is_65535_and_zeros_are_left_out() -> None:
-    shares = {
-        "a": Fraction(1, 3),
-        "b": Fraction(2, 3),
-        "c": Fraction(1, 10**9),
-        "gone": Fraction(9),
-    }
-    assert rules.u16_values(shares, {"a": 4, "b": 2, "c": 3}) == {2: 65535, 4: 32768}
-    assert rules.u16_values(shares, {"x": 1}) == {}
-    assert rules.u16_values({}, {"x": 1}) == {}
+    weights = {"a": Fraction(1, 3), "b": Fraction(2, 3), "c": Fraction(1, 10**9)}
+    assert rules.u16_values(weights, {"a": 4, "b": 2, "c": 3}, LIMITS) == {2: 65535, 4: 32768}
+    assert rules.u16_values(weights, {"x": 1}, LIMITS) == {}
+    assert rules.u16_values({}, {"x": 1}, LIMITS) == {}
+
+
+def test_weights_of_those_who_left_go_to_the_others_within_the_limits() -> None:
+    weights = {"a": Fraction(65535), "b": Fraction(100), "gone": Fraction(50)}
+    uids = {"a": 0, "b": 1, "c": 2, "d": 3}
+    assert rules.u16_values(weights, uids, LIMITS) == {0: 65535, 1: 100}
+    equal = {"a": Fraction(1), "gone": Fraction(1)}
+    at_least_two = LimitParameters(min_allowed_weights=2)
+    assert len(rules.u16_values(equal, uids, at_least_two)) == 4
+    half = rules.u16_values(weights, uids, LimitParameters(max_weight=40000))
+    assert half[0] / sum(half.values()) <= 40000 / 65535 + 0.001
 
 
 def test_the_operator_is_warned_in_the_second_half_of_a_window() -> None:
