@@ -99,7 +99,10 @@ def facilitator() -> Iterator[Facilitator]:
 
 @pytest.fixture(scope="module")
 def unharmed(django_db_setup: None) -> Iterator[Facilitator]:
-    """One for all tests that neither stop nor kill it."""
+    """One for all tests that neither stop nor kill it.
+
+    They come last: while it runs, another one would wait for it to end.
+    """
     with running() as one:
         yield one
 
@@ -180,22 +183,6 @@ async def test_killed_while_a_job_waits_it_sends_the_job_again_and_the_user_read
         assert await streamed_states(client, uuid) == ["sent", "completed", "completed"]
 
 
-async def test_a_database_that_drops_its_connections_is_not_noticed(unharmed, user):
-    async with unharmed.client(user) as client, unharmed.validator() as line:
-        await create(client, user)
-        await line.recv()
-        with psycopg.connect(database_url(), autocommit=True) as database:
-            database.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name = %s",
-                [NAME],
-            )
-        uuid = await create(client, user)
-        assert json.loads(await line.recv())["uuid"] == uuid
-        await line.send(status(uuid, "rejected"))
-        assert json.loads(await line.recv())["status"] == "success"
-
-
 async def test_a_published_validator_takes_the_place_of_its_connection_that_no_longer_answers(
     facilitator, user
 ):
@@ -214,6 +201,22 @@ async def test_a_published_validator_takes_the_place_of_its_connection_that_no_l
 async def flood(line: websockets.ClientConnection) -> None:
     await line.send("x" * (REPORT_FRAME_BYTES + 1))
     await line.recv()
+
+
+async def test_a_database_that_drops_its_connections_is_not_noticed(unharmed, user):
+    async with unharmed.client(user) as client, unharmed.validator() as line:
+        await create(client, user)
+        await line.recv()
+        with psycopg.connect(database_url(), autocommit=True) as database:
+            database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = %s",
+                [NAME],
+            )
+        uuid = await create(client, user)
+        assert json.loads(await line.recv())["uuid"] == uuid
+        await line.send(status(uuid, "rejected"))
+        assert json.loads(await line.recv())["status"] == "success"
 
 
 async def test_an_oversized_frame_ends_the_connection_and_nothing_else(unharmed, user):

@@ -122,6 +122,22 @@ async def test_text_that_is_no_unicode_ends_the_line(
         assert await line.end() == NOT_TEXT
 
 
+async def end_of_too_long(party: Party, network: Running, validator: Keypair) -> int:
+    """The code after a frame of many pieces that is too long.
+
+    A connection that is closed while its peer still sends is reset, and its last words may be lost
+    with it: then it is tried again.
+    """
+    code = 1006
+    for _ in range(5):
+        async with talk(party.url(network, validator)) as line:
+            await logged_in(line, party, network, validator)
+            code = await line.end(too_long(party.frame_bytes))
+        if code != 1006:
+            break
+    return code
+
+
 @both
 async def test_an_oversized_frame_ends_the_line(
     network: Running, validator: Keypair, party: Party
@@ -131,9 +147,7 @@ async def test_an_oversized_frame_ends_the_line(
         await logged_in(line, party, network, validator)
         # Said to be too long, and found to be too long.
         assert await line.end("x" * (party.frame_bytes + 1)) == TOO_BIG
-    async with talk(party.url(network, validator)) as line:
-        await logged_in(line, party, network, validator)
-        assert await line.end(too_long(party.frame_bytes)) == TOO_BIG
+    assert await end_of_too_long(party, network, validator) == TOO_BIG
     assert memory(network.pid(party.process)) - before < 2 * party.frame_bytes
 
 
