@@ -141,14 +141,12 @@ class FactAdmin(LargeListAdmin):
     """The change log of the network."""
 
     list_display = [
-        "id",
         "from_block",
         "until_block",
         "kind",
         hotkey("subject"),
         "item",
         "value",
-        "began_at",
     ]
     list_filter = ["kind"]
     search_fields = ["subject"]

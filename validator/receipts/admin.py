@@ -62,7 +62,7 @@ class TransferStatusAdmin(ReadOnlyAdmin):
     """When each miner's pages were last fetched."""
 
     list_display = [
-        "miner_hotkey",
+        hotkey("miner_hotkey"),
         "address",
         "newest_page_begins",
         "fetched_at",

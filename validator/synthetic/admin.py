@@ -32,11 +32,8 @@ class BatchAdmin(ReadOnlyAdmin):
         "right",
         "busy",
         "at_fault",
-        "is_full",
-        "slot_block",
         "block",
         "started_at",
-        "ended_at",
         "problem",
     ]
     list_filter = ["state", "missed_because", "is_full", "started_at"]
@@ -122,18 +119,13 @@ class PuzzleAdmin(LargeListAdmin):
     """All stored attempts."""
 
     list_display = [
-        "job_id",
         hotkey("hotkey"),
         "executor_class",
-        "kind",
         "outcome",
         "blamed",
-        "excused",
         "points",
         "verdict",
-        "offered_at",
         "finished_at",
-        "batch",
     ]
     list_filter = ["outcome", "blamed", "excused", "kind", "executor_class", "points"]
     search_fields = ["hotkey", "job__uuid", "verdict"]
