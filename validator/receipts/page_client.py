@@ -145,8 +145,9 @@ class _Response:
             if isinstance(exc.__context__, TransferError):
                 raise exc.__context__ from None
             raise
-        except httptools.HttpParserError as exc:
-            raise TransferError(TransferProblem.MALFORMED_RESPONSE, str(exc)) from exc
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+            # `HttpParserUpgrade`: the miner changes to a protocol that nobody asked for.
+            raise TransferError(TransferProblem.MALFORMED_RESPONSE, repr(exc)) from exc
         if not self._status and self._received > MAX_HEAD_BYTES:
             raise TransferError(TransferProblem.MALFORMED_RESPONSE, "the headers are too long")
 
