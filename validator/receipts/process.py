@@ -47,6 +47,7 @@ class ReceiptFetcher:
     async def run(self) -> None:
         """Run until cancelled, then finish writing."""
         try:
+            self._acceptance.quota.load(await in_database(store.count_by_hour))
             await self._read_validators()
             await self._read_miners()
             startup.ready(hotkey=self._config.hotkey.ss58_address)

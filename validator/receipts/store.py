@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from validator.network.models import Neuron
 from validator.receipts.models import PageCheckpoint, TransferCount, TransferStatus
+from validator.receipts.quota import HOUR_SECONDS, HourCount
 from validator.receipts.verification import VerifiedReceipt
 
 BATCH_ROWS = 1000
@@ -35,6 +36,11 @@ SELECT counted.*, statement_timestamp()
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS counted
 ON CONFLICT (miner_hotkey, name, reason) DO UPDATE
 SET count = receipts_transfercount.count + excluded.count, changed_at = excluded.changed_at
+"""
+
+_COUNT_BY_HOUR = """
+SELECT miner_hotkey, floor(extract(epoch FROM timestamp) / %s)::bigint AS hour, count(*)
+FROM receipts_receipt GROUP BY miner_hotkey, hour
 """
 
 _STATUS_FIELDS = ["address", "newest_page", "fetched_at", "failed_at", "problem", "changed_at"]
@@ -140,6 +146,13 @@ def read_checkpoints(oldest_page: int) -> list[Checkpoint]:
     rows = PageCheckpoint.objects.filter(page__gte=oldest_page).order_by()
     columns = ("miner_hotkey", "address", "page", "offset", "given_up")
     return [Checkpoint(*row) for row in rows.values_list(*columns)]
+
+
+def count_by_hour() -> list[HourCount]:
+    """How many receipts of each miner are stored, by the hour of their date. Reads all rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_BY_HOUR, [HOUR_SECONDS])
+        return list(cursor.fetchall())
 
 
 def known_validators(this_validator: str, min_stake_rao: int) -> frozenset[str]:

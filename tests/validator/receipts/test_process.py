@@ -18,8 +18,8 @@ from tests.validator.conftest import configured
 from tests.validator.receipts.published import Publisher, http_server, line, started
 from validator.network.actions import CHANNEL as NETWORK
 from validator.network.models import Neuron
-from validator.receipts import pages
-from validator.receipts.models import PageCheckpoint, Receipt, TransferStatus
+from validator.receipts import pages, quota
+from validator.receipts.models import PageCheckpoint, Receipt, TransferCount, TransferStatus
 from validator.receipts.process import RAO_PER_TAO, ReceiptFetcher
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,6 +80,21 @@ async def test_miners_that_appear_later_are_read_too_and_their_status_is_written
         await stored(1)
         has_status = TransferStatus.objects.filter(fetched_at__isnull=False).exists
         await eventually(lambda: in_database(has_status), within=STARTS_WITHIN)
+
+
+async def test_stored_receipts_count_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "KEPT_RECEIPTS", 2)
+    publisher = Publisher()
+    publisher.pages[NEWEST] = line() + line()
+    async with http_server(publisher.handle) as port:
+        await in_database(register, MINER.ss58_address, port)
+        async with fetching():
+            await stored(2)
+        publisher.pages[NEWEST] += line()
+        too_many = TransferCount.objects.filter(reason="too_many").exists
+        async with fetching():
+            await eventually(lambda: in_database(too_many), within=STARTS_WITHIN)
+    await stored(2)
 
 
 async def test_receipts_of_validators_with_too_little_stake_are_not_stored() -> None:

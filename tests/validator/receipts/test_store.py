@@ -1,6 +1,7 @@
 """What the database keeps of fetched receipts."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import DatabaseError
@@ -120,6 +121,19 @@ def test_checkpoints_are_of_a_miner_and_an_address() -> None:
     ]
     store.record([PageProgress(one) for one in (at(1), *others)])
     assert PageCheckpoint.objects.count() == 4
+
+
+def test_receipts_are_counted_by_miner_and_hour() -> None:
+    hour = datetime(2026, 1, 1, 5, tzinfo=UTC)
+    dates = [hour, hour + timedelta(minutes=59, seconds=59.9), hour + timedelta(hours=1)]
+    then = {"now": hour, "not_before": hour}
+    receipts = [verified(line(started(timestamp=date)), **then) for date in dates]
+    store.record([PageProgress(at(1), receipts)])
+    number = int(hour.timestamp()) // 3600
+    assert sorted(store.count_by_hour()) == [
+        (MINER.ss58_address, number, 2),
+        (MINER.ss58_address, number + 1, 1),
+    ]
 
 
 def test_validators_are_registered_and_have_stake() -> None:
