@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
 from validator.receipts import pages
-from validator.receipts.page_client import PageClient
+from validator.receipts.page_client import PageClient, address_of
 from validator.receipts.pages import (
     MAX_RESTARTS,
     PagePart,
@@ -29,6 +29,11 @@ class PageSource:
     hotkey: str
     host: str
     port: int
+
+    @property
+    def address(self) -> str:
+        """Where checkpoints of its pages belong."""
+        return address_of(self.host, self.port)
 
 
 @dataclass

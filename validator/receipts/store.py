@@ -141,9 +141,15 @@ def _as_text(value: datetime | bytes) -> str:
     return f"\\x{value.hex()}" if isinstance(value, bytes) else value.isoformat()
 
 
-def read_checkpoints(oldest_page: int) -> list[Checkpoint]:
-    """The checkpoints of all pages from `oldest_page` on."""
-    rows = PageCheckpoint.objects.filter(page__gte=oldest_page).order_by()
+def read_checkpoints(oldest_page: int, addresses: Mapping[str, str]) -> list[Checkpoint]:
+    """The checkpoints of the pages from `oldest_page` on, of these miners at these addresses.
+
+    The addresses are by hotkey. Those of one of these miners at the address of another one are
+    also returned.
+    """
+    rows = PageCheckpoint.objects.filter(
+        page__gte=oldest_page, miner_hotkey__in=addresses, address__in=addresses.values()
+    ).order_by()
     columns = ("miner_hotkey", "address", "page", "offset", "given_up")
     return [Checkpoint(*row) for row in rows.values_list(*columns)]
 

@@ -87,6 +87,11 @@ class ReceiptTransfer:
     def __len__(self) -> int:
         return len(self._miners)
 
+    def not_served(self, sources: Iterable[PageSource]) -> list[PageSource]:
+        """Of these miners, the new ones and those with a new address."""
+        served = {miner.source for miner in self._miners.values()}
+        return [source for source in sources if source not in served]
+
     def serve(self, sources: Iterable[PageSource], checkpoints: Iterable[Checkpoint]) -> None:
         """Read the pages of these miners, and of no others, from now on.
 

@@ -46,7 +46,7 @@ class Reading:
         return caught.value.problem
 
     async def checkpoint(self) -> Checkpoint:
-        (found,) = await in_database(store.read_checkpoints, 0)
+        (found,) = await in_database(store.read_checkpoints, 0, {HOTKEY: self.client.address})
         assert (found.miner, found.address, found.page) == (HOTKEY, self.client.address, NUMBER)
         return found
 

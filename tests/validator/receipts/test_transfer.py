@@ -120,7 +120,9 @@ async def test_what_is_no_miner_any_more_is_not_asked(transfer: ReceiptTransfer)
         sources(miner=one.handle) as before,
         sources(miner=moved.handle) as after,
     ):
+        assert transfer.not_served(before) == before
         transfer.serve(before, [])
+        assert (transfer.not_served(before), transfer.not_served(after)) == ([], after)
         await eventually(lambda: one.requests)
         transfer.serve(after, [])
         await eventually(lambda: moved.requests)
