@@ -130,7 +130,7 @@ class Config(ServiceSettings):
         30_000, ge=0, description="of a validator whose users' jobs excuse a busy miner"
     )
     receipt_min_stake: int = Field(
-        0, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
+        1000, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
     )
     receipt_processes: int = Field(
         1, ge=1, le=64, description="processes that verify receipts, one core each"
