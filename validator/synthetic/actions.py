@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -11,16 +10,15 @@ from django.utils import timezone
 
 from compute_horde.adapters.chain_port import RAO_PER_TAO
 from compute_horde.django.database import in_database
-from compute_horde.hardware import ExecutorClass
 from validator.config import Config
 from validator.miners.connection import Address
 from validator.network.actions import ServingMiner, latest_snapshot, serving_miners
 from validator.synthetic import measured, results, schedule, selection
 from validator.synthetic.attempts import Attempt
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
-from validator.synthetic.excuses import Excuse, ExcuseJudge, ReceiptJudge
+from validator.synthetic.excuses import ExcuseJudge, Place, ReceiptJudge, excuse_busy
 from validator.synthetic.models import Batch
-from validator.synthetic.outcomes import ANSWERED, REASON_CHARACTERS, Outcome
+from validator.synthetic.outcomes import ANSWERED, Outcome
 from validator.synthetic.schedule import OpenChain
 
 log = logging.getLogger(__name__)
@@ -116,7 +114,7 @@ async def _run_attempts(batch: Batch, config: Config, judge: ExcuseJudge) -> Seq
         attempts = await _prepare(batch, miners, config)
         await run.connect()
         await run.run_all(attempts)
-        await _excuse(attempts, judge)
+        await excuse_busy(attempts, judge, _declared(miners))
         await in_database(_store, batch, attempts)
         await run.send_receipts(attempts)
         return attempts
@@ -138,28 +136,13 @@ async def _prepare(
     return attempts
 
 
-async def _excuse(attempts: Sequence[Attempt], judge: ExcuseJudge) -> None:
-    """Ask whether those that declined as busy are excused; an excused one earns a point."""
-    declined = [one for one in attempts if one.outcome is Outcome.DECLINED_BUSY]
-    accepted = Counter(
-        (one.executor.hotkey, one.executor.executor_class) for one in attempts if one.accepted_at
-    )
-    excuses = await in_database(_judged, declined, accepted, judge)
-    for attempt, excuse in zip(declined, excuses, strict=True):
-        attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
-        attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
-
-
-def _judged(
-    declined: Sequence[Attempt], accepted: Counter[tuple[str, ExecutorClass]], judge: ExcuseJudge
-) -> list[Excuse]:
-    excuses = []
-    for attempt in declined:
-        executor, at = attempt.executor, attempt.declined_at
-        assert at is not None  # noqa: S101
-        place = executor.hotkey, executor.executor_class
-        excuses.append(judge.judge(*place, at, accepted=accepted[place]))
-    return excuses
+def _declared(miners: Sequence[ServingMiner]) -> dict[Place, int]:
+    """How many executors the stored manifests have, without any caps."""
+    return {
+        (miner.hotkey, executor_class): count
+        for miner in miners
+        for executor_class, count in (miner.manifest or {}).items()
+    }
 
 
 def _store(batch: Batch, attempts: Sequence[Attempt]) -> None:

@@ -1,16 +1,22 @@
 """Whether a miner that declined a synthetic job as busy was excused by work for others."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
 from validator.network.models import Manifest, Neuron
 from validator.receipts.busy import KnownReceipt, busy_executors
 from validator.receipts.queries import receipts_valid_at
 from validator.scoring.excuses import is_excused
+from validator.synthetic.attempts import Attempt
+from validator.synthetic.outcomes import REASON_CHARACTERS, Outcome
+
+# A miner's hotkey and a class of its executors.
+Place = tuple[str, ExecutorClass]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +31,18 @@ class ExcuseJudge(Protocol):
     """Decides about busy declines; called in a database thread when the batch has ended."""
 
     def judge(
-        self, hotkey: str, executor_class: ExecutorClass, at: datetime, *, accepted: int
+        self,
+        hotkey: str,
+        executor_class: ExecutorClass,
+        at: datetime,
+        *,
+        accepted: int,
+        declared: int,
     ) -> Excuse:
         """Whether all of the miner's executors of this class had work at a moment.
 
         `accepted`: how many jobs of the same batch and class the miner took.
+        `declared`: how many executors of the class its manifest had when the batch chose them.
         """
 
 
@@ -44,17 +57,27 @@ class ReceiptJudge:
         self._minimum_stake_rao = minimum_stake_rao
 
     def judge(
-        self, hotkey: str, executor_class: ExecutorClass, at: datetime, *, accepted: int
+        self,
+        hotkey: str,
+        executor_class: ExecutorClass,
+        at: datetime,
+        *,
+        accepted: int,
+        declared: int,
     ) -> Excuse:
-        """See `ExcuseJudge`. The newest manifest says how many executors there are."""
+        """See `ExcuseJudge`.
+
+        All executors are those of the manifest that the batch used, or of the newest one when it
+        has more: a miner that declares fewer during the batch is not excused by that.
+        """
         receipts = receipts_valid_at(hotkey, at, self._validator)
         trusted = self._trusted({receipt.validator for receipt in receipts})
         busy = busy_with_users_jobs(receipts, trusted, at)[executor_class]
         counts = Manifest.objects.filter(hotkey=hotkey, executor_class=executor_class)
-        executors = counts.values_list("count", flat=True).first()
+        executors = max(declared, counts.values_list("count", flat=True).first() or 0)
         return Excuse(
             excused=is_excused(accepted=accepted, excuses=busy, executors=executors),
-            reason=f"receipts show {busy} of {executors or 0} executors busy with users' jobs, "
+            reason=f"receipts show {busy} of {executors} executors busy with users' jobs, "
             f"and {accepted} took a job of this batch",
         )
 
@@ -63,6 +86,40 @@ class ReceiptJudge:
             hotkey__in=validators, registered=True, stake_rao__gte=self._minimum_stake_rao
         )
         return {self._validator, *staked.values_list("hotkey", flat=True)}
+
+
+async def excuse_busy(
+    attempts: Sequence[Attempt], judge: ExcuseJudge, declared: Mapping[Place, int]
+) -> None:
+    """Excuse the attempts that were declined as busy with good reason; each earns a point.
+
+    `declared`: the executors in the manifests from which the batch chose those it tested.
+    """
+    declined = [one for one in attempts if one.outcome is Outcome.DECLINED_BUSY]
+    accepted = Counter(_place(one) for one in attempts if one.accepted_at)
+    excuses = await in_database(_judged, declined, accepted, judge, declared)
+    for attempt, excuse in zip(declined, excuses, strict=True):
+        attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
+        attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
+
+
+def _judged(
+    declined: Sequence[Attempt],
+    accepted: Counter[Place],
+    judge: ExcuseJudge,
+    declared: Mapping[Place, int],
+) -> list[Excuse]:
+    excuses = []
+    for attempt in declined:
+        place, at = _place(attempt), attempt.declined_at
+        assert at is not None  # noqa: S101
+        found = judge.judge(*place, at, accepted=accepted[place], declared=declared.get(place, 0))
+        excuses.append(found)
+    return excuses
+
+
+def _place(attempt: Attempt) -> Place:
+    return attempt.executor.hotkey, attempt.executor.executor_class
 
 
 def busy_with_users_jobs(

@@ -232,12 +232,36 @@ class Judge:
     def __init__(self, excused: str) -> None:
         self.excused = excused
         self.asked: list[datetime] = []
+        self.declared: list[int] = []
 
     def judge(
-        self, hotkey: str, executor_class: ExecutorClass, at: datetime, *, accepted: int
+        self,
+        hotkey: str,
+        executor_class: ExecutorClass,
+        at: datetime,
+        *,
+        accepted: int,
+        declared: int,
     ) -> Excuse:
         self.asked.append(at)
+        self.declared.append(declared)
         return Excuse(hotkey == self.excused, f"receipts for {executor_class}")
+
+
+async def test_the_executors_declared_at_the_start_decide_about_an_excuse() -> None:
+    """All of them, also those above the cap of the class, whatever the miner declares later."""
+
+    def shrinks(miner: MinerPeer, message: Message) -> list[Message]:
+        replies = declining(RejectionReason.BUSY)(miner, message)
+        miner.manifest = {"always_on.test": 1}
+        return replies
+
+    judge = Judge("")
+    earned = await run(
+        MinerPeer(shrinks, {"always_on.test": 3}), judge=judge, most_executors_per_class=2
+    )
+    assert len(earned) == 2
+    assert set(judge.declared) == {3}
 
 
 async def test_a_miner_that_stays_busy_earns_nothing_unless_it_is_excused() -> None:

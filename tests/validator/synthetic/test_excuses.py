@@ -58,8 +58,9 @@ def works(
     return job
 
 
-def judged(*, accepted: int = 0, at: datetime = NOW) -> Excuse:
-    return ReceiptJudge("us", STAKE).judge("miner", TEST, at, accepted=accepted)
+def judged(*, accepted: int = 0, declared: int = 2, at: datetime = NOW) -> Excuse:
+    judge = ReceiptJudge("us", STAKE)
+    return judge.judge("miner", TEST, at, accepted=accepted, declared=declared)
 
 
 def test_users_jobs_on_all_executors_are_an_excuse() -> None:
@@ -116,4 +117,17 @@ def test_a_miner_without_a_manifest_is_not_excused() -> None:
     Manifest.objects.all().delete()
     works()
     works()
-    assert not judged().excused
+    assert not judged(declared=0).excused
+
+
+@pytest.mark.parametrize("counts", [(2, 3), (3, 2)])
+def test_a_change_of_the_manifest_during_the_batch_excuses_nobody(counts: tuple[int, int]) -> None:
+    """The larger of the two counts is the number of executors that must have work."""
+    declared, newest = counts
+    Manifest.objects.update(count=newest)
+    works()
+    works()
+    excuse = judged(declared=declared)
+    assert not excuse.excused
+    assert "2 of 3 executors busy" in excuse.reason
+    assert judged(declared=declared, accepted=1).excused
