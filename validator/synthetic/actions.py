@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from compute_horde.adapters.chain_port import RAO_PER_TAO
@@ -14,7 +15,7 @@ from validator.config import Config
 from validator.miners.connection import Address
 from validator.network.actions import ServingMiner, latest_snapshot, serving_miners
 from validator.synthetic import measured, results, schedule, selection
-from validator.synthetic.attempts import Attempt
+from validator.synthetic.attempts import Attempt, blame_nobody_for_silence
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
 from validator.synthetic.excuses import ExcuseJudge, Place, ReceiptJudge, excuse_busy
 from validator.synthetic.models import Batch
@@ -54,17 +55,12 @@ def run_batch(batch: Batch, config: Config) -> None:
     """Run every attempt of a batch and store the results; failures are logged, not raised."""
     judge = ReceiptJudge(config.hotkey.ss58_address, config.excuse_min_stake_tao * RAO_PER_TAO)
     try:
-        attempts = asyncio.run(_interruptible(batch, config, judge))
+        asyncio.run(_interruptible(batch, config, judge))
     except asyncio.CancelledError:
         _break_off(batch, Batch.State.INTERRUPTED, "The worker was stopped during the batch")
-        return
     except Exception as exc:
         log.exception("batch failed", extra={"batch": batch.pk})
         _break_off(batch, Batch.State.FAILED, f"{type(exc).__name__}: {exc}"[:1000])
-        return
-    _end(batch, Batch.State.DONE)
-    right = sum(attempt.outcome is Outcome.CORRECT for attempt in attempts)
-    log.info("batch done", extra={"batch": batch.pk, "attempts": len(attempts), "right": right})
 
 
 def interrupt() -> None:
@@ -115,7 +111,7 @@ async def _run_attempts(batch: Batch, config: Config, judge: ExcuseJudge) -> Seq
         await run.connect()
         await run.run_all(attempts)
         await excuse_busy(attempts, judge, _declared(miners))
-        await in_database(_store, batch, attempts)
+        await in_database(_store_and_end, batch, attempts)
         await run.send_receipts(attempts)
         return attempts
     finally:
@@ -145,15 +141,25 @@ def _declared(miners: Sequence[ServingMiner]) -> dict[Place, int]:
     }
 
 
-def _store(batch: Batch, attempts: Sequence[Attempt]) -> None:
-    results.store_ended(attempts)
+def _store_and_end(batch: Batch, attempts: Sequence[Attempt]) -> None:
+    """Store the results and end the batch at once: a stop afterwards loses none of them."""
+    problem = blame_nobody_for_silence(attempts)
     answered = {one.executor.hotkey for one in attempts if one.outcome in ANSWERED}
-    measured.note_answers(answered)
     worst = max((attempt.loop_delay for attempt in attempts), default=0.0)
-    Batch.objects.filter(pk=batch.pk).update(
-        offers_took_ms=offers_took(attempts) / timedelta(milliseconds=1),
-        loop_delay_ms=worst * 1000,
-    )
+    with transaction.atomic():
+        results.store_ended(attempts)
+        measured.note_answers(answered)
+        Batch.objects.filter(pk=batch.pk).update(
+            offers_took_ms=offers_took(attempts) / timedelta(milliseconds=1),
+            loop_delay_ms=worst * 1000,
+        )
+        _end(batch, Batch.State.FAILED if problem else Batch.State.DONE, problem)
+    right = sum(attempt.outcome is Outcome.CORRECT for attempt in attempts)
+    extra = {"batch": batch.pk, "attempts": len(attempts), "right": right}
+    if problem:
+        log.warning("batch failed", extra={**extra, "problem": problem})
+    else:
+        log.info("batch done", extra=extra)
 
 
 async def _send_heartbeats(batch: Batch) -> None:

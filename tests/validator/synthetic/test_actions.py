@@ -1,6 +1,7 @@
 """Batches on a real database, with scripted miners."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +29,9 @@ from tests.validator.synthetic.test_schedule import PERMITTED, SlotChain
 from validator.jobs.models import Job
 from validator.network.models import Manifest, Neuron, Snapshot
 from validator.receipts.models import IssuedReceipt
-from validator.synthetic import actions, results, schedule
+from validator.synthetic import actions, measured, results, schedule
+from validator.synthetic.attempts import Attempt
+from validator.synthetic.batch_run import BatchRun
 from validator.synthetic.excuses import Excuse, ExcuseJudge
 from validator.synthetic.models import Batch, MeasuredMiner, Puzzle
 
@@ -291,9 +294,10 @@ def slot_chain(block: int) -> SlotChain:
 
 @pytest.mark.parametrize(
     ("blocks", "states"),
-    [((0, 2), ["done"]), ((2, 3), ["done"]), ((11, 12), ["missed"])],
+    [((0, 2), ["failed"]), ((2, 3), ["failed"]), ((11, 12), ["missed"])],
 )
 def test_a_batch_is_run_in_its_slot_and_once(blocks: tuple[int, ...], states: list[str]) -> None:
+    """Its only miner is away, so that it fails."""
     declare(MinerPeer(manifest={"always_on.test": 1}))
     config = configuration(manifest_timeout_seconds=0.05)
     Neuron.objects.update(port=1)
@@ -303,7 +307,7 @@ def test_a_batch_is_run_in_its_slot_and_once(blocks: tuple[int, ...], states: li
         schedule.plan(lambda on=on: on, config)
         actions.run_due(lambda on=on: on, config)
     assert list(Batch.objects.values_list("state", flat=True)) == states
-    assert Puzzle.objects.count() == states.count("done")
+    assert Puzzle.objects.count() == states.count("failed")
 
 
 def test_an_operators_batch_belongs_to_no_cycle() -> None:
@@ -330,6 +334,63 @@ def test_a_dead_workers_batch_is_interrupted_and_the_next_one_works() -> None:
     assert (row.points, row.outcome, row.blamed) == (0, "interrupted", "nobody")
     actions.run_extra(configuration())
     assert Batch.objects.first().state == "done"
+
+
+async def test_a_batch_in_which_no_miner_answers_does_not_count() -> None:
+    silent = MinerPeer(lambda *_: [], {"always_on.test": 2})
+    gone = MinerPeer(solving, {"always_on.test": 1}, EVE)
+    gone.port = 1
+    async with serving(silent):
+        await in_database(declare, silent, gone)
+        batch = await in_database(begun)
+        await in_database(actions.run_batch, batch, configuration())
+    await in_database(batch.refresh_from_db)
+    assert batch.state == Batch.State.FAILED
+    assert "the validator's own network or load" in batch.problem
+    rows = await in_database(
+        lambda: sorted(Puzzle.objects.values_list("outcome", "blamed", "points"))
+    )
+    silences = ["not_accepted", "not_accepted", "unreachable"]
+    assert rows == [(outcome, "nobody", 0) for outcome in silences]
+
+
+async def test_a_stop_while_receipts_are_sent_loses_no_results(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    states: list[str] = []
+
+    async def stopped(run: BatchRun, attempts: Sequence[Attempt]) -> None:
+        states.append(await in_database(lambda: Batch.objects.get().state))
+        actions.interrupt()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(BatchRun, "send_receipts", stopped)
+    good = MinerPeer(solving, {"always_on.test": 1})
+    async with serving(good):
+        await in_database(declare, good)
+        batch = await in_database(begun)
+        await in_database(actions.run_batch, batch, configuration())
+    await in_database(batch.refresh_from_db)
+    assert states == ["done"]
+    assert (batch.state, batch.problem) == ("done", "")
+    row = await in_database(Puzzle.objects.get)
+    assert (row.outcome, row.points) == ("correct", 1)
+
+
+async def test_results_are_stored_together_with_the_end_of_their_batch_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(measured, "note_answers", broken)
+    good = MinerPeer(solving, {"always_on.test": 1})
+    async with serving(good):
+        await in_database(declare, good)
+        batch = await in_database(begun)
+        await in_database(actions.run_batch, batch, configuration())
+    row = await in_database(Puzzle.objects.select_related("batch").get)
+    assert (row.batch.state, row.outcome, row.points) == ("failed", "interrupted", 0)
 
 
 def test_a_batch_that_breaks_is_marked_failed(monkeypatch: pytest.MonkeyPatch) -> None:
