@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
+from compute_horde.vocabulary import ReceiptType
 from validator.network.models import Manifest, Neuron
 from validator.receipts.busy import KnownReceipt, busy_executors
 from validator.receipts.queries import receipts_valid_at
@@ -46,15 +47,26 @@ class ExcuseJudge(Protocol):
         """
 
 
-class ReceiptJudge:
-    """Excuses a miner whose executors had work for users, as verified receipts show.
+@dataclass(frozen=True, slots=True)
+class ExcuseRule:
+    """Which receipts excuse: those of `validator`, which is this one, and some of others.
 
-    Receipts of this validator count, and those of validators with `minimum_stake_rao` or more.
+    Others need `minimum_stake_rao` (10^-9 TAO) or more. Their receipts excuse for `excuse` after
+    their own time, or for two `interval`s after the newest interval receipt of the job, since a job
+    that ended need not have a receipt that says so here.
     """
 
-    def __init__(self, validator: str, minimum_stake_rao: int) -> None:
-        self._validator = validator
-        self._minimum_stake_rao = minimum_stake_rao
+    validator: str
+    minimum_stake_rao: int
+    excuse: timedelta
+    interval: timedelta
+
+
+class ReceiptJudge:
+    """Excuses a miner whose executors had work for users, as verified receipts show."""
+
+    def __init__(self, rule: ExcuseRule) -> None:
+        self._rule = rule
 
     def judge(
         self,
@@ -70,9 +82,11 @@ class ReceiptJudge:
         All executors are those of the manifest that the batch used, or of the newest one when it
         has more: a miner that declares fewer during the batch is not excused by that.
         """
-        receipts = receipts_valid_at(hotkey, at, self._validator)
+        receipts = receipts_valid_at(hotkey, at, self._rule.validator)
         trusted = self._trusted({receipt.validator for receipt in receipts})
-        busy = busy_with_users_jobs(receipts, trusted, at)[executor_class]
+        busy = busy_with_users_jobs(for_a_while(receipts, at, self._rule), trusted, at)[
+            executor_class
+        ]
         counts = Manifest.objects.filter(hotkey=hotkey, executor_class=executor_class)
         executors = max(declared, counts.values_list("count", flat=True).first() or 0)
         return Excuse(
@@ -83,9 +97,9 @@ class ReceiptJudge:
 
     def _trusted(self, validators: Collection[str]) -> set[str]:
         staked = Neuron.objects.filter(
-            hotkey__in=validators, registered=True, stake_rao__gte=self._minimum_stake_rao
+            hotkey__in=validators, registered=True, stake_rao__gte=self._rule.minimum_stake_rao
         )
-        return {self._validator, *staked.values_list("hotkey", flat=True)}
+        return {self._rule.validator, *staked.values_list("hotkey", flat=True)}
 
 
 async def excuse_busy(
@@ -109,13 +123,17 @@ def _judged(
     judge: ExcuseJudge,
     declared: Mapping[Place, int],
 ) -> list[Excuse]:
-    excuses = []
+    """One excuse for all that a miner declined of a class, as of its last decline in the batch."""
+    moments: dict[Place, datetime] = {}
     for attempt in declined:
         place, at = _place(attempt), attempt.declined_at
         assert at is not None  # noqa: S101
-        found = judge.judge(*place, at, accepted=accepted[place], declared=declared.get(place, 0))
-        excuses.append(found)
-    return excuses
+        moments[place] = max(at, moments.get(place, at))
+    excuses = {
+        place: judge.judge(*place, at, accepted=accepted[place], declared=declared.get(place, 0))
+        for place, at in moments.items()
+    }
+    return [excuses[_place(attempt)] for attempt in declined]
 
 
 def _place(attempt: Attempt) -> Place:
@@ -133,3 +151,24 @@ def busy_with_users_jobs(
     }
     counted = [one for one in receipts if (one.job_uuid, one.validator) in organic]
     return busy_executors(counted, at)
+
+
+def for_a_while(
+    receipts: Collection[KnownReceipt], at: datetime, rule: ExcuseRule
+) -> list[KnownReceipt]:
+    """The receipts, with those of other validators valid no longer than `rule` allows at `at`."""
+    newest: dict[tuple[str, str], datetime] = {}
+    for one in receipts:
+        if one.receipt_type is ReceiptType.INTERVAL and one.timestamp <= at:
+            job = one.job_uuid, one.validator
+            newest[job] = max(one.timestamp, newest.get(job, one.timestamp))
+
+    def limited(one: KnownReceipt) -> KnownReceipt:
+        if one.valid_until is None or one.validator == rule.validator:
+            return one
+        until = one.timestamp + rule.excuse
+        if interval := newest.get((one.job_uuid, one.validator)):
+            until = max(until, interval + 2 * rule.interval)
+        return replace(one, valid_until=min(one.valid_until, until))
+
+    return [limited(one) for one in receipts]
