@@ -17,7 +17,7 @@ from validator.network.actions import ServingMiner, latest_snapshot, serving_min
 from validator.synthetic import measured, results, schedule, selection
 from validator.synthetic.attempts import Attempt, blame_nobody_for_silence
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
-from validator.synthetic.excuses import ExcuseJudge, ExcuseRule, Place, ReceiptJudge, excuse_busy
+from validator.synthetic.excuses import ExcuseJudge, Place, ReceiptJudge, ReceiptRule, excuse_busy
 from validator.synthetic.models import Batch
 from validator.synthetic.outcomes import ANSWERED, Outcome
 from validator.synthetic.schedule import OpenChain
@@ -54,7 +54,7 @@ def run_extra(config: Config) -> None:
 def run_batch(batch: Batch, config: Config) -> None:
     """Run every attempt of a batch and store the results; failures are logged, not raised."""
     judge = ReceiptJudge(
-        ExcuseRule(
+        ReceiptRule(
             config.hotkey.ss58_address,
             config.excuse_min_stake_tao * RAO_PER_TAO,
             excuse=timedelta(seconds=config.excuse_seconds),

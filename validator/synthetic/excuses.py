@@ -48,7 +48,7 @@ class ExcuseJudge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ExcuseRule:
+class ReceiptRule:
     """Which receipts excuse: those of `validator`, which is this one, and some of others.
 
     Others need `minimum_stake_rao` (10^-9 TAO) or more. Their receipts excuse for `excuse` after
@@ -65,7 +65,7 @@ class ExcuseRule:
 class ReceiptJudge:
     """Excuses a miner whose executors had work for users, as verified receipts show."""
 
-    def __init__(self, rule: ExcuseRule) -> None:
+    def __init__(self, rule: ReceiptRule) -> None:
         self._rule = rule
 
     def judge(
@@ -154,7 +154,7 @@ def busy_with_users_jobs(
 
 
 def for_a_while(
-    receipts: Collection[KnownReceipt], at: datetime, rule: ExcuseRule
+    receipts: Collection[KnownReceipt], at: datetime, rule: ReceiptRule
 ) -> list[KnownReceipt]:
     """The receipts, with those of other validators valid no longer than `rule` allows at `at`."""
     newest: dict[tuple[str, str], datetime] = {}

@@ -1,9 +1,7 @@
 """Batches on a real database, with scripted miners."""
 
-import asyncio
-from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -24,14 +22,11 @@ from tests.peers.miner import MinerPeer, declining, extended, obliging, result, 
 from tests.peers.websocket_server import serving
 from tests.validator.chains import neuron
 from tests.validator.conftest import configured, remember
-from tests.validator.synthetic.making import attempt
 from tests.validator.synthetic.test_schedule import PERMITTED, SlotChain
 from validator.jobs.models import Job
 from validator.network.models import Manifest, Neuron, Snapshot
 from validator.receipts.models import IssuedReceipt
-from validator.synthetic import actions, measured, results, schedule
-from validator.synthetic.attempts import Attempt
-from validator.synthetic.batch_run import BatchRun
+from validator.synthetic import actions, schedule
 from validator.synthetic.excuses import Excuse, ExcuseJudge
 from validator.synthetic.models import Batch, MeasuredMiner, Puzzle
 
@@ -316,117 +311,3 @@ def test_an_operators_batch_belongs_to_no_cycle() -> None:
     actions.run_extra(configuration())
     rows = list(Batch.objects.order_by("id").values_list("cycle_start", "block", "state"))
     assert rows == [(None, 0, "done"), (None, 8, "done")]
-
-
-def test_a_dead_workers_batch_is_interrupted_and_the_next_one_works() -> None:
-    batch = begun()
-    results.store_open(batch, [attempt(MINER.ss58_address)])
-    actions.fail_abandoned()
-    assert Batch.objects.get().state == "running"
-    long_ago = timezone.now() - timedelta(minutes=2)
-    Batch.objects.update(alive_at=long_ago)
-    actions.fail_abandoned()
-    assert Batch.objects.get().state == "interrupted"
-    job = Job.objects.get()
-    assert job.state == "horde_failed"
-    assert "worker that ran this batch died" in job.events.get().body
-    row = Puzzle.objects.get()
-    assert (row.points, row.outcome, row.blamed) == (0, "interrupted", "nobody")
-    actions.run_extra(configuration())
-    assert Batch.objects.first().state == "done"
-
-
-async def test_a_batch_in_which_no_miner_answers_does_not_count() -> None:
-    silent = MinerPeer(lambda *_: [], {"always_on.test": 2})
-    gone = MinerPeer(solving, {"always_on.test": 1}, EVE)
-    gone.port = 1
-    async with serving(silent):
-        await in_database(declare, silent, gone)
-        batch = await in_database(begun)
-        await in_database(actions.run_batch, batch, configuration())
-    await in_database(batch.refresh_from_db)
-    assert batch.state == Batch.State.FAILED
-    assert "the validator's own network or load" in batch.problem
-    rows = await in_database(
-        lambda: sorted(Puzzle.objects.values_list("outcome", "blamed", "points"))
-    )
-    silences = ["not_accepted", "not_accepted", "unreachable"]
-    assert rows == [(outcome, "nobody", 0) for outcome in silences]
-
-
-async def test_a_stop_while_receipts_are_sent_loses_no_results(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    states: list[str] = []
-
-    async def stopped(run: BatchRun, attempts: Sequence[Attempt]) -> None:
-        states.append(await in_database(lambda: Batch.objects.get().state))
-        actions.interrupt()
-        await asyncio.sleep(60)
-
-    monkeypatch.setattr(BatchRun, "send_receipts", stopped)
-    good = MinerPeer(solving, {"always_on.test": 1})
-    async with serving(good):
-        await in_database(declare, good)
-        batch = await in_database(begun)
-        await in_database(actions.run_batch, batch, configuration())
-    await in_database(batch.refresh_from_db)
-    assert states == ["done"]
-    assert (batch.state, batch.problem) == ("done", "")
-    row = await in_database(Puzzle.objects.get)
-    assert (row.outcome, row.points) == ("correct", 1)
-
-
-async def test_results_are_stored_together_with_the_end_of_their_batch_or_not_at_all(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr(measured, "note_answers", broken)
-    good = MinerPeer(solving, {"always_on.test": 1})
-    async with serving(good):
-        await in_database(declare, good)
-        batch = await in_database(begun)
-        await in_database(actions.run_batch, batch, configuration())
-    row = await in_database(Puzzle.objects.select_related("batch").get)
-    assert (row.batch.state, row.outcome, row.points) == ("failed", "interrupted", 0)
-
-
-def test_a_batch_that_breaks_is_marked_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(*_: object) -> None:
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr(actions, "_run_attempts", broken)
-    actions.run_extra(configuration())
-    assert Batch.objects.get().state == "failed"
-    assert "broken" in Batch.objects.get().problem
-
-
-def test_a_worker_that_is_told_to_stop_ends_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def endless(*_: object) -> None:
-        actions.interrupt()
-        await asyncio.sleep(60)
-
-    monkeypatch.setattr(actions, "_run_attempts", endless)
-    actions.run_extra(configuration())
-    assert Batch.objects.get().state == "interrupted"
-    assert "stopped" in Batch.objects.get().problem
-
-
-async def test_a_batch_that_is_stopped_midway_leaves_nobody_to_blame() -> None:
-    silent = MinerPeer(lambda *_: [], {"always_on.test": 2})
-    async with serving(silent):
-        await in_database(declare, silent)
-        batch = await in_database(begun)
-        config = configuration(reservation_seconds=3600)
-        running = asyncio.create_task(in_database(actions.run_batch, batch, config))
-        await silent.receives(JobOffered, 2)
-        actions.interrupt()
-        await running
-    await in_database(batch.refresh_from_db)
-    assert (batch.state, batch.ended_at is None) == ("interrupted", False)
-    rows = await in_database(lambda: list(Puzzle.objects.values_list("outcome", "blamed")))
-    assert rows == [("interrupted", "nobody")] * 2
-    states = await in_database(lambda: set(Job.objects.values_list("state", flat=True)))
-    assert states == {"horde_failed"}

@@ -11,7 +11,7 @@ from compute_horde.vocabulary import ReceiptType
 from tests.validator.synthetic.making import attempt
 from validator.network.models import Manifest, Neuron
 from validator.receipts.models import Receipt
-from validator.synthetic.excuses import Excuse, ExcuseRule, ReceiptJudge, excuse_busy
+from validator.synthetic.excuses import Excuse, ReceiptJudge, ReceiptRule, excuse_busy
 from validator.synthetic.outcomes import Outcome
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +61,7 @@ def works(
 
 
 def judged(*, accepted: int = 0, declared: int = 2, at: datetime = NOW) -> Excuse:
-    rule = ExcuseRule("us", STAKE, excuse=timedelta(minutes=10), interval=timedelta(minutes=3))
+    rule = ReceiptRule("us", STAKE, excuse=timedelta(minutes=10), interval=timedelta(minutes=3))
     judge = ReceiptJudge(rule)
     return judge.judge("miner", TEST, at, accepted=accepted, declared=declared)
 
