@@ -129,6 +129,11 @@ class Config(ServiceSettings):
     excuse_min_stake_tao: int = Field(
         30_000, ge=0, description="of a validator whose users' jobs excuse a busy miner"
     )
+    excuse_seconds: int = Field(
+        600,
+        ge=1,
+        description="how long another validator's receipt excuses, without one for an interval",
+    )
     receipt_min_stake: int = Field(
         1000, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
     )

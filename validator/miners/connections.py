@@ -15,14 +15,26 @@ log = logging.getLogger(__name__)
 
 
 class MinerConnections:
-    """One connection per miner; `serve` opens and closes them as miners come and go."""
+    """One connection per miner; `serve` opens and closes them as miners come and go.
 
-    def __init__(self, validator: Signer, *, absence_seconds: float, callbacks: Callbacks) -> None:
+    `free_seconds`: how long an offer waits for a connection of its own (see `JobConnections`).
+    """
+
+    def __init__(
+        self,
+        validator: Signer,
+        *,
+        absence_seconds: float,
+        callbacks: Callbacks,
+        free_seconds: float | None = None,
+    ) -> None:
         self._validator = validator
         self._absence_seconds = absence_seconds
         self._callbacks = replace(callbacks, on_unmatched=self._on_unmatched)
         self._unmatched = callbacks.on_unmatched
-        self._job_connections = JobConnections(validator, absence_seconds=absence_seconds)
+        self._job_connections = JobConnections(
+            validator, absence_seconds=absence_seconds, free_seconds=free_seconds
+        )
         self._connections: dict[str, MinerConnection] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
 

@@ -18,16 +18,26 @@ from validator.miners.connection import LOGIN_SECONDS, Address, Callbacks, Miner
 log = logging.getLogger(__name__)
 
 CONNECTIONS_PER_MINER = 64
-# How long a job waits for a connection while its miner has the maximum.
+# How long a job waits for a connection while its miner has the maximum, unless its caller says so.
 FREE_CONNECTION_SECONDS = 5.0
 
 
-class JobConnections:
-    """Opens and closes single-job connections, at most `CONNECTIONS_PER_MINER` to each miner."""
+class NoFreeConnectionError(ConnectionLostError):
+    """The miner has the maximum of connections; the limit is this validator's own."""
 
-    def __init__(self, validator: Signer, *, absence_seconds: float) -> None:
+
+class JobConnections:
+    """Opens and closes single-job connections, at most `CONNECTIONS_PER_MINER` to each miner.
+
+    A job waits for up to `free_seconds`, by default `FREE_CONNECTION_SECONDS`, for a free one.
+    """
+
+    def __init__(
+        self, validator: Signer, *, absence_seconds: float, free_seconds: float | None = None
+    ) -> None:
         self._validator = validator
         self._absence_seconds = absence_seconds
+        self._free_seconds = free_seconds
         self._connections: dict[str, set[MinerConnection]] = {}
         self._free: dict[str, asyncio.Semaphore] = {}
 
@@ -38,15 +48,17 @@ class JobConnections:
         """A connection for one job, logged in; `on_unmatched` gets messages about other jobs.
 
         Raises:
-            ConnectionLostError: the miner cannot be reached, or has the maximum of connections.
+            ConnectionLostError: the miner cannot be reached.
+            NoFreeConnectionError: the miner has the maximum of connections.
         """
         miner = address.hotkey
         free = self._free.setdefault(miner, asyncio.Semaphore(CONNECTIONS_PER_MINER))
+        seconds = FREE_CONNECTION_SECONDS if self._free_seconds is None else self._free_seconds
         try:
-            async with asyncio.timeout(FREE_CONNECTION_SECONDS):
+            async with asyncio.timeout(seconds):
                 await free.acquire()
         except TimeoutError as exc:
-            raise ConnectionLostError(
+            raise NoFreeConnectionError(
                 f"{CONNECTIONS_PER_MINER} connections to miner {miner} are in use"
             ) from exc
         callbacks = Callbacks(on_unmatched=on_unmatched)

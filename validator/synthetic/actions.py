@@ -3,24 +3,23 @@
 import asyncio
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from compute_horde.adapters.chain_port import RAO_PER_TAO
 from compute_horde.django.database import in_database
-from compute_horde.hardware import ExecutorClass
 from validator.config import Config
 from validator.miners.connection import Address
 from validator.network.actions import ServingMiner, latest_snapshot, serving_miners
 from validator.synthetic import measured, results, schedule, selection
-from validator.synthetic.attempts import Attempt
+from validator.synthetic.attempts import Attempt, blame_nobody_for_silence
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
-from validator.synthetic.excuses import Excuse, ExcuseJudge, ReceiptJudge
+from validator.synthetic.excuses import ExcuseJudge, Place, ReceiptJudge, ReceiptRule, excuse_busy
 from validator.synthetic.models import Batch
-from validator.synthetic.outcomes import ANSWERED, REASON_CHARACTERS, Outcome
+from validator.synthetic.outcomes import ANSWERED, Outcome
 from validator.synthetic.schedule import OpenChain
 
 log = logging.getLogger(__name__)
@@ -54,19 +53,21 @@ def run_extra(config: Config) -> None:
 
 def run_batch(batch: Batch, config: Config) -> None:
     """Run every attempt of a batch and store the results; failures are logged, not raised."""
-    judge = ReceiptJudge(config.hotkey.ss58_address, config.excuse_min_stake_tao * RAO_PER_TAO)
+    judge = ReceiptJudge(
+        ReceiptRule(
+            config.hotkey.ss58_address,
+            config.excuse_min_stake_tao * RAO_PER_TAO,
+            excuse=timedelta(seconds=config.excuse_seconds),
+            interval=timedelta(seconds=config.interval_seconds),
+        )
+    )
     try:
-        attempts = asyncio.run(_interruptible(batch, config, judge))
+        asyncio.run(_interruptible(batch, config, judge))
     except asyncio.CancelledError:
         _break_off(batch, Batch.State.INTERRUPTED, "The worker was stopped during the batch")
-        return
     except Exception as exc:
         log.exception("batch failed", extra={"batch": batch.pk})
         _break_off(batch, Batch.State.FAILED, f"{type(exc).__name__}: {exc}"[:1000])
-        return
-    _end(batch, Batch.State.DONE)
-    right = sum(attempt.outcome is Outcome.CORRECT for attempt in attempts)
-    log.info("batch done", extra={"batch": batch.pk, "attempts": len(attempts), "right": right})
 
 
 def interrupt() -> None:
@@ -116,8 +117,8 @@ async def _run_attempts(batch: Batch, config: Config, judge: ExcuseJudge) -> Seq
         attempts = await _prepare(batch, miners, config)
         await run.connect()
         await run.run_all(attempts)
-        await _excuse(attempts, judge)
-        await in_database(_store, batch, attempts)
+        await excuse_busy(attempts, judge, _declared(miners))
+        await in_database(_store_and_end, batch, attempts)
         await run.send_receipts(attempts)
         return attempts
     finally:
@@ -138,39 +139,34 @@ async def _prepare(
     return attempts
 
 
-async def _excuse(attempts: Sequence[Attempt], judge: ExcuseJudge) -> None:
-    """Ask whether those that declined as busy are excused; an excused one earns a point."""
-    declined = [one for one in attempts if one.outcome is Outcome.DECLINED_BUSY]
-    accepted = Counter(
-        (one.executor.hotkey, one.executor.executor_class) for one in attempts if one.accepted_at
-    )
-    excuses = await in_database(_judged, declined, accepted, judge)
-    for attempt, excuse in zip(declined, excuses, strict=True):
-        attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
-        attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
+def _declared(miners: Sequence[ServingMiner]) -> dict[Place, int]:
+    """How many executors the stored manifests have, without any caps."""
+    return {
+        (miner.hotkey, executor_class): count
+        for miner in miners
+        for executor_class, count in (miner.manifest or {}).items()
+    }
 
 
-def _judged(
-    declined: Sequence[Attempt], accepted: Counter[tuple[str, ExecutorClass]], judge: ExcuseJudge
-) -> list[Excuse]:
-    excuses = []
-    for attempt in declined:
-        executor, at = attempt.executor, attempt.declined_at
-        assert at is not None  # noqa: S101
-        place = executor.hotkey, executor.executor_class
-        excuses.append(judge.judge(*place, at, accepted=accepted[place]))
-    return excuses
-
-
-def _store(batch: Batch, attempts: Sequence[Attempt]) -> None:
-    results.store_ended(attempts)
+def _store_and_end(batch: Batch, attempts: Sequence[Attempt]) -> None:
+    """Store the results and end the batch at once: a stop afterwards loses none of them."""
+    problem = blame_nobody_for_silence(attempts)
     answered = {one.executor.hotkey for one in attempts if one.outcome in ANSWERED}
-    measured.note_answers(answered)
     worst = max((attempt.loop_delay for attempt in attempts), default=0.0)
-    Batch.objects.filter(pk=batch.pk).update(
-        offers_took_ms=offers_took(attempts) / timedelta(milliseconds=1),
-        loop_delay_ms=worst * 1000,
-    )
+    with transaction.atomic():
+        results.store_ended(attempts)
+        measured.note_answers(answered)
+        Batch.objects.filter(pk=batch.pk).update(
+            offers_took_ms=offers_took(attempts) / timedelta(milliseconds=1),
+            loop_delay_ms=worst * 1000,
+        )
+        _end(batch, Batch.State.FAILED if problem else Batch.State.DONE, problem)
+    right = sum(attempt.outcome is Outcome.CORRECT for attempt in attempts)
+    extra = {"batch": batch.pk, "attempts": len(attempts), "right": right}
+    if problem:
+        log.warning("batch failed", extra={**extra, "problem": problem})
+    else:
+        log.info("batch done", extra=extra)
 
 
 async def _send_heartbeats(batch: Batch) -> None:

@@ -1,6 +1,6 @@
 """One attempt at a synthetic job while its batch runs, and the job that a miner is offered."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -10,12 +10,12 @@ from compute_horde.faults import Culprit
 from compute_horde.hardware import PROMISES
 from compute_horde.protocol.job import JobOffered, JobRequested
 from compute_horde.protocol.message import JobMessage
-from compute_horde.vocabulary import JobState
+from compute_horde.vocabulary import JobState, Party
 from validator.jobs.conversation import MinerContract
 from validator.jobs.store import Event
 from validator.receipts.signing import SignedReceipt
 from validator.synthetic.kinds.kind import DeclaredExecutor, Kind, PreparedJob
-from validator.synthetic.outcomes import Outcome
+from validator.synthetic.outcomes import REASON_CHARACTERS, Outcome
 
 # All messages of a batch are held in memory until its end: about 100 MB for 2 560 attempts whose
 # miners send as much as they can.
@@ -64,6 +64,15 @@ class Attempt:
     def executor(self) -> DeclaredExecutor:
         """The executor that is tested."""
         return self.prepared.executor
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the miner sent anything about this job, be it right, wrong or against the rules.
+
+        A message against the protocol is no event of its own: the validator reports it.
+        """
+        sent = any(event.sent_by is not Party.VALIDATOR for event in self.events)
+        return sent or self.outcome is Outcome.BROKE_PROTOCOL
 
 
 @dataclass
@@ -118,6 +127,23 @@ def in_turns(attempts: Iterable[Attempt]) -> Iterator[Attempt]:
         by_miner.setdefault(attempt.executor.hotkey, []).append(attempt)
     rounds = zip_longest(*by_miner.values())
     return (attempt for attempt in chain.from_iterable(rounds) if attempt)
+
+
+def blame_nobody_for_silence(attempts: Sequence[Attempt]) -> str:
+    """Blame nobody when no miner answered any attempt; returns this problem, or an empty text.
+
+    That all miners fall silent at once is less likely than a failure on the validator's side, which
+    cannot be told apart from here. A batch without attempts has no such problem.
+    """
+    if not attempts or any(attempt.was_answered for attempt in attempts):
+        return ""
+    for attempt in attempts:
+        attempt.blamed = Culprit.NOBODY
+        attempt.reason = f"no miner answered: {attempt.reason}"[:REASON_CHARACTERS]
+    return (
+        "No miner answered: the validator's own network or load. Nothing of this batch counts; "
+        "check whether this machine reaches the addresses of miners"
+    )
 
 
 def shortened(message: JobMessage) -> JobMessage:

@@ -39,6 +39,7 @@ from validator.jobs.steps import Step
 from validator.jobs.store import Event
 from validator.miners.connection import Address, Callbacks
 from validator.miners.connections import MinerConnections
+from validator.miners.job_connections import NoFreeConnectionError
 from validator.synthetic import outcomes
 from validator.synthetic.attempts import Attempt, PreparedContract, in_turns, shortened
 from validator.synthetic.loop_delay import LoopDelay
@@ -50,6 +51,9 @@ BUSY_PAUSE_SECONDS = 1.0
 # A miner that is not connected in time is not to blame for it when this process itself was late by
 # so many seconds meanwhile.
 OWN_DELAY_SECONDS = 0.5
+# How long an attempt at a published miner waits until one of its other attempts has ended, when it
+# has more of them than it may have connections.
+FREE_CONNECTION_SECONDS = 120.0
 # After so many signatures, other tasks such as answers to pings get a turn.
 SIGNED_AT_ONCE = 50
 
@@ -93,6 +97,7 @@ class BatchRun:
             settings.validator,
             absence_seconds=settings.timing.reservation.total_seconds(),
             callbacks=Callbacks(),
+            free_seconds=FREE_CONNECTION_SECONDS,
         )
 
     async def connect(self) -> None:
@@ -153,6 +158,11 @@ class BatchRun:
         while attempt.state not in FINAL:
             try:
                 declined = await self._offer(attempt, contract)
+            except NoFreeConnectionError as exc:
+                self._set_ready(attempt)
+                self._give_up(attempt, HordeError(HordeReason.GENERIC_ERROR, str(exc)))
+                attempt.blamed = Culprit.NOBODY
+                return
             except (ConnectionLostError, OfferNotSentError) as exc:
                 self._set_ready(attempt)
                 self._give_up(attempt, HordeError(HordeReason.MINER_CONNECTION_FAILED, str(exc)))

@@ -1,16 +1,23 @@
 """Whether a miner that declined a synthetic job as busy was excused by work for others."""
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
+from compute_horde.vocabulary import ReceiptType
 from validator.network.models import Manifest, Neuron
 from validator.receipts.busy import KnownReceipt, busy_executors
 from validator.receipts.queries import receipts_valid_at
 from validator.scoring.excuses import is_excused
+from validator.synthetic.attempts import Attempt
+from validator.synthetic.outcomes import REASON_CHARACTERS, Outcome
+
+# A miner's hotkey and a class of its executors.
+Place = tuple[str, ExecutorClass]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,44 +32,112 @@ class ExcuseJudge(Protocol):
     """Decides about busy declines; called in a database thread when the batch has ended."""
 
     def judge(
-        self, hotkey: str, executor_class: ExecutorClass, at: datetime, *, accepted: int
+        self,
+        hotkey: str,
+        executor_class: ExecutorClass,
+        at: datetime,
+        *,
+        accepted: int,
+        declared: int,
     ) -> Excuse:
         """Whether all of the miner's executors of this class had work at a moment.
 
         `accepted`: how many jobs of the same batch and class the miner took.
+        `declared`: how many executors of the class its manifest had when the batch chose them.
         """
 
 
-class ReceiptJudge:
-    """Excuses a miner whose executors had work for users, as verified receipts show.
+@dataclass(frozen=True, slots=True)
+class ReceiptRule:
+    """Which receipts excuse: those of `validator`, which is this one, and some of others.
 
-    Receipts of this validator count, and those of validators with `minimum_stake_rao` or more.
+    Others need `minimum_stake_rao` (10^-9 TAO) or more. Their receipts excuse for `excuse` after
+    their own time, or for two `interval`s after the newest interval receipt of the job, since a job
+    that ended need not have a receipt that says so here.
     """
 
-    def __init__(self, validator: str, minimum_stake_rao: int) -> None:
-        self._validator = validator
-        self._minimum_stake_rao = minimum_stake_rao
+    validator: str
+    minimum_stake_rao: int
+    excuse: timedelta
+    interval: timedelta
+
+
+class ReceiptJudge:
+    """Excuses a miner whose executors had work for users, as verified receipts show."""
+
+    def __init__(self, rule: ReceiptRule) -> None:
+        self._rule = rule
 
     def judge(
-        self, hotkey: str, executor_class: ExecutorClass, at: datetime, *, accepted: int
+        self,
+        hotkey: str,
+        executor_class: ExecutorClass,
+        at: datetime,
+        *,
+        accepted: int,
+        declared: int,
     ) -> Excuse:
-        """See `ExcuseJudge`. The newest manifest says how many executors there are."""
-        receipts = receipts_valid_at(hotkey, at, self._validator)
+        """See `ExcuseJudge`.
+
+        All executors are those of the manifest that the batch used, or of the newest one when it
+        has more: a miner that declares fewer during the batch is not excused by that.
+        """
+        receipts = receipts_valid_at(hotkey, at, self._rule.validator)
         trusted = self._trusted({receipt.validator for receipt in receipts})
-        busy = busy_with_users_jobs(receipts, trusted, at)[executor_class]
+        busy = busy_with_users_jobs(for_a_while(receipts, at, self._rule), trusted, at)[
+            executor_class
+        ]
         counts = Manifest.objects.filter(hotkey=hotkey, executor_class=executor_class)
-        executors = counts.values_list("count", flat=True).first()
+        executors = max(declared, counts.values_list("count", flat=True).first() or 0)
         return Excuse(
             excused=is_excused(accepted=accepted, excuses=busy, executors=executors),
-            reason=f"receipts show {busy} of {executors or 0} executors busy with users' jobs, "
+            reason=f"receipts show {busy} of {executors} executors busy with users' jobs, "
             f"and {accepted} took a job of this batch",
         )
 
     def _trusted(self, validators: Collection[str]) -> set[str]:
         staked = Neuron.objects.filter(
-            hotkey__in=validators, registered=True, stake_rao__gte=self._minimum_stake_rao
+            hotkey__in=validators, registered=True, stake_rao__gte=self._rule.minimum_stake_rao
         )
-        return {self._validator, *staked.values_list("hotkey", flat=True)}
+        return {self._rule.validator, *staked.values_list("hotkey", flat=True)}
+
+
+async def excuse_busy(
+    attempts: Sequence[Attempt], judge: ExcuseJudge, declared: Mapping[Place, int]
+) -> None:
+    """Excuse the attempts that were declined as busy with good reason; each earns a point.
+
+    `declared`: the executors in the manifests from which the batch chose those it tested.
+    """
+    declined = [one for one in attempts if one.outcome is Outcome.DECLINED_BUSY]
+    accepted = Counter(_place(one) for one in attempts if one.accepted_at)
+    excuses = await in_database(_judged, declined, accepted, judge, declared)
+    for attempt, excuse in zip(declined, excuses, strict=True):
+        attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
+        attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
+
+
+def _judged(
+    declined: Sequence[Attempt],
+    accepted: Counter[Place],
+    judge: ExcuseJudge,
+    declared: Mapping[Place, int],
+) -> list[Excuse]:
+    """One excuse for all that a miner declined of a class, as of its last decline in the batch."""
+    moments: dict[Place, datetime] = {}
+    for attempt in declined:
+        place, at = _place(attempt), attempt.declined_at
+        assert at is not None  # noqa: S101
+        moments[place] = max(at, moments.get(place, at))
+    excuses = {
+        place: judge.judge(*place, at, accepted=accepted[place], declared=declared.get(place, 0))
+        for place, at in moments.items()
+    }
+    return [excuses[_place(attempt)] for attempt in declined]
+
+
+def _place(attempt: Attempt) -> Place:
+    return attempt.executor.hotkey, attempt.executor.executor_class
 
 
 def busy_with_users_jobs(
@@ -76,3 +151,24 @@ def busy_with_users_jobs(
     }
     counted = [one for one in receipts if (one.job_uuid, one.validator) in organic]
     return busy_executors(counted, at)
+
+
+def for_a_while(
+    receipts: Collection[KnownReceipt], at: datetime, rule: ReceiptRule
+) -> list[KnownReceipt]:
+    """The receipts, with those of other validators valid no longer than `rule` allows at `at`."""
+    newest: dict[tuple[str, str], datetime] = {}
+    for one in receipts:
+        if one.receipt_type is ReceiptType.INTERVAL and one.timestamp <= at:
+            job = one.job_uuid, one.validator
+            newest[job] = max(one.timestamp, newest.get(job, one.timestamp))
+
+    def limited(one: KnownReceipt) -> KnownReceipt:
+        if one.valid_until is None or one.validator == rule.validator:
+            return one
+        until = one.timestamp + rule.excuse
+        if interval := newest.get((one.job_uuid, one.validator)):
+            until = max(until, interval + 2 * rule.interval)
+        return replace(one, valid_until=min(one.valid_until, until))
+
+    return [limited(one) for one in receipts]

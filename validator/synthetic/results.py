@@ -17,7 +17,7 @@ from validator.synthetic.attempts import Attempt
 from validator.synthetic.models import Batch, Puzzle
 from validator.synthetic.outcomes import Outcome
 
-# Attempts written in one transaction; a lost worker loses those of later transactions.
+# Attempts written by one statement.
 ATTEMPTS_AT_ONCE = 500
 _UPDATE = """
 UPDATE synthetic_puzzle SET points = new.points, verdict = new.verdict, outcome = new.outcome,

@@ -13,7 +13,7 @@ from validator.synthetic import limits, measured
 from validator.synthetic.attempts import Attempt, request
 from validator.synthetic.kinds.choices import assign
 from validator.synthetic.kinds.kind import BatchFacts, DeclaredExecutor
-from validator.synthetic.limits import Limited
+from validator.synthetic.limits import Limited, LimitPolicy
 from validator.synthetic.models import Batch
 
 Manifests = Mapping[str, Mapping[ExecutorClass, int]]
@@ -43,8 +43,7 @@ def select(batch: Batch, manifests: Manifests, config: Config) -> Selection:
             if is_full:
                 limited = limits.capped(declared, executor_class, policy)
             else:
-                peak = online.get((hotkey, executor_class))
-                limited = limits.outside_peak(declared, executor_class, peak, policy)
+                limited = _outside_peak(hotkey, executor_class, declared, online, policy)
             selection.executors += _executors(batch.seed, hotkey, executor_class, limited)
             if limited.reason:
                 left_out = limited.declared - limited.tested
@@ -92,6 +91,24 @@ def _cycle_facts(batch: Batch, config: Config) -> tuple[int, int, bool]:
     cycle, peak = cycle_at(batch.cycle_start, **at), peak_cycle(batch.cycle_start, **at)
     is_full = cycle == peak or not measured.has_completed_a_batch()
     return cycle.stop - cycle.start, peak.start, is_full
+
+
+def _outside_peak(
+    hotkey: str,
+    executor_class: ExecutorClass,
+    declared: int,
+    online: Mapping[tuple[str, str], int | None],
+    policy: LimitPolicy,
+) -> Limited:
+    """The limit by what was online in the peak cycle.
+
+    When this validator failed to find that out, all declared executors count as online then.
+    """
+    place = hotkey, executor_class
+    peak = online.get(place)
+    if peak is None and place in online:
+        peak = limits.capped(declared, executor_class, policy).tested
+    return limits.outside_peak(declared, executor_class, peak, policy)
 
 
 def _executors(

@@ -14,7 +14,7 @@ from tests.peers.websocket_server import serving
 from tests.validator.conftest import address
 from validator.miners import job_connections
 from validator.miners.connection import Address
-from validator.miners.job_connections import JobConnections
+from validator.miners.job_connections import JobConnections, NoFreeConnectionError
 
 JOB = "00000000-0000-0000-0000-000000000001"
 OTHER = "00000000-0000-0000-0000-000000000002"
@@ -43,7 +43,7 @@ async def test_only_so_many_are_open_and_the_next_waits_for_one(monkeypatch) -> 
         for _ in range(2):
             await opened.enter_async_context(connections.opened(address(miner), nobody))
         with pytest.raises(
-            ConnectionLostError, match=f"2 connections to miner {miner.hotkey} are in use"
+            NoFreeConnectionError, match=f"2 connections to miner {miner.hotkey} are in use"
         ):
             await opened.enter_async_context(connections.opened(address(miner), nobody))
         assert miner.most_connections == 2
@@ -55,6 +55,25 @@ async def test_only_so_many_are_open_and_the_next_waits_for_one(monkeypatch) -> 
         assert (await waiting).connected
         assert miner.logins == 3
         await opened.aclose()
+
+
+async def test_a_caller_may_wait_longer_for_a_free_connection(monkeypatch) -> None:
+    monkeypatch.setattr(job_connections, "CONNECTIONS_PER_MINER", 1)
+    monkeypatch.setattr(job_connections, "FREE_CONNECTION_SECONDS", 0.01)
+    miner = PublishedMiner()
+    connections = JobConnections(VALIDATOR, absence_seconds=5, free_seconds=60)
+
+    async def second() -> bool:
+        async with connections.opened(address(miner), nobody) as own:
+            return own.connected
+
+    async with serving(miner):
+        async with connections.opened(address(miner), nobody):
+            waiting = asyncio.create_task(second())
+            # Past the usual limit, by the same clock.
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(waiting), 0.2)
+        assert await waiting
 
 
 async def test_a_miner_that_is_away_gets_no_connection_and_keeps_no_place(monkeypatch) -> None:

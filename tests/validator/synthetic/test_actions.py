@@ -1,8 +1,7 @@
 """Batches on a real database, with scripted miners."""
 
-import asyncio
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -23,12 +22,11 @@ from tests.peers.miner import MinerPeer, declining, extended, obliging, result, 
 from tests.peers.websocket_server import serving
 from tests.validator.chains import neuron
 from tests.validator.conftest import configured, remember
-from tests.validator.synthetic.making import attempt
 from tests.validator.synthetic.test_schedule import PERMITTED, SlotChain
 from validator.jobs.models import Job
 from validator.network.models import Manifest, Neuron, Snapshot
 from validator.receipts.models import IssuedReceipt
-from validator.synthetic import actions, results, schedule
+from validator.synthetic import actions, schedule
 from validator.synthetic.excuses import Excuse, ExcuseJudge
 from validator.synthetic.models import Batch, MeasuredMiner, Puzzle
 
@@ -232,12 +230,36 @@ class Judge:
     def __init__(self, excused: str) -> None:
         self.excused = excused
         self.asked: list[datetime] = []
+        self.declared: list[int] = []
 
     def judge(
-        self, hotkey: str, executor_class: ExecutorClass, at: datetime, *, accepted: int
+        self,
+        hotkey: str,
+        executor_class: ExecutorClass,
+        at: datetime,
+        *,
+        accepted: int,
+        declared: int,
     ) -> Excuse:
         self.asked.append(at)
+        self.declared.append(declared)
         return Excuse(hotkey == self.excused, f"receipts for {executor_class}")
+
+
+async def test_the_executors_declared_at_the_start_decide_about_an_excuse() -> None:
+    """All of them, also those above the cap of the class, whatever the miner declares later."""
+
+    def shrinks(miner: MinerPeer, message: Message) -> list[Message]:
+        replies = declining(RejectionReason.BUSY)(miner, message)
+        miner.manifest = {"always_on.test": 1}
+        return replies
+
+    judge = Judge("")
+    earned = await run(
+        MinerPeer(shrinks, {"always_on.test": 3}), judge=judge, most_executors_per_class=2
+    )
+    assert len(earned) == 2
+    assert set(judge.declared) == {3}
 
 
 async def test_a_miner_that_stays_busy_earns_nothing_unless_it_is_excused() -> None:
@@ -267,9 +289,10 @@ def slot_chain(block: int) -> SlotChain:
 
 @pytest.mark.parametrize(
     ("blocks", "states"),
-    [((0, 2), ["done"]), ((2, 3), ["done"]), ((11, 12), ["missed"])],
+    [((0, 2), ["failed"]), ((2, 3), ["failed"]), ((11, 12), ["missed"])],
 )
 def test_a_batch_is_run_in_its_slot_and_once(blocks: tuple[int, ...], states: list[str]) -> None:
+    """Its only miner is away, so that it fails."""
     declare(MinerPeer(manifest={"always_on.test": 1}))
     config = configuration(manifest_timeout_seconds=0.05)
     Neuron.objects.update(port=1)
@@ -279,7 +302,7 @@ def test_a_batch_is_run_in_its_slot_and_once(blocks: tuple[int, ...], states: li
         schedule.plan(lambda on=on: on, config)
         actions.run_due(lambda on=on: on, config)
     assert list(Batch.objects.values_list("state", flat=True)) == states
-    assert Puzzle.objects.count() == states.count("done")
+    assert Puzzle.objects.count() == states.count("failed")
 
 
 def test_an_operators_batch_belongs_to_no_cycle() -> None:
@@ -288,60 +311,3 @@ def test_an_operators_batch_belongs_to_no_cycle() -> None:
     actions.run_extra(configuration())
     rows = list(Batch.objects.order_by("id").values_list("cycle_start", "block", "state"))
     assert rows == [(None, 0, "done"), (None, 8, "done")]
-
-
-def test_a_dead_workers_batch_is_interrupted_and_the_next_one_works() -> None:
-    batch = begun()
-    results.store_open(batch, [attempt(MINER.ss58_address)])
-    actions.fail_abandoned()
-    assert Batch.objects.get().state == "running"
-    long_ago = timezone.now() - timedelta(minutes=2)
-    Batch.objects.update(alive_at=long_ago)
-    actions.fail_abandoned()
-    assert Batch.objects.get().state == "interrupted"
-    job = Job.objects.get()
-    assert job.state == "horde_failed"
-    assert "worker that ran this batch died" in job.events.get().body
-    row = Puzzle.objects.get()
-    assert (row.points, row.outcome, row.blamed) == (0, "interrupted", "nobody")
-    actions.run_extra(configuration())
-    assert Batch.objects.first().state == "done"
-
-
-def test_a_batch_that_breaks_is_marked_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(*_: object) -> None:
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr(actions, "_run_attempts", broken)
-    actions.run_extra(configuration())
-    assert Batch.objects.get().state == "failed"
-    assert "broken" in Batch.objects.get().problem
-
-
-def test_a_worker_that_is_told_to_stop_ends_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def endless(*_: object) -> None:
-        actions.interrupt()
-        await asyncio.sleep(60)
-
-    monkeypatch.setattr(actions, "_run_attempts", endless)
-    actions.run_extra(configuration())
-    assert Batch.objects.get().state == "interrupted"
-    assert "stopped" in Batch.objects.get().problem
-
-
-async def test_a_batch_that_is_stopped_midway_leaves_nobody_to_blame() -> None:
-    silent = MinerPeer(lambda *_: [], {"always_on.test": 2})
-    async with serving(silent):
-        await in_database(declare, silent)
-        batch = await in_database(begun)
-        config = configuration(reservation_seconds=3600)
-        running = asyncio.create_task(in_database(actions.run_batch, batch, config))
-        await silent.receives(JobOffered, 2)
-        actions.interrupt()
-        await running
-    await in_database(batch.refresh_from_db)
-    assert (batch.state, batch.ended_at is None) == ("interrupted", False)
-    rows = await in_database(lambda: list(Puzzle.objects.values_list("outcome", "blamed")))
-    assert rows == [("interrupted", "nobody")] * 2
-    states = await in_database(lambda: set(Job.objects.values_list("state", flat=True)))
-    assert states == {"horde_failed"}

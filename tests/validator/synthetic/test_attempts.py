@@ -2,17 +2,22 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from compute_horde.deadlines import timing_of
+from compute_horde.faults import Culprit
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import HordeFailed, JobFinished
-from compute_horde.vocabulary import HordeReason, Party
+from compute_horde.vocabulary import HordeReason, JobState, Party
 from compute_horde.volumes import InlineVolume
 from tests.peers.keys import MINER, VALIDATOR
 from tests.validator.conftest import configured
 from tests.validator.synthetic.making import attempt, prepared
 from validator.jobs.rules import budget
+from validator.jobs.store import Event
 from validator.synthetic import attempts
-from validator.synthetic.attempts import PreparedContract, in_turns
+from validator.synthetic.attempts import Attempt, PreparedContract, in_turns
+from validator.synthetic.outcomes import Outcome
 
 UUID = "00000000-0000-0000-0000-000000000001"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -74,3 +79,44 @@ def test_long_messages_of_a_miner_are_cut_and_short_ones_are_not() -> None:
     assert attempts.shortened(lost) == lost.model_copy(
         update={"message": "m" * attempts.KEPT_CHARACTERS, "context": {}}
     )
+
+
+def ended(sent_by: Party, outcome: Outcome) -> Attempt:
+    one = attempt("m")
+    failed = HordeFailed(
+        job_uuid=UUID, reported_by=sent_by, reason=HordeReason.GENERIC_ERROR, message="x"
+    )
+    one.events = [Event(JobState.HORDE_FAILED, failed, sent_by)]
+    one.outcome, one.blamed, one.reason = outcome, Culprit.MINER, "as it ended"
+    return one
+
+
+def silent() -> list[Attempt]:
+    return [
+        ended(Party.VALIDATOR, outcome) for outcome in (Outcome.UNREACHABLE, Outcome.NOT_ACCEPTED)
+    ]
+
+
+def test_nobody_is_blamed_when_no_miner_answered() -> None:
+    made = silent()
+    assert attempts.blame_nobody_for_silence(made).startswith("No miner answered: the validator's")
+    assert [one.blamed for one in made] == [Culprit.NOBODY] * 2
+    assert {one.reason for one in made} == {"no miner answered: as it ended"}
+    assert attempts.blame_nobody_for_silence([]) == ""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (Party.MINER, Outcome.DECLINED_BUSY),
+        (Party.EXECUTOR, Outcome.JOB_FAILED),
+        (Party.VALIDATOR, Outcome.BROKE_PROTOCOL),
+    ],
+)
+def test_one_answer_shows_that_the_others_were_silent_themselves(
+    answer: tuple[Party, Outcome],
+) -> None:
+    made = [*silent(), ended(*answer)]
+    assert attempts.blame_nobody_for_silence(made) == ""
+    assert [one.blamed for one in made] == [Culprit.MINER] * 3
+    assert {one.reason for one in made} == {"as it ended"}

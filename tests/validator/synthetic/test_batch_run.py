@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,9 +18,12 @@ from compute_horde.vocabulary import JobState, RejectionReason
 from tests.eventually import eventually
 from tests.peers.keys import VALIDATOR
 from tests.peers.miner import MinerPeer, declining, obliging, result, solving
+from tests.peers.published_miner import PublishedMiner
 from tests.peers.websocket_server import serving
 from tests.validator.conftest import address, configured
 from tests.validator.synthetic.making import attempt
+from validator.miners import job_connections
+from validator.synthetic import batch_run
 from validator.synthetic.attempts import Attempt
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
 from validator.synthetic.outcomes import Outcome
@@ -98,6 +102,29 @@ async def test_miners_that_are_away_or_unknown_end_their_attempts_and_no_others(
     assert outcomes == [Outcome.UNREACHABLE, Outcome.UNREACHABLE, Outcome.CORRECT]
     assert "there is no connection to the miner" in made[1].reason
     assert [one.points for one in made] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "last"),
+    [
+        (60, (Outcome.WRONG_ANSWER, Culprit.MINER)),
+        (0.01, (Outcome.VALIDATOR_FAILED, Culprit.NOBODY)),
+    ],
+)
+async def test_an_attempt_waits_for_a_connection_and_its_lack_is_no_fault_of_the_miner(
+    seconds: float, last: tuple[Outcome, Culprit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_connections, "CONNECTIONS_PER_MINER", 1)
+    monkeypatch.setattr(job_connections, "FREE_CONNECTION_SECONDS", 0.01)
+    monkeypatch.setattr(batch_run, "FREE_CONNECTION_SECONDS", seconds)
+    miner = PublishedMiner(2)
+    made = [attempt(miner.hotkey, number) for number in range(2)]
+    async with batch(miner, reservation_seconds=30) as run:
+        run._settings = replace(run._settings, connect_seconds=0.5)
+        await run.run_all(made)
+    assert miner.most_connections <= 2
+    ended = [(one.outcome, one.blamed) for one in made]
+    assert ended == [(Outcome.WRONG_ANSWER, Culprit.MINER), last]
 
 
 @pytest.mark.parametrize(("late", "blamed"), [(0.0, Culprit.MINER), (0.5, Culprit.NOBODY)])

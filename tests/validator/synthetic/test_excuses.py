@@ -8,9 +8,11 @@ from django.utils import timezone
 
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import ReceiptType
+from tests.validator.synthetic.making import attempt
 from validator.network.models import Manifest, Neuron
 from validator.receipts.models import Receipt
-from validator.synthetic.excuses import Excuse, ReceiptJudge
+from validator.synthetic.excuses import Excuse, ReceiptJudge, ReceiptRule, excuse_busy
+from validator.synthetic.outcomes import Outcome
 
 pytestmark = pytest.mark.django_db
 
@@ -58,8 +60,10 @@ def works(
     return job
 
 
-def judged(*, accepted: int = 0, at: datetime = NOW) -> Excuse:
-    return ReceiptJudge("us", STAKE).judge("miner", TEST, at, accepted=accepted)
+def judged(*, accepted: int = 0, declared: int = 2, at: datetime = NOW) -> Excuse:
+    rule = ReceiptRule("us", STAKE, excuse=timedelta(minutes=10), interval=timedelta(minutes=3))
+    judge = ReceiptJudge(rule)
+    return judge.judge("miner", TEST, at, accepted=accepted, declared=declared)
 
 
 def test_users_jobs_on_all_executors_are_an_excuse() -> None:
@@ -116,4 +120,94 @@ def test_a_miner_without_a_manifest_is_not_excused() -> None:
     Manifest.objects.all().delete()
     works()
     works()
-    assert not judged().excused
+    assert not judged(declared=0).excused
+
+
+@pytest.mark.parametrize("counts", [(2, 3), (3, 2)])
+def test_a_change_of_the_manifest_during_the_batch_excuses_nobody(counts: tuple[int, int]) -> None:
+    """The larger of the two counts is the number of executors that must have work."""
+    declared, newest = counts
+    Manifest.objects.update(count=newest)
+    works()
+    works()
+    excuse = judged(declared=declared)
+    assert not excuse.excused
+    assert "2 of 3 executors busy" in excuse.reason
+    assert judged(declared=declared, accepted=1).excused
+
+
+def works_long(validator: str, *, interval_receipt: timedelta | None = None) -> None:
+    """A job of which the miner has an accepted receipt for a day, and perhaps for an interval."""
+    job = works(validator)
+    Receipt.objects.filter(job_uuid=job, receipt_type=ReceiptType.ACCEPTED).update(
+        timestamp=NOW, valid_until=NOW + timedelta(days=1)
+    )
+    if interval_receipt is not None:
+        receipt(ReceiptType.INTERVAL, job, validator, timestamp=NOW + interval_receipt)
+
+
+@pytest.mark.parametrize(
+    ("validator", "interval_minute", "minute", "excused"),
+    [
+        ("rich", None, 10, True),
+        ("rich", None, 11, False),
+        ("rich", 9, 15, True),
+        ("rich", 9, 16, False),
+        # It does not shorten what the accepted receipt excuses, nor count before its time.
+        ("rich", 3, 10, True),
+        ("rich", 12, 11, False),
+        ("us", None, 600, True),
+    ],
+)
+def test_receipts_of_other_validators_excuse_for_a_while(
+    validator: str, interval_minute: int | None, minute: int, excused: bool
+) -> None:
+    after = None if interval_minute is None else timedelta(minutes=interval_minute)
+    for _ in range(2):
+        works_long(validator, interval_receipt=after)
+    assert judged(at=NOW + timedelta(minutes=minute)).excused is excused
+
+
+def test_an_interval_receipt_is_no_excuse_beyond_the_time_of_its_job() -> None:
+    for _ in range(2):
+        works_long("rich", interval_receipt=timedelta(minutes=9))
+    Receipt.objects.filter(valid_until__gt=NOW).update(valid_until=NOW + timedelta(minutes=11))
+    assert judged(at=NOW + timedelta(minutes=11)).excused
+    assert not judged(at=NOW + timedelta(minutes=12)).excused
+
+
+class Asked:
+    """Excuses everybody, and remembers of whom it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+
+    def judge(
+        self,
+        hotkey: str,
+        executor_class: ExecutorClass,
+        at: datetime,
+        *,
+        accepted: int,
+        declared: int,
+    ) -> Excuse:
+        self.calls.append((hotkey, executor_class, at, accepted, declared))
+        return Excuse(excused=True, reason="work")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_miner_and_class_are_judged_once_in_a_batch() -> None:
+    declined = [attempt(hotkey, number) for hotkey in ("a", "b") for number in range(32)]
+    for number, one in enumerate(declined):
+        one.outcome, one.reason = Outcome.DECLINED_BUSY, "busy: no"
+        one.declined_at = NOW - timedelta(seconds=number)
+    took = attempt("a", 32)
+    took.accepted_at = NOW
+    judge = Asked()
+    await excuse_busy([*declined, took], judge, {("a", TEST): 33})
+    later = NOW - timedelta(seconds=32)
+    assert judge.calls == [("a", TEST, NOW, 1, 33), ("b", TEST, later, 0, 0)]
+    assert {(one.excused, one.points, one.reason) for one in declined} == {
+        (True, 1, "busy: no (work)")
+    }
+    assert (took.excused, took.points) == (False, 0)

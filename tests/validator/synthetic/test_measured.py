@@ -21,7 +21,9 @@ def batch(cycle_start: int | None, state: str = "done") -> Batch:
     )
 
 
-def attempt(held: Batch, hotkey: str, outcome: str, *, excused: bool = False) -> None:
+def attempt(
+    held: Batch, hotkey: str, outcome: str, *, excused: bool = False, blamed: str = "miner"
+) -> None:
     job = Job.objects.create(uuid=uuid4(), kind="synthetic", executor_class=TEST)
     Puzzle.objects.create(
         batch=held,
@@ -31,6 +33,7 @@ def attempt(held: Batch, hotkey: str, outcome: str, *, excused: bool = False) ->
         executor_class=TEST,
         outcome=outcome,
         excused=excused,
+        blamed=blamed,
     )
 
 
@@ -44,6 +47,27 @@ def test_the_right_and_the_excused_were_online() -> None:
     attempt(batch(2166, "interrupted"), "d", "correct")
     assert measured.online_in(722) == {("a", TEST): 3, ("b", TEST): 0}
     assert measured.online_in(2166) == {}
+
+
+def test_what_the_validator_failed_to_test_is_not_counted_as_away() -> None:
+    held = batch(722)
+    unknown = ("validator_failed", "interrupted", "open")
+    for hotkey, outcomes in {
+        "none tested": unknown,
+        "all tested online": ("correct", *unknown),
+        "half of the tested online": ("correct", "wrong_answer", *unknown),
+        "no tested online": ("unreachable", *unknown),
+    }.items():
+        for outcome in outcomes:
+            attempt(held, hotkey, outcome)
+    attempt(held, "too late ourselves", "unreachable", blamed="nobody")
+    assert measured.online_in(722) == {
+        ("none tested", TEST): None,
+        ("all tested online", TEST): 4,
+        ("half of the tested online", TEST): 3,
+        ("no tested online", TEST): 0,
+        ("too late ourselves", TEST): None,
+    }
 
 
 def test_only_a_complete_batch_that_counts_is_one() -> None:

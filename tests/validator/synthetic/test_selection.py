@@ -73,6 +73,18 @@ def test_outside_the_peak_cycle_a_part_is_tested() -> None:
     }
 
 
+def test_who_was_not_tested_in_the_peak_cycle_by_our_fault_is_taken_at_its_word() -> None:
+    peak = batch(PEAK.start, "done")
+    attempt(peak, "failed", "validator_failed")
+    attempt(peak, "boasting", "validator_failed")
+    manifests = {"failed": {TEST: 13}, "boasting": {TEST: 10**9}}
+    later = batch(LATER.start)
+    assert counted(later, manifests, most_executors_per_class=25) == {
+        ("failed", TEST): 2,
+        ("boasting", TEST): 3,
+    }
+
+
 def test_before_it_has_completed_a_batch_a_validator_tests_everybody() -> None:
     batch(PEAK.start, "interrupted")
     chosen = select(batch(LATER.start), {"a": {TEST: 13}}, config())
