@@ -55,8 +55,9 @@ SELECT number, number * 722, number * 722, 'done', '',
     now() - interval '{DAYS} days' * (1 - number / {CYCLES}.0), now(), ''
 FROM generate_series(1, {CYCLES}) AS number;
 INSERT INTO weights_weightsset (cycle_start, earned_in, state, weights, attempts, outcome,
-    next_try_block)
-SELECT number * 722, number * 722 - 722, 'published', '{{}}', 1, '', 0
+    next_try_block, is_computed, landing, landing_detail, landed_block)
+SELECT number * 722, number * 722 - 722, 'published', '{{}}', 1, '', 0, true, 'landed', '',
+    number * 722
 FROM generate_series(1, {CYCLES}) AS number;
 """
 # Every fourth job is synthetic; the newest ones, which are unfinished, are users'.

@@ -50,7 +50,8 @@ def chain(*more: Any, **ours: Any) -> SlotChain:
 
 
 def configuration(**fields: Any):
-    return configured(**({"netuid": NETUID, "batch_tolerance_blocks": 3} | fields))
+    given = {"netuid": NETUID, "batch_tolerance_blocks": 3, "batch_outside_set": False}
+    return configured(**(given | fields))
 
 
 def seen(block: int) -> None:
