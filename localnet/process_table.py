@@ -278,6 +278,8 @@ def _facilitator_settings(network: Network, service: str) -> dict[str, str]:
 
 def _validator_settings(network: Network, service: str) -> dict[str, str]:
     return {
+        # Validators of a local network have next to no stake.
+        "RECEIPT_MIN_STAKE": "0",
         "METRICS_TOKEN": network.directory.secret("validator-metrics"),
         "HOTKEY_FILE": str(network.identity("validator").hotkey_file),
         "FACILITATOR_URL": network.url("facilitator", "ws") + "/ws/v0/",

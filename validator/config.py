@@ -135,7 +135,7 @@ class Config(ServiceSettings):
         description="how long another validator's receipt excuses, without one for an interval",
     )
     receipt_min_stake: int = Field(
-        0, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
+        1000, ge=0, description="TAO; receipts that neurons with less stake issued are not stored"
     )
     receipt_processes: int = Field(
         1, ge=1, le=64, description="processes that verify receipts, one core each"

@@ -13,6 +13,7 @@ from tests.query_plans import fill, indexes_used
 from validator import eviction
 from validator.jobs import queries
 from validator.receipts import queries as receipts
+from validator.receipts.busy import KnownReceipt
 from validator.scores.collect import organic_jobs
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +53,12 @@ def test_an_index_is_used(index: str, call: Callable[[], object]) -> None:
     ("index", "call"),
     [
         ("receipt_holding_executor", lambda: receipts.receipts_valid_at("m", NOW, "v")),
+        ("receipt_holding_executor", lambda: trusted_receipts()),
+        # Receipts of other validators are not even looked at, however many there are.
+        (
+            "Index Cond: (((miner_hotkey)::text = 'm'::text) AND ((validator_hotkey)::text = ANY",
+            lambda: trusted_receipts(),
+        ),
         ("issued_to_miner", lambda: receipts.receipts_valid_at("m", NOW, "v")),
         ("receipt_earning", lambda: receipts.receipts_earned(NOW, NOW, "v", miner="m")),
         ("receipts_receipt_timestamp", lambda: receipts.receipts_earned(NOW, NOW, "v")),
@@ -61,6 +68,10 @@ def test_an_index_is_used(index: str, call: Callable[[], object]) -> None:
 def test_receipts_are_found_by_an_index(index: str, call: Callable[[], object]) -> None:
     publish_many()
     assert index in indexes_used(call)
+
+
+def trusted_receipts() -> list[KnownReceipt]:
+    return receipts.receipts_valid_at("m", NOW, "v", trusted={"t"}, executor_class="c")
 
 
 def publish_many() -> None:

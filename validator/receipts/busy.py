@@ -33,6 +33,11 @@ class KnownReceipt:
         """What no two receipts that count have in common."""
         return self.job_uuid, self.receipt_type, self.interval, self.miner, self.validator
 
+    @property
+    def job(self) -> tuple[str, str]:
+        """Its job, which is that of its validator: others may use the same UUID."""
+        return self.job_uuid, self.validator
+
     def holds_at(self, moment: datetime) -> bool:
         """Whether it holds an executor at `moment`, unless the job is finished."""
         return self.valid_until is not None and self.timestamp <= moment <= self.valid_until
@@ -49,7 +54,7 @@ def busy_executors(receipts: Iterable[KnownReceipt], moment: datetime) -> Counte
     held: set[tuple[str, str]] = set()
     finished: set[tuple[str, str]] = set()
     for receipt in receipts:
-        job = receipt.job_uuid, receipt.validator
+        job = receipt.job
         if receipt.receipt_type is ReceiptType.STARTED:
             classes[job] = receipt.executor_class
         if receipt.receipt_type is ReceiptType.FINISHED and receipt.timestamp <= moment:

@@ -79,7 +79,8 @@ class Receipt(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["miner_hotkey", "valid_until"],
+                # The validator comes second: of most of them no receipts are asked for.
+                fields=["miner_hotkey", "validator_hotkey", "valid_until"],
                 name="receipt_holding_executor",
                 condition=Q(valid_until__isnull=False),
             ),

@@ -29,13 +29,18 @@ NOTHING_NEW = (404, 416)
 REDIRECTS = range(300, 400)
 
 
+def address_of(host: str, port: int) -> str:
+    """An address as URLs write it: an IPv6 address is in brackets."""
+    name = f"[{host}]" if ":" in host else host
+    return f"{name}:{port}"
+
+
 class PageClient:
     """A connection to one miner, kept open between requests; one request at a time."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
-        name = f"[{host}]" if ":" in host else host
-        self.address = f"{name}:{port}"
+        self.address = address_of(host, port)
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def fetch(self, page: int, offset: int, timeout_seconds: float) -> PagePart:
@@ -145,8 +150,9 @@ class _Response:
             if isinstance(exc.__context__, TransferError):
                 raise exc.__context__ from None
             raise
-        except httptools.HttpParserError as exc:
-            raise TransferError(TransferProblem.MALFORMED_RESPONSE, str(exc)) from exc
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+            # `HttpParserUpgrade`: the miner changes to a protocol that nobody asked for.
+            raise TransferError(TransferProblem.MALFORMED_RESPONSE, repr(exc)) from exc
         if not self._status and self._received > MAX_HEAD_BYTES:
             raise TransferError(TransferProblem.MALFORMED_RESPONSE, "the headers are too long")
 

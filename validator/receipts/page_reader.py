@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
 from validator.receipts import pages
-from validator.receipts.page_client import PageClient
+from validator.receipts.page_client import PageClient, address_of
 from validator.receipts.pages import (
     MAX_RESTARTS,
     PagePart,
     TransferError,
     TransferProblem,
 )
+from validator.receipts.quota import ReceiptQuota
 from validator.receipts.recorder import TransferRecorder
 from validator.receipts.store import Checkpoint, PageProgress
 from validator.receipts.verification import Expected
@@ -28,6 +29,11 @@ class PageSource:
     hotkey: str
     host: str
     port: int
+
+    @property
+    def address(self) -> str:
+        """Where checkpoints of its pages belong."""
+        return address_of(self.host, self.port)
 
 
 @dataclass
@@ -64,10 +70,11 @@ class ReadOutcome(Enum):
 
 @dataclass
 class Acceptance:
-    """Which receipts are stored: those of these validators, and not older than `keep`."""
+    """Which receipts are stored: of these validators, not older than `keep`, and not too many."""
 
     keep: timedelta
     validators: frozenset[str] = frozenset()
+    quota: ReceiptQuota = field(default_factory=ReceiptQuota)
 
     def expected(self, miner: str, seconds: float) -> Expected:
         """What receipts in the pages of a miner must be at a UNIX time."""
@@ -146,6 +153,7 @@ class MinerPageReader:
             if page.offset and verified.begins_amid_line:
                 page.restart()
                 return ReadOutcome.MORE
+            self._acceptance.quota.limit(miner, verified, expected.not_before)
             checkpoint = Checkpoint(miner, address, page.number, page.offset + len(lines))
             await self._recorder.store(PageProgress(checkpoint, verified.receipts))
             page.offset = checkpoint.offset

@@ -40,6 +40,8 @@ class TransferProblem(StrEnum):
     PAGE_TOO_LONG = "page_too_long"
     LINE_TOO_LONG = "line_too_long"
     REWRITTEN = "rewritten"
+    # A defect of this program, shown by what this miner sent; the log has the traceback.
+    UNEXPECTED_ERROR = "unexpected_error"
 
 
 # After these, the page is not requested any more.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 import uvloop
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 LOCK = "validator receipts"
 COUNT_SECONDS = 5.0
 CATCH_UP_SECONDS = 60.0
+# Miners decide how often addresses and manifests change.
+NETWORK_SECONDS = 2.0
 
 
 class ReceiptFetcher:
@@ -37,6 +40,7 @@ class ReceiptFetcher:
         self._acceptance = Acceptance(timedelta(days=config.receipt_keep_days))
         self._verifier = Verifier(config.receipt_processes)
         self._recorder = TransferRecorder()
+        self._network_changed = asyncio.Event()
         self._transfer = ReceiptTransfer(
             self._acceptance,
             self._verifier,
@@ -47,10 +51,12 @@ class ReceiptFetcher:
     async def run(self) -> None:
         """Run until cancelled, then finish writing."""
         try:
+            self._acceptance.quota.load(await in_database(store.count_by_hour))
             await self._read_validators()
             await self._read_miners()
             startup.ready(hotkey=self._config.hotkey.ss58_address)
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._note_changes())
                 group.create_task(self._follow_network())
                 group.create_task(self._catch_up_always())
                 group.create_task(self._count_always())
@@ -59,10 +65,17 @@ class ReceiptFetcher:
             await self._recorder.close()
             self._verifier.close()
 
-    async def _follow_network(self) -> None:
-        """Read the miners whenever addresses may have changed."""
+    async def _note_changes(self) -> None:
         async for _ in notifications.listen(NETWORK):
+            self._network_changed.set()
+
+    async def _follow_network(self) -> None:
+        """Read the miners when addresses may have changed, once in `NETWORK_SECONDS` at most."""
+        while True:
+            await self._network_changed.wait()
+            self._network_changed.clear()
             await self._read_miners()
+            await asyncio.sleep(NETWORK_SECONDS)
 
     async def _catch_up_always(self) -> None:
         requests = POLL_SLOTS
@@ -90,10 +103,16 @@ class ReceiptFetcher:
     async def _read_miners(self) -> None:
         validator = self._config.hotkey.ss58_address
         miners = await in_database(serving_miners, validator, self._config.reach)
-        oldest = pages.older_pages(time.time())[-1]
-        checkpoints = await in_database(store.read_checkpoints, oldest)
-        sources = (PageSource(one.hotkey, one.host, one.port) for one in miners)
+        sources = [PageSource(one.hotkey, one.host, one.port) for one in miners]
+        checkpoints = await self._checkpoints(self._transfer.not_served(sources))
         self._transfer.serve(sources, checkpoints)
+
+    async def _checkpoints(self, sources: Sequence[PageSource]) -> list[store.Checkpoint]:
+        if not sources:
+            return []
+        oldest = pages.older_pages(time.time())[-1]
+        addresses = {source.hotkey: source.address for source in sources}
+        return await in_database(store.read_checkpoints, oldest, addresses)
 
 
 async def _run_until_signal() -> None:

@@ -1,6 +1,6 @@
 """Reads receipts: those this validator issued, and the verified ones of all validators, as one."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from validator.receipts.models import EARNING, IssuedReceipt, Receipt
 LONGEST_JOB = timedelta(days=2)
 # The longest `ttl` of a started receipt that this validator issues.
 LONGEST_RESERVATION = timedelta(minutes=5)
+# Of the receipts that miners published, so many are loaded at once, the newest ones.
+MAX_FETCHED = 10_000
 
 _COLUMNS = (
     *("job_uuid", "receipt_type", "miner_hotkey", "validator_hotkey", "timestamp", "interval"),
@@ -24,22 +26,42 @@ _COLUMNS = (
 _payloads: TypeAdapter[AnyPayload] = TypeAdapter(ReceiptPayload)
 
 
-def receipts_valid_at(miner: str, moment: datetime, validator: str) -> list[KnownReceipt]:
+def receipts_valid_at(
+    miner: str,
+    moment: datetime,
+    validator: str,
+    *,
+    trusted: Collection[str] | None = None,
+    executor_class: str | None = None,
+) -> list[KnownReceipt]:
     """The receipts that hold executors of a miner at `moment`, and others of the same jobs.
 
     `validator` is the hotkey of this validator. A receipt that was both issued here and published
-    by the miner is there once.
+    by the miner is there once. Of more than `MAX_FETCHED` published ones, the newest are there.
+
+    With `trusted` or `executor_class`, only organic jobs: those whose started receipt says so, and
+    is of this class and of this validator or one of the trusted hotkeys.
     """
     fetched = Receipt.objects.filter(miner_hotkey=miner)
+    if trusted is not None:
+        fetched = fetched.filter(validator_hotkey__in={validator, *trusted})
     issued = IssuedReceipt.objects.filter(miner_hotkey=miner)
     valid = fetched.filter(timestamp__lte=moment, valid_until__gte=moment)
-    jobs = {*valid.values_list("job_uuid", flat=True), *_may_be_held(issued, moment)}
+    is_limited = trusted is not None or executor_class is not None
+    if is_limited:
+        valid = valid.filter(Exists(_organic(executor_class)))
+    jobs = {
+        *_newest(valid).values_list("job_uuid", flat=True),
+        *_may_be_held(issued, moment),
+    }
     found = _merged(
         _issued(issued.filter(job_uuid__in=jobs), validator),
-        _fetched(fetched.filter(job_uuid__in=jobs)),
+        _fetched(_newest(fetched.filter(job_uuid__in=jobs))),
     )
-    held = {(one.job_uuid, one.validator) for one in found if one.holds_at(moment)}
-    return [one for one in found if (one.job_uuid, one.validator) in held]
+    held = {one.job for one in found if one.holds_at(moment)}
+    if is_limited:
+        held &= {one.job for one in found if _is_organic(one, executor_class)}
+    return [one for one in found if one.job in held]
 
 
 def receipts_earned(
@@ -57,7 +79,27 @@ def receipts_earned(
     )
     if miner is not None:
         issued, fetched = issued.filter(miner_hotkey=miner), fetched.filter(miner_hotkey=miner)
-    return _merged(_issued(issued, validator), _fetched(fetched))
+    return _merged(_issued(issued, validator), _fetched(fetched.order_by()))
+
+
+def _newest(rows: QuerySet[Receipt]) -> QuerySet[Receipt]:
+    return rows.order_by("-timestamp")[:MAX_FETCHED]
+
+
+def _organic(executor_class: str | None) -> QuerySet[Receipt]:
+    """The started receipt of the same job and signers, if it is organic and of this class."""
+    signers = ("job_uuid", "miner_hotkey", "validator_hotkey")
+    started = Receipt.objects.filter(
+        **{name: OuterRef(name) for name in signers},
+        receipt_type=ReceiptType.STARTED,
+        is_organic=True,
+    )
+    return started if executor_class is None else started.filter(executor_class=executor_class)
+
+
+def _is_organic(receipt: KnownReceipt, executor_class: str | None) -> bool:
+    """Whether it is a started receipt of an organic job of this class, or of any class."""
+    return receipt.is_organic is True and executor_class in (None, receipt.executor_class)
 
 
 def _may_be_held(issued: QuerySet[IssuedReceipt], moment: datetime) -> Iterable[UUID]:
@@ -89,7 +131,7 @@ def _issued(rows: QuerySet[IssuedReceipt], validator: str) -> Iterable[KnownRece
 
 
 def _fetched(rows: QuerySet[Receipt]) -> Iterable[KnownReceipt]:
-    for uuid, receipt_type, *others in rows.order_by().values_list(*_COLUMNS):
+    for uuid, receipt_type, *others in rows.values_list(*_COLUMNS):
         yield KnownReceipt(str(uuid), ReceiptType(receipt_type), *others)
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from validator.network.models import Neuron
 from validator.receipts.models import PageCheckpoint, TransferCount, TransferStatus
+from validator.receipts.quota import HOUR_SECONDS, HourCount
 from validator.receipts.verification import VerifiedReceipt
 
 BATCH_ROWS = 1000
@@ -35,6 +36,11 @@ SELECT counted.*, statement_timestamp()
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS counted
 ON CONFLICT (miner_hotkey, name, reason) DO UPDATE
 SET count = receipts_transfercount.count + excluded.count, changed_at = excluded.changed_at
+"""
+
+_COUNT_BY_HOUR = """
+SELECT miner_hotkey, floor(extract(epoch FROM timestamp) / %s)::bigint AS hour, count(*)
+FROM receipts_receipt GROUP BY miner_hotkey, hour
 """
 
 _STATUS_FIELDS = ["address", "newest_page", "fetched_at", "failed_at", "problem", "changed_at"]
@@ -135,11 +141,24 @@ def _as_text(value: datetime | bytes) -> str:
     return f"\\x{value.hex()}" if isinstance(value, bytes) else value.isoformat()
 
 
-def read_checkpoints(oldest_page: int) -> list[Checkpoint]:
-    """The checkpoints of all pages from `oldest_page` on."""
-    rows = PageCheckpoint.objects.filter(page__gte=oldest_page).order_by()
+def read_checkpoints(oldest_page: int, addresses: Mapping[str, str]) -> list[Checkpoint]:
+    """The checkpoints of the pages from `oldest_page` on, of these miners at these addresses.
+
+    The addresses are by hotkey. Those of one of these miners at the address of another one are
+    also returned.
+    """
+    rows = PageCheckpoint.objects.filter(
+        page__gte=oldest_page, miner_hotkey__in=addresses, address__in=addresses.values()
+    ).order_by()
     columns = ("miner_hotkey", "address", "page", "offset", "given_up")
     return [Checkpoint(*row) for row in rows.values_list(*columns)]
+
+
+def count_by_hour() -> list[HourCount]:
+    """How many receipts of each miner are stored, by the hour of their date. Reads all rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_BY_HOUR, [HOUR_SECONDS])
+        return list(cursor.fetchall())
 
 
 def known_validators(this_validator: str, min_stake_rao: int) -> frozenset[str]:

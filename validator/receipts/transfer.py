@@ -6,8 +6,11 @@ each time twice as long.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
+
+import django.db
 
 from compute_horde.concurrency.backoff import Backoff
 from compute_horde.concurrency.task_set import TaskSet
@@ -20,10 +23,12 @@ from validator.receipts.page_reader import (
     PageSource,
     ReadLimits,
 )
-from validator.receipts.pages import TransferError
+from validator.receipts.pages import TransferError, TransferProblem
 from validator.receipts.recorder import TransferRecorder
 from validator.receipts.store import Checkpoint
 from validator.receipts.verifier import Verifier
+
+log = logging.getLogger(__name__)
 
 # Seconds of a whole request, connecting included.
 POLL_TIMEOUT = 1.0
@@ -81,6 +86,11 @@ class ReceiptTransfer:
 
     def __len__(self) -> int:
         return len(self._miners)
+
+    def not_served(self, sources: Iterable[PageSource]) -> list[PageSource]:
+        """Of these miners, the new ones and those with a new address."""
+        served = {miner.source for miner in self._miners.values()}
+        return [source for source in sources if source not in served]
 
     def serve(self, sources: Iterable[PageSource], checkpoints: Iterable[Checkpoint]) -> None:
         """Read the pages of these miners, and of no others, from now on.
@@ -149,7 +159,7 @@ class ReceiptTransfer:
         hotkey = miner.source.hotkey
         try:
             for number in pages.active_pages(self._now()):
-                if not await self._reader.read(hotkey, client, miner.page(number), self._poll):
+                if not await self._read(hotkey, client, miner.page(number), self._poll):
                     return False
         except TransferError as exc:
             miner.is_reachable = False
@@ -163,9 +173,30 @@ class ReceiptTransfer:
         hotkey, client = miner.source.hotkey, PageClient(miner.source.host, miner.source.port)
         try:
             for page in miner.unread(pages.older_pages(self._now())):
-                if not await self._reader.read(hotkey, client, page, limits):
+                if not await self._read(hotkey, client, page, limits):
                     return
         except TransferError as exc:
             self._recorder.failed(hotkey, client.address, exc.problem)
         finally:
             client.close()
+
+    async def _read(
+        self, hotkey: str, client: PageClient, page: PagePosition, limits: ReadLimits
+    ) -> bool:
+        """Read a page as `MinerPageReader.read` does, at the cost of this miner only.
+
+        Raises:
+            TransferError: the page could not be read, also because of a defect of this program
+                that is specific to what the miner sent.
+            django.db.Error: the database failed, which concerns all miners.
+        """
+        try:
+            return await self._reader.read(hotkey, client, page, limits)
+        except (TransferError, django.db.Error):
+            raise
+        except Exception as exc:
+            log.exception(
+                "reading receipts of a miner failed; its other pages are read later",
+                extra={"miner": hotkey, "address": client.address, "page": page.number},
+            )
+            raise TransferError(TransferProblem.UNEXPECTED_ERROR, repr(exc)) from exc

@@ -35,12 +35,20 @@ class LineProblem(StrEnum):
     NOT_JSON = "not_json"
     NOT_A_RECEIPT = "not_a_receipt"
     OTHER_MINER = "other_miner"
+    # The miner itself claims to be the validator: nobody else has confirmed anything.
+    SIGNED_BY_ITSELF = "signed_by_itself"
     UNKNOWN_VALIDATOR = "unknown_validator"
     FROM_THE_FUTURE = "from_the_future"
     TOO_OLD = "too_old"
     SCORE_TOO_LARGE = "score_too_large"
     VALIDATOR_SIGNATURE = "validator_signature"
     MINER_SIGNATURE = "miner_signature"
+    # More receipts than are stored of one miner.
+    TOO_MANY = "too_many"
+
+
+# Of lines that an honest miner publishes too: of small validators, and of former days.
+HARMLESS = frozenset({LineProblem.UNKNOWN_VALIDATOR, LineProblem.TOO_OLD})
 
 
 class LineError(Exception):
@@ -96,8 +104,9 @@ class Verified:
 
     @property
     def is_mostly_bad(self) -> bool:
-        """Whether more lines are bad than good."""
-        return self.problems.total() > len(self.receipts)
+        """Whether more lines are bad than are not; lines that are only not of use are not bad."""
+        harmless = sum(self.problems[problem] for problem in HARMLESS)
+        return self.problems.total() - harmless > len(self.receipts) + harmless
 
 
 def verify_lines(lines: bytes, expected: Expected) -> Verified:
@@ -164,6 +173,8 @@ def _parsed(line: bytes) -> Receipt:
 def _check_parties_and_time(payload: AnyPayload, expected: Expected) -> None:
     if payload.miner_hotkey != expected.miner:
         raise LineError(LineProblem.OTHER_MINER)
+    if payload.validator_hotkey == payload.miner_hotkey:
+        raise LineError(LineProblem.SIGNED_BY_ITSELF)
     if payload.validator_hotkey not in expected.validators:
         raise LineError(LineProblem.UNKNOWN_VALIDATOR)
     if payload.timestamp > expected.now + MAX_AHEAD:

@@ -219,6 +219,10 @@ async def test_a_server_that_sends_nothing_more_is_left(sent: bytes) -> None:
         ),
         (b"SSH-2.0-OpenSSH_9.6\r\n", 0, TransferProblem.MALFORMED_RESPONSE),
         (
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nx",
+            *(0, TransferProblem.MALFORMED_RESPONSE),
+        ),
+        (
             b"HTTP/1.1 200 OK\r\nX: " + b"x" * (2 * MAX_HEAD_BYTES + 200_000),
             *(0, TransferProblem.MALFORMED_RESPONSE),
         ),

@@ -11,8 +11,8 @@ import pytest
 from compute_horde.django.database import in_database
 from tests.peers.keys import MINER, STRANGER, VALIDATOR
 from tests.validator.receipts.published import Handle, Publisher, http_server, line, response
-from validator.receipts import pages, store
-from validator.receipts.models import Receipt
+from validator.receipts import pages, quota, store
+from validator.receipts.models import Receipt, TransferCount
 from validator.receipts.page_client import PageClient
 from validator.receipts.page_reader import Acceptance, MinerPageReader, PagePosition, ReadLimits
 from validator.receipts.pages import TransferError, TransferProblem
@@ -46,7 +46,7 @@ class Reading:
         return caught.value.problem
 
     async def checkpoint(self) -> Checkpoint:
-        (found,) = await in_database(store.read_checkpoints, 0)
+        (found,) = await in_database(store.read_checkpoints, 0, {HOTKEY: self.client.address})
         assert (found.miner, found.address, found.page) == (HOTKEY, self.client.address, NUMBER)
         return found
 
@@ -121,6 +121,19 @@ async def test_bad_lines_are_passed_over_and_read_once(
     assert await reading.read()
     assert await stored() == 3
     assert reading.page.offset == len(publisher.pages[NUMBER])
+
+
+async def test_receipts_beyond_the_quota_are_counted_and_not_stored(
+    reading: Reading, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota, "KEPT_RECEIPTS", 2)
+    publisher.pages[NUMBER] = b"".join(line() for _ in range(5))
+    # Most of them are too many, so that the miner is asked less often.
+    assert not await reading.read()
+    assert (await stored(), reading.page.offset) == (2, len(publisher.pages[NUMBER]))
+    await reading.recorder.write_counts(miners=1, pages_left=0)
+    counts = TransferCount.objects.filter(miner_hotkey=HOTKEY, reason="too_many")
+    assert (await in_database(counts.get)).count == 3
 
 
 async def test_of_a_page_of_junk_a_piece_is_read_at_a_time(

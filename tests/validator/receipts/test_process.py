@@ -18,9 +18,10 @@ from tests.validator.conftest import configured
 from tests.validator.receipts.published import Publisher, http_server, line, started
 from validator.network.actions import CHANNEL as NETWORK
 from validator.network.models import Neuron
-from validator.receipts import pages
-from validator.receipts.models import PageCheckpoint, Receipt, TransferStatus
+from validator.receipts import pages, process, quota, store
+from validator.receipts.models import PageCheckpoint, Receipt, TransferCount, TransferStatus
 from validator.receipts.process import RAO_PER_TAO, ReceiptFetcher
+from validator.receipts.store import Checkpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +81,78 @@ async def test_miners_that_appear_later_are_read_too_and_their_status_is_written
         await stored(1)
         has_status = TransferStatus.objects.filter(fetched_at__isnull=False).exists
         await eventually(lambda: in_database(has_status), within=STARTS_WITHIN)
+
+
+async def test_many_notifications_are_answered_by_one_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads: list[str] = []
+    is_drained = asyncio.Event()
+
+    def serving(validator: str, reach: object) -> list[object]:
+        reads.append(validator)
+        return []
+
+    async def listen(channel: str) -> AsyncIterator[str]:
+        yield channel
+        # One read at the start, and that of the first notification.
+        await eventually(lambda: len(reads) == 2, within=STARTS_WITHIN)
+        for _ in range(50):
+            yield channel
+            # Long enough for a read of the database.
+            await in_database(int)
+        is_drained.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(process, "NETWORK_SECONDS", 3600.0)
+    monkeypatch.setattr(process, "serving_miners", serving)
+    monkeypatch.setattr(process.notifications, "listen", listen)
+    async with fetching(), asyncio.timeout(STARTS_WITHIN):
+        await is_drained.wait()
+    assert len(reads) == 2
+
+
+async def test_checkpoints_are_read_of_new_and_moved_miners_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, str]] = []
+    reads: list[str] = []
+
+    def read_checkpoints(oldest: int, addresses: dict[str, str]) -> list[Checkpoint]:
+        asked.append(addresses)
+        return []
+
+    def serving(*args: Any) -> list[Any]:
+        reads.append("")
+        return real(*args)
+
+    real = process.serving_miners
+    monkeypatch.setattr(process, "NETWORK_SECONDS", 0.0)
+    monkeypatch.setattr(process, "serving_miners", serving)
+    monkeypatch.setattr(store, "read_checkpoints", read_checkpoints)
+    await in_database(register, MINER.ss58_address, 1)
+    async with fetching():
+        for count in (2, 3, 4):
+            await eventually(lambda count=count: len(reads) >= count, within=STARTS_WITHIN)
+            await in_database(notify, NETWORK)
+        await in_database(register, MINER.ss58_address, 2)
+        await eventually(lambda: len(asked) == 2, within=STARTS_WITHIN)
+    assert asked == [{MINER.ss58_address: f"127.0.0.1:{port}"} for port in (1, 2)]
+
+
+async def test_stored_receipts_count_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "KEPT_RECEIPTS", 2)
+    publisher = Publisher()
+    publisher.pages[NEWEST] = line() + line()
+    async with http_server(publisher.handle) as port:
+        await in_database(register, MINER.ss58_address, port)
+        async with fetching():
+            await stored(2)
+        publisher.pages[NEWEST] += line()
+        too_many = TransferCount.objects.filter(reason="too_many").exists
+        async with fetching():
+            await eventually(lambda: in_database(too_many), within=STARTS_WITHIN)
+    await stored(2)
 
 
 async def test_receipts_of_validators_with_too_little_stake_are_not_stored() -> None:

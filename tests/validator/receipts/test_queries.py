@@ -1,11 +1,13 @@
 """Receipts of this validator and of others, read as one."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from bittensor_core import Keypair
 
+from compute_horde.hardware import ExecutorClass
 from compute_horde.receipts import AnyPayload, JobFinishedReceipt, JobIntervalReceipt
 from compute_horde.vocabulary import ReceiptType
 from tests.peers.keys import MINER, OTHER_MINER, STRANGER, VALIDATOR
@@ -27,6 +29,7 @@ from validator.receipts.verification import verify_line
 pytestmark = pytest.mark.django_db
 
 NOW = datetime.now(UTC) - timedelta(minutes=5)
+OTHER_CLASS = ExecutorClass.spin_up_4min__gpu_24gb
 ME, MINE = VALIDATOR.ss58_address, MINER.ss58_address
 
 
@@ -62,8 +65,12 @@ def publish(*payloads: AnyPayload, by: Keypair = VALIDATOR, miner: Keypair = MIN
     store.record([PageProgress(Checkpoint(miner.ss58_address, "h:1", 1, 1), receipts)])
 
 
-def valid_at(moment: datetime) -> list[KnownReceipt]:
-    return queries.receipts_valid_at(MINE, moment, ME)
+def valid_at(moment: datetime, **limits: Any) -> list[KnownReceipt]:
+    return queries.receipts_valid_at(MINE, moment, ME, **limits)
+
+
+def jobs_at(moment: datetime, **limits: Any) -> set[str]:
+    return {one.job_uuid for one in valid_at(moment, **limits)}
 
 
 def test_a_receipt_that_was_issued_and_published_is_there_once() -> None:
@@ -126,6 +133,51 @@ def test_a_job_is_finished_here_before_its_miner_has_published_it() -> None:
     issue(started(uuid, timestamp=NOW), accepted(uuid, timestamp=NOW))
     issue(finished(uuid, timestamp=at(5)))
     assert busy_executors(valid_at(at(6)), at(6)) == {}
+
+
+@pytest.mark.parametrize("source", [issue, publish])
+def test_only_organic_jobs_of_a_class_are_read(source: object) -> None:
+    organic, synthetic, other, unknown = (str(uuid4()) for _ in range(4))
+    source(  # type: ignore[operator]
+        started(organic, timestamp=NOW),
+        started(synthetic, timestamp=NOW, is_organic=False),
+        started(other, timestamp=NOW, executor_class=OTHER_CLASS),
+        *(accepted(job, timestamp=at(1)) for job in (organic, synthetic, other, unknown)),
+    )
+    assert jobs_at(at(2)) == {organic, synthetic, other, unknown}
+    for moment in (at(2), at(30)):
+        assert jobs_at(moment, executor_class=CLASS) == {organic}
+        assert jobs_at(moment, trusted=[]) == {organic, other}
+        found = valid_at(moment, trusted=[], executor_class=CLASS)
+        assert {one.receipt_type for one in found} == {ReceiptType.STARTED, ReceiptType.ACCEPTED}
+
+
+def test_only_receipts_of_trusted_validators_and_of_this_one_are_read() -> None:
+    mine, published, foreign = (str(uuid4()) for _ in range(3))
+    issue(started(mine, timestamp=NOW))
+    publish(started(published, timestamp=NOW))
+    publish(started(foreign, timestamp=NOW), finished(published, timestamp=NOW), by=STRANGER)
+    assert jobs_at(at(1)) == {mine, published, foreign}
+    assert jobs_at(at(1), trusted=[]) == {mine, published}
+    assert {one.validator for one in valid_at(at(1), trusted=[])} == {ME}
+    assert jobs_at(at(1), trusted=[STRANGER.ss58_address]) == {mine, published, foreign}
+
+
+def test_another_validator_gives_no_class_to_a_job() -> None:
+    job = str(uuid4())
+    publish(accepted(job, timestamp=NOW))
+    publish(started(job, timestamp=NOW), by=STRANGER)
+    trusted = [STRANGER.ss58_address]
+    found = valid_at(at(1), trusted=trusted, executor_class=CLASS)
+    assert {one.validator for one in found} == {STRANGER.ss58_address}
+
+
+def test_of_too_many_receipts_the_newest_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MAX_FETCHED", 3)
+    jobs = [str(uuid4()) for _ in range(5)]
+    publish(*(started(job, timestamp=at(number / 10)) for number, job in enumerate(jobs)))
+    assert jobs_at(at(1)) == set(jobs[2:])
+    assert jobs_at(at(1), trusted=[], executor_class=CLASS) == set(jobs[2:])
 
 
 def test_what_was_earned_is_read_by_time_and_miner() -> None:

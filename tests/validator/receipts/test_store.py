@@ -1,6 +1,7 @@
 """What the database keeps of fetched receipts."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import DatabaseError
@@ -27,6 +28,10 @@ def at(offset: int, page: int = 5) -> Checkpoint:
     return Checkpoint(MINER.ss58_address, "127.0.0.1:80", page, offset)
 
 
+def checkpoints(oldest: int) -> list[Checkpoint]:
+    return store.read_checkpoints(oldest, {MINER.ss58_address: "127.0.0.1:80"})
+
+
 def test_receipts_and_their_checkpoint_are_stored_together() -> None:
     receipts = [verified(line()), verified(line(finished()))]
     assert store.record([PageProgress(at(100), receipts)]) == 2
@@ -42,8 +47,8 @@ def test_receipts_and_their_checkpoint_are_stored_together() -> None:
         score, wanted_score = found.pop("score"), wanted.pop("score")
         assert (score and f"{score:.6f}") == wanted_score
         assert found == wanted
-    assert store.read_checkpoints(5) == [at(100)]
-    assert store.read_checkpoints(6) == []
+    assert checkpoints(5) == [at(100)]
+    assert checkpoints(6) == []
 
 
 def test_when_receipts_cannot_be_stored_the_checkpoint_stays(
@@ -53,7 +58,7 @@ def test_when_receipts_cannot_be_stored_the_checkpoint_stays(
     monkeypatch.setattr(store, "_INSERT", "no SQL %s")
     with pytest.raises(DatabaseError):
         store.record([PageProgress(at(200), [verified(line())])])
-    assert store.read_checkpoints(0) == [at(100)]
+    assert checkpoints(0) == [at(100)]
 
 
 def test_a_receipt_that_is_read_twice_is_stored_once() -> None:
@@ -61,7 +66,7 @@ def test_a_receipt_that_is_read_twice_is_stored_once() -> None:
     assert store.record([PageProgress(at(1), [receipt, receipt])]) == 1
     assert store.record([PageProgress(at(2), [receipt])]) == 0
     assert Receipt.objects.count() == 1
-    assert store.read_checkpoints(0) == [at(2)]
+    assert checkpoints(0) == [at(2)]
 
 
 def test_of_two_receipts_of_a_type_the_first_counts() -> None:
@@ -102,14 +107,14 @@ def test_more_than_one_batch_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "BATCH_ROWS", 2)
     receipts = [verified(line()) for _ in range(5)]
     assert store.record([PageProgress(at(1), receipts[:3]), PageProgress(at(2), receipts[3:])]) == 5
-    assert store.read_checkpoints(0) == [at(2)]
+    assert checkpoints(0) == [at(2)]
 
 
 def test_a_page_that_is_given_up_stays_so() -> None:
     given_up = Checkpoint(MINER.ss58_address, "127.0.0.1:80", 5, 7, "rewritten")
     store.record([PageProgress(at(7))])
     store.record([PageProgress(given_up)])
-    assert store.read_checkpoints(0) == [given_up]
+    assert checkpoints(0) == [given_up]
 
 
 def test_checkpoints_are_of_a_miner_and_an_address() -> None:
@@ -120,6 +125,20 @@ def test_checkpoints_are_of_a_miner_and_an_address() -> None:
     ]
     store.record([PageProgress(one) for one in (at(1), *others)])
     assert PageCheckpoint.objects.count() == 4
+    assert checkpoints(0) == [at(1), at(4, page=6)]
+
+
+def test_receipts_are_counted_by_miner_and_hour() -> None:
+    hour = datetime(2026, 1, 1, 5, tzinfo=UTC)
+    dates = [hour, hour + timedelta(minutes=59, seconds=59.9), hour + timedelta(hours=1)]
+    then = {"now": hour, "not_before": hour}
+    receipts = [verified(line(started(timestamp=date)), **then) for date in dates]
+    store.record([PageProgress(at(1), receipts)])
+    number = int(hour.timestamp()) // 3600
+    assert sorted(store.count_by_hour()) == [
+        (MINER.ss58_address, number, 2),
+        (MINER.ss58_address, number + 1, 1),
+    ]
 
 
 def test_validators_are_registered_and_have_stake() -> None:

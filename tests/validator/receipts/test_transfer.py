@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from bittensor_core import Keypair
+from django.db import DatabaseError
 
 from compute_horde.django.database import in_database
 from tests.eventually import eventually
@@ -22,7 +23,7 @@ from tests.validator.receipts.published import (
 )
 from validator.receipts import pages, store
 from validator.receipts.models import Receipt
-from validator.receipts.page_reader import Acceptance, PageSource
+from validator.receipts.page_reader import Acceptance, MinerPageReader, PageSource
 from validator.receipts.recorder import TransferRecorder
 from validator.receipts.store import Checkpoint
 from validator.receipts.transfer import ReceiptTransfer
@@ -119,7 +120,9 @@ async def test_what_is_no_miner_any_more_is_not_asked(transfer: ReceiptTransfer)
         sources(miner=one.handle) as before,
         sources(miner=moved.handle) as after,
     ):
+        assert transfer.not_served(before) == before
         transfer.serve(before, [])
+        assert (transfer.not_served(before), transfer.not_served(after)) == ([], after)
         await eventually(lambda: one.requests)
         transfer.serve(after, [])
         await eventually(lambda: moved.requests)
@@ -187,11 +190,31 @@ async def test_miners_that_do_not_answer_are_left_out_of_catching_up(
         assert transfer.pages_left() == 0
 
 
-async def test_what_ends_a_task_is_raised(
+async def test_a_defect_that_one_miner_meets_costs_no_other(
+    transfer: ReceiptTransfer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def read(self: object, miner: str, *rest: object) -> bool:
+        if miner == OTHER_MINER.ss58_address:
+            raise ValueError("a defect")
+        return await real(self, miner, *rest)
+
+    real = MinerPageReader.read
+    monkeypatch.setattr(MinerPageReader, "read", read)
+    good = Publisher()
+    handles = {OTHER_MINER.ss58_address: good.handle, MINER.ss58_address: good.handle}
+    async with sources(**handles) as miners:
+        transfer.serve(miners, [])
+        await transfer.catch_up()
+        await eventually(lambda: len(good.requests) >= 100)
+        transfer.raise_failures()
+    assert "a defect" in caplog.text
+
+
+async def test_a_failure_of_the_database_is_raised(
     transfer: ReceiptTransfer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(progress: object) -> int:
-        raise ValueError("the database is gone")
+        raise DatabaseError("the database is gone")
 
     monkeypatch.setattr(store, "record", broken)
     publisher = Publisher()
@@ -200,7 +223,7 @@ async def test_what_ends_a_task_is_raised(
     def failed() -> bool:
         try:
             transfer.raise_failures()
-        except ValueError:
+        except DatabaseError:
             return True
         return False
 

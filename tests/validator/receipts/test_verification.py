@@ -139,6 +139,20 @@ def test_a_miner_publishes_only_receipts_of_its_own() -> None:
     assert problem(stolen) is LineProblem.OTHER_MINER
 
 
+def test_a_miner_is_no_validator_of_its_own_jobs() -> None:
+    both = frozenset({VALIDATOR.ss58_address, MINER.ss58_address})
+    own = line(started(validator_hotkey=MINER.ss58_address), validator=MINER)
+    assert problem(own, validators=both) is LineProblem.SIGNED_BY_ITSELF
+
+
+def test_lines_that_are_only_of_no_use_are_not_bad() -> None:
+    foreign = line(started(validator_hotkey=STRANGER.ss58_address), validator=STRANGER)
+    old = line(started(timestamp=now() - timedelta(days=3)))
+    verified = verify_lines(foreign * 2 + old * 2 + b"junk\n" * 4, expected())
+    assert (verified.problems.total(), verified.is_mostly_bad) == (8, False)
+    assert verify_lines(foreign * 2 + old * 2 + b"junk\n" * 5, expected()).is_mostly_bad
+
+
 def test_receipts_of_anybody_are_not_stored() -> None:
     foreign = line(started(validator_hotkey=STRANGER.ss58_address), validator=STRANGER)
     assert problem(foreign) is LineProblem.UNKNOWN_VALIDATOR
