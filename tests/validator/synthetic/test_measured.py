@@ -22,7 +22,7 @@ def batch(cycle_start: int | None, state: str = "done") -> Batch:
 
 
 def attempt(
-    held: Batch, hotkey: str, outcome: str, *, excused: bool = False, blamed: str = "miner"
+    held: Batch, hotkey: str, outcome: str, *, excused: bool = False, blamed: str = "nobody"
 ) -> None:
     job = Job.objects.create(uuid=uuid4(), kind="synthetic", executor_class=TEST)
     Puzzle.objects.create(
@@ -42,7 +42,7 @@ def test_the_right_and_the_excused_were_online() -> None:
     for outcome in ("correct", "correct", "wrong_answer", "declined_busy"):
         attempt(held, "a", outcome)
     attempt(held, "a", "declined_busy", excused=True)
-    attempt(held, "b", "unreachable")
+    attempt(held, "b", "unreachable", blamed="miner")
     attempt(batch(1444), "c", "correct")
     attempt(batch(2166, "interrupted"), "d", "correct")
     assert measured.online_in(722) == {("a", TEST): 3, ("b", TEST): 0}
@@ -59,8 +59,8 @@ def test_what_the_validator_failed_to_test_is_not_counted_as_away() -> None:
         "no tested online": ("unreachable", *unknown),
     }.items():
         for outcome in outcomes:
-            attempt(held, hotkey, outcome)
-    attempt(held, "too late ourselves", "unreachable", blamed="nobody")
+            attempt(held, hotkey, outcome, blamed="miner")
+    attempt(held, "too late ourselves", "unreachable")
     assert measured.online_in(722) == {
         ("none tested", TEST): None,
         ("all tested online", TEST): 4,
