@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,55 +12,25 @@ from compute_horde.adapters.chain_port import (
     ChainRefused,
     ChainUnreachable,
     RateLimited,
-    WeightCommit,
 )
-from compute_horde.cycles import cycle_at
-from compute_horde.hardware import ExecutorClass
-from tests.peers.keys import VALIDATOR
-from tests.validator.chains import FakeChain, neuron
-from tests.validator.conftest import configured
-from tests.validator.scores.cycles import attempt, store_neurons
+from tests.validator.chains import neuron
+from tests.validator.weights.publishing import (
+    CONFIG,
+    CYCLE,
+    OPEN,
+    PAID,
+    US,
+    batch,
+    chain,
+    publish,
+    row,
+)
 from validator.network.models import Snapshot
-from validator.synthetic.models import Batch, Puzzle
-from validator.weights import actions, rules
+from validator.synthetic.models import Puzzle
+from validator.weights import actions
 from validator.weights.models import WeightsSet
 
 pytestmark = pytest.mark.django_db
-
-NETUID = 8
-CYCLE = cycle_at(1000, netuid=NETUID, tempo=9)
-PAID = cycle_at(CYCLE.start - 1, netuid=NETUID, tempo=9)
-OPEN = CYCLE.start + 10
-CONFIG = configured(netuid=NETUID, class_weights={ExecutorClass.always_on__test: Decimal(1)})
-US = neuron(0, VALIDATOR.ss58_address, last_update=PAID.start, validator_permit=True)
-
-
-def chain(block: int = OPEN, **fields: Any) -> FakeChain:
-    neurons = [US, neuron(1, "good"), neuron(2, "better"), neuron(3, "wrong")]
-    return FakeChain(block=block, **({"neurons": neurons} | fields))
-
-
-def publish(on: FakeChain) -> None:
-    """Publish like the task does, soon after a read of the chain."""
-    Snapshot.objects.create(block=on.block, tempo=on.tempo, neurons=0)
-    store_neurons(on.neurons)
-    actions.set_weights_if_due(lambda: nullcontext(on), CONFIG)
-
-
-def batch(state: str = "done", cycle_start: int | None = PAID.start, **right: int) -> None:
-    """A batch in which each miner answered so many puzzles rightly; 0: one wrongly."""
-    held = Batch.objects.create(
-        cycle_start=cycle_start, block=1, seed="s", state=state, alive_at=timezone.now()
-    )
-    for hotkey, count in right.items():
-        for _ in range(count):
-            attempt(held, hotkey)
-        if not count:
-            attempt(held, hotkey, "wrong_answer")
-
-
-def row() -> WeightsSet:
-    return WeightsSet.objects.get(cycle_start=CYCLE.start)
 
 
 def test_the_window_opens_and_what_was_earned_in_the_last_cycle_is_set() -> None:
@@ -123,120 +92,6 @@ def test_a_chain_that_cannot_be_reached_is_tried_again_in_the_next_block() -> No
     on.block += 1
     publish(on)
     assert len(on.set) == 1
-
-
-def test_a_write_without_an_answer_is_looked_for_before_it_is_repeated() -> None:
-    batch(good=1)
-    on = chain(problems=[ChainUnreachable("too late to say")])
-    publish(on)
-    on.block += 1
-    publish(on)
-    assert (row().state, row().attempts) == ("trying", 1)
-    assert "may still be included: 7 blocks left" in row().outcome
-    on.block += 1
-    on.include({1: 65535})
-    on.block += 1
-    publish(on)
-    assert (row().state, row().block, len(on.set)) == ("published", on.block - 1, 1)
-    assert "found on the chain" in row().outcome
-
-
-def test_a_write_that_did_not_come_true_is_repeated_once_it_has_expired() -> None:
-    batch(good=1)
-    on = chain(problems=[ChainUnreachable("too late to say")])
-    publish(on)
-    on.block += 7
-    publish(on)
-    assert on.set == []
-    on.block += 1
-    publish(on)
-    assert (row().state, len(on.set)) == ("published", 1)
-    assert list(row().submissions.values_list("state", flat=True)) == ["accepted", "expired"]
-
-
-def test_only_the_finalized_chain_proves_that_a_write_expired() -> None:
-    batch(good=1)
-    on = chain(problems=[ChainUnreachable("too late to say")], unfinalized=1)
-    publish(on)
-    on.block += 8
-    publish(on)
-    assert on.set == []
-    on.block += 1
-    publish(on)
-    assert len(on.set) == 1
-
-
-def test_a_write_that_was_called_refused_and_is_found_on_the_chain_is_not_repeated() -> None:
-    batch(good=1)
-    on = chain(problems=[ChainRefused("the answer could not be decoded", "invalid_argument")])
-    publish(on)
-    on.include({1: 65535})
-    on.block += 1
-    publish(on)
-    assert (row().state, len(on.set)) == ("published", 1)
-
-
-def test_sealed_weights_are_found_although_the_last_update_did_not_move() -> None:
-    batch(good=1)
-    on = chain(problems=[ChainUnreachable("too late to say")])
-    publish(on)
-    on.sealed = (WeightCommit(1, on.block, 77, timezone.now()),)
-    on.block += 9
-    publish(on)
-    assert (row().state, row().block, on.set) == ("published", OPEN, [])
-
-
-def test_what_cannot_be_read_back_now_stays_published(caplog: pytest.LogCaptureFixture) -> None:
-    batch(good=1)
-    on = chain()
-    publish(on)
-    outcome = row().outcome
-    on.block += 1
-    on.unreadable = ChainUnreachable("down")
-    publish(on)
-    assert (row().state, row().outcome, row().landing) == ("published", outcome, "open")
-    assert "weights not read back" in caplog.messages
-    assert "weights not set" not in caplog.messages
-
-
-def test_blocks_that_were_paid_are_not_paid_again_when_the_grid_of_cycles_moves() -> None:
-    batch(good=1)
-    publish(chain())
-    moved = cycle_at(OPEN, netuid=NETUID, tempo=14)
-    on = chain(rules.window(moved).start, tempo=14)
-    publish(on)
-    assert on.set == []
-    assert WeightsSet.objects.count() == 1
-
-
-def test_an_attempt_of_an_earlier_version_is_found_on_the_chain() -> None:
-    batch(good=1)
-    WeightsSet.objects.create(cycle_start=CYCLE.start, earned_in=PAID.start, attempts=1)
-    on = chain(OPEN + 1)
-    on.neurons[0] = replace(US, last_update=OPEN)
-    publish(on)
-    assert (row().state, row().block, on.set) == ("published", OPEN, [])
-
-
-def test_a_write_of_a_window_that_closed_is_still_looked_for() -> None:
-    batch(good=1)
-    on = chain(CYCLE.stop - 2, problems=[ChainUnreachable("too late to say")])
-    publish(on)
-    on.include({1: 65535})
-    on.block += 4
-    publish(on)
-    assert (row().state, row().block) == ("published", CYCLE.stop - 2)
-
-
-def test_a_write_of_a_window_that_closed_is_not_repeated() -> None:
-    batch(good=1)
-    on = chain(CYCLE.stop - 2, problems=[ChainUnreachable("too late to say")])
-    publish(on)
-    on.block += 12
-    publish(on)
-    on.block += 1
-    publish(on)
-    assert (row().state, on.set) == ("failed", [])
 
 
 @pytest.mark.parametrize(
