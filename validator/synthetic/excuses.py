@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Protocol
 
 from compute_horde.django.database import in_database
@@ -63,7 +64,10 @@ class ReceiptRule:
 
 
 class ReceiptJudge:
-    """Excuses a miner whose executors had work for users, as verified receipts show."""
+    """Excuses a miner whose executors had work for users, as verified receipts show.
+
+    For one batch: it reads only once which validators have enough stake.
+    """
 
     def __init__(self, rule: ReceiptRule) -> None:
         self._rule = rule
@@ -82,11 +86,14 @@ class ReceiptJudge:
         All executors are those of the manifest that the batch used, or of the newest one when it
         has more: a miner that declares fewer during the batch is not excused by that.
         """
-        receipts = receipts_valid_at(hotkey, at, self._rule.validator)
-        trusted = self._trusted({receipt.validator for receipt in receipts})
-        busy = busy_with_users_jobs(for_a_while(receipts, at, self._rule), trusted, at)[
-            executor_class
-        ]
+        receipts = receipts_valid_at(
+            hotkey,
+            at,
+            self._rule.validator,
+            trusted=self._trusted,
+            executor_class=executor_class,
+        )
+        busy = busy_executors(for_a_while(receipts, at, self._rule), at)[executor_class]
         counts = Manifest.objects.filter(hotkey=hotkey, executor_class=executor_class)
         executors = max(declared, counts.values_list("count", flat=True).first() or 0)
         return Excuse(
@@ -95,11 +102,11 @@ class ReceiptJudge:
             f"and {accepted} took a job of this batch",
         )
 
-    def _trusted(self, validators: Collection[str]) -> set[str]:
-        staked = Neuron.objects.filter(
-            hotkey__in=validators, registered=True, stake_rao__gte=self._rule.minimum_stake_rao
-        )
-        return {self._rule.validator, *staked.values_list("hotkey", flat=True)}
+    @cached_property
+    def _trusted(self) -> set[str]:
+        """The validators with enough stake when the first decline of a batch is judged."""
+        staked = Neuron.objects.filter(registered=True, stake_rao__gte=self._rule.minimum_stake_rao)
+        return set(staked.values_list("hotkey", flat=True))
 
 
 async def excuse_busy(
@@ -140,19 +147,6 @@ def _place(attempt: Attempt) -> Place:
     return attempt.executor.hotkey, attempt.executor.executor_class
 
 
-def busy_with_users_jobs(
-    receipts: Collection[KnownReceipt], validators: Collection[str], at: datetime
-) -> Counter[str]:
-    """The executors that users' jobs of these validators keep busy at a moment, by class."""
-    organic = {
-        (receipt.job_uuid, receipt.validator)
-        for receipt in receipts
-        if receipt.is_organic and receipt.validator in validators
-    }
-    counted = [one for one in receipts if (one.job_uuid, one.validator) in organic]
-    return busy_executors(counted, at)
-
-
 def for_a_while(
     receipts: Collection[KnownReceipt], at: datetime, rule: ReceiptRule
 ) -> list[KnownReceipt]:
@@ -160,14 +154,13 @@ def for_a_while(
     newest: dict[tuple[str, str], datetime] = {}
     for one in receipts:
         if one.receipt_type is ReceiptType.INTERVAL and one.timestamp <= at:
-            job = one.job_uuid, one.validator
-            newest[job] = max(one.timestamp, newest.get(job, one.timestamp))
+            newest[one.job] = max(one.timestamp, newest.get(one.job, one.timestamp))
 
     def limited(one: KnownReceipt) -> KnownReceipt:
         if one.valid_until is None or one.validator == rule.validator:
             return one
         until = one.timestamp + rule.excuse
-        if interval := newest.get((one.job_uuid, one.validator)):
+        if interval := newest.get(one.job):
             until = max(until, interval + 2 * rule.interval)
         return replace(one, valid_until=min(one.valid_until, until))
 

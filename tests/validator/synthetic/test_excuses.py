@@ -10,8 +10,9 @@ from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import ReceiptType
 from tests.validator.synthetic.making import attempt
 from validator.network.models import Manifest, Neuron
+from validator.receipts.busy import KnownReceipt
 from validator.receipts.models import Receipt
-from validator.synthetic.excuses import Excuse, ReceiptJudge, ReceiptRule, excuse_busy
+from validator.synthetic.excuses import Excuse, ReceiptJudge, ReceiptRule, excuse_busy, for_a_while
 from validator.synthetic.outcomes import Outcome
 
 pytestmark = pytest.mark.django_db
@@ -168,12 +169,13 @@ def test_receipts_of_other_validators_excuse_for_a_while(
     assert judged(at=NOW + timedelta(minutes=minute)).excused is excused
 
 
-def test_an_interval_receipt_is_no_excuse_beyond_the_time_of_its_job() -> None:
-    for _ in range(2):
-        works_long("rich", interval_receipt=timedelta(minutes=9))
-    Receipt.objects.filter(valid_until__gt=NOW).update(valid_until=NOW + timedelta(minutes=11))
-    assert judged(at=NOW + timedelta(minutes=11)).excused
-    assert not judged(at=NOW + timedelta(minutes=12)).excused
+def test_no_receipt_is_valid_longer_than_it_says() -> None:
+    accepted = KnownReceipt(
+        "job", ReceiptType.ACCEPTED, "miner", "rich", NOW, valid_until=NOW + timedelta(minutes=5)
+    )
+    interval = KnownReceipt("job", ReceiptType.INTERVAL, "miner", "rich", NOW)
+    rule = ReceiptRule("us", STAKE, excuse=timedelta(minutes=10), interval=timedelta(minutes=3))
+    assert for_a_while([accepted, interval], NOW, rule) == [accepted, interval]
 
 
 class Asked:
