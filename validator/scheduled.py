@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 import threading
 import time
@@ -14,6 +13,7 @@ from celery.signals import worker_ready, worker_shutting_down
 
 from compute_horde import startup
 from compute_horde.django.single_instance import run_exclusively
+from compute_horde.platform.forced_exit import exit_within
 from validator.celery import ROUTES, TASKS, app
 from validator.config import config
 
@@ -47,14 +47,7 @@ def _report_ready(**_: object) -> None:
 
 
 def _force_exit_later(**_: object) -> None:
-    def leave() -> None:
-        log.warning("tasks were still running and are abandoned")
-        logging.shutdown()
-        os._exit(0)
-
-    late = threading.Timer(TASKS_END_SECONDS, leave)
-    late.daemon = True
-    late.start()
+    exit_within(TASKS_END_SECONDS, "tasks were still running and are abandoned")
 
 
 class BeatScheduler(celery_beat.Scheduler):

@@ -14,7 +14,7 @@ from localnet.network_dir import NetworkDir
 from localnet.process_table import NETUID, Network, service_env
 from tests.network.running import Running, until
 
-CYCLES = 3
+CYCLES = 2
 TEMPO = 11
 SETTINGS = {
     "chain": {"TEMPO": TEMPO},
@@ -52,7 +52,7 @@ def command(network: Running, *words: str, text: str = "") -> str:
     return done.stdout
 
 
-async def test_three_cycles_pay_the_honest_miner_and_never_the_liar(weighing: Running) -> None:
+async def test_cycles_pay_the_honest_miner_and_never_the_liar(weighing: Running) -> None:
     published = "SELECT weights FROM weights_weightsset WHERE landing = 'landed'"
     await until(
         lambda: len(weighing.rows("validator", published)) >= CYCLES,

@@ -21,7 +21,7 @@ from validator.weights.models import Submission, WeightsSet
 pytestmark = pytest.mark.django_db
 
 NETUID, TEMPO = 12, 360
-CYCLES = 40
+CYCLES = 15
 FIRST = cycle_at(10_000, netuid=NETUID, tempo=TEMPO)
 CONFIG = configured(netuid=NETUID, class_weights={ExecutorClass.always_on__test: Decimal(1)})
 
