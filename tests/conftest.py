@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, settings
 # A test that talks to real processes may hang with them; nothing here needs as long as this.
 _LONGEST_SECONDS = 180
 
-# No time limits for examples: machines that run these tests may be busy.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No time limits for examples: machines that run these tests may be busy. Every run tries others, so
+# that fewer of them than usual are enough.
+settings.register_profile(
+    "busy", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("busy")
 
 # A shell that starts us in the background has us ignore Ctrl-C, `nohup` has us ignore SIGHUP, and

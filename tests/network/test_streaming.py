@@ -138,7 +138,7 @@ async def test_a_job_that_serves_for_ever_is_ended(network: Running) -> None:
         network,
         download_time_limit_sec=1,
         execution_time_limit_sec=3,
-        streaming_start_time_limit_sec=15,
+        streaming_start_time_limit_sec=10,
     )
     assert await ended(job) == "failed"
     assert job.error is not None
