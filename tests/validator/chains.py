@@ -45,11 +45,14 @@ class FakeChain:
     held: dict[int, int] | None = None
     unfinalized: int = 0
     unreadable: Exception | None = None
+    unanswered: Exception | None = None
 
     def head(self) -> int:
         return self.block
 
     def finalized_head(self) -> int:
+        if self.unanswered:
+            raise self.unanswered
         return self.block - self.unfinalized
 
     def metagraph(self, block: int | None = None) -> Metagraph:

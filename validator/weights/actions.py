@@ -40,7 +40,8 @@ def set_weights_if_due(
     if snapshot is None:
         return
     cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
-    if row := _unresolved(cycle) or _due(cycle, snapshot, config):
+    # A question about an earlier cycle that the chain does not answer must not cost this window.
+    for row in filter(None, (_unresolved(cycle, snapshot), _due(cycle, snapshot, config))):
         try:
             with open_chain() as chain:
                 _advance(chain, config, row, cycle)
@@ -229,7 +230,7 @@ def _end(row: WeightsSet, state: WeightsSet.State, outcome: str) -> None:
 
 def _warn_if_in_danger(row: WeightsSet, cycle: Cycle, block: int) -> None:
     window = rules.window(cycle)
-    if rules.is_in_danger(window, block):
+    if row.cycle_start == cycle.start and rules.is_in_danger(window, block):
         log.error(
             "the window for weights is closing",
             extra={"cycle": row.cycle_start, "left": window.stop - block, "why": row.outcome},
@@ -257,7 +258,7 @@ def _is_batch_running(paid: Cycle) -> bool:
     return Batch.objects.filter(cycle_start=paid.start, state=Batch.State.RUNNING).exists()
 
 
-def _unresolved(cycle: Cycle) -> WeightsSet | None:
+def _unresolved(cycle: Cycle, snapshot: Snapshot) -> WeightsSet | None:
     """An earlier cycle's row whose last transaction may yet be included.
 
     Other rows of which the window closed before the chain accepted weights are marked as failed.
@@ -265,5 +266,8 @@ def _unresolved(cycle: Cycle) -> WeightsSet | None:
     trying = WeightsSet.objects.filter(state=WeightsSet.State.TRYING)
     late = trying.exclude(cycle_start=cycle.start)
     open_ones = late.filter(submissions__state=Submission.State.SENDING)
-    late.exclude(pk__in=open_ones.values("pk")).update(state=WeightsSet.State.FAILED)
+    if missed := late.exclude(pk__in=open_ones.values("pk")).update(state=WeightsSet.State.FAILED):
+        since = landing.epochs_since_landing(snapshot.block, snapshot.tempo)
+        extra = {"cycles": missed, "epochs_since_landing": since}
+        log.error("a window for weights was missed", extra=extra)
     return open_ones.first()

@@ -30,13 +30,18 @@ def due(block: int) -> list[WeightsSet]:
 def read_back(chain: Chain, validator: str, rows: Collection[WeightsSet]) -> None:
     """Compare the weights on the chain with those of each row, oldest first; store the results.
 
-    A row whose weights are still sealed stays open.
+    A row whose weights are still sealed stays open, and so does one that a node which is behind
+    cannot know.
     """
     metagraph = chain.metagraph()
     sealed = {commit.block for commit in chain.weight_commits(validator)}
     uid = next((n.uid for n in metagraph.neurons if n.hotkey == validator), None)
     held = {} if uid is None else chain.weights(uid)
-    opened = [row for row in rows if row.block not in sealed]
+    opened = [
+        row
+        for row in rows
+        if row.block not in sealed and row.block is not None and row.block < metagraph.block
+    ]
     for row in opened:
         landing, detail = judge(metagraph, held, row, is_newest=row is opened[-1])
         _end(row, landing, metagraph.block, detail)
@@ -90,10 +95,14 @@ def difference(meant: Mapping[int, int], held: Mapping[int, int]) -> str:
 
 
 def epochs_since_landing(block: int, tempo: int) -> int | None:
-    """For how many epochs no weights of ours landed; None when none were ever to land."""
+    """For how many epochs no weights of ours landed; None when none were ever to land.
+
+    Rows of which that is not known, such as those of a version that did not look, do not count.
+    """
     published = WeightsSet.objects.filter(state=WeightsSet.State.PUBLISHED)
     landed = published.filter(landing=Landing.LANDED).first()
-    since = landed.landed_block if landed else published.values_list("block", flat=True).last()
+    known = published.exclude(landing=Landing.UNKNOWN)
+    since = landed.landed_block if landed else known.values_list("block", flat=True).last()
     return None if since is None else max(block - since, 0) // (tempo + 1)
 
 

@@ -172,7 +172,9 @@ def test_a_worker_that_died_while_sending_is_followed_by_another_in_the_same_win
     assert (len(on.set), row().state) == (1, "published")
 
 
-def test_a_window_that_closed_is_marked_failed_and_the_next_cycle_works() -> None:
+def test_a_window_that_closed_is_marked_failed_and_the_next_cycle_works(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     batch(good=1)
     batch(cycle_start=CYCLE.start, better=1)
     on = chain(problems=[ChainUnreachable("down")])
@@ -182,6 +184,7 @@ def test_a_window_that_closed_is_marked_failed_and_the_next_cycle_works() -> Non
     on.block += 1
     publish(on)
     assert row().state == "failed"
+    assert "a window for weights was missed" in caplog.messages
     assert on.set == [{2: 65535}]
 
 

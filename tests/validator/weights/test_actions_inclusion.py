@@ -140,3 +140,16 @@ def test_a_write_of_a_window_that_closed_is_not_repeated() -> None:
     on.block += 1
     publish(on)
     assert (row().state, on.set) == ("failed", [])
+
+
+def test_an_unanswered_question_about_an_earlier_cycle_costs_no_window() -> None:
+    batch(good=1)
+    on = chain(CYCLE.stop - 2, problems=[ChainUnreachable("too late to say")])
+    publish(on)
+    batch(cycle_start=CYCLE.start, better=1)
+    on.block = OPEN + 20
+    on.unanswered = ChainRefused("no such storage item", "not_found")
+    publish(on)
+    assert row().state == "trying"
+    assert "no such storage item" in row().outcome
+    assert on.set == [{2: 65535}]

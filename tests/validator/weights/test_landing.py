@@ -59,6 +59,14 @@ def test_they_are_not_read_in_the_block_that_included_them() -> None:
     assert len(landing.due(801)) == 1
 
 
+def test_a_node_that_is_behind_is_not_believed() -> None:
+    row = published(722, 800, {1: 65535})
+    on = chain(800, held={})
+    landing.read_back(on, US, landing.due(801))
+    row.refresh_from_db()
+    assert row.landing == "open"
+
+
 def test_sealed_weights_are_waited_for() -> None:
     row = published(722, 800, {1: 65535})
     read_back(chain(held={}, sealed=(sealed_in(800),)))
@@ -110,6 +118,10 @@ def test_a_uid_that_changed_hands_is_named() -> None:
 
 
 def test_the_epochs_without_weights_on_the_chain_are_counted() -> None:
+    assert landing.epochs_since_landing(1000, tempo=9) is None
+    before = published(0, 100, {1: 65535})
+    before.landing = "unknown"
+    before.save()
     assert landing.epochs_since_landing(1000, tempo=9) is None
     published(722, 800, {1: 65535})
     assert landing.epochs_since_landing(835, tempo=9) == 3
