@@ -14,6 +14,14 @@ class ExecutorClass(StrEnum):
     always_on__test = "always_on.test"
     always_on__cpu__8c__16gb = "always_on.cpu.8c.16gb"
 
+    @classmethod
+    def known(cls, name: str) -> "ExecutorClass | None":
+        """The class of this name; None when this version does not know it, or no longer."""
+        try:
+            return cls(name)
+        except ValueError:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:

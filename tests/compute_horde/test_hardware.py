@@ -24,3 +24,9 @@ def test_every_class_has_its_published_promise():
 
 def test_no_two_classes_share_a_letter():
     assert len({promise.code for promise in PROMISES.values()}) == len(PROMISES)
+
+
+def test_a_class_is_found_by_its_name_if_it_is_known():
+    assert ExecutorClass.known("always_on.test") is ExecutorClass.always_on__test
+    assert ExecutorClass.known("always_on__test") is None
+    assert ExecutorClass.known("") is None

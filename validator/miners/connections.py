@@ -9,7 +9,7 @@ from dataclasses import replace
 from compute_horde.protocol.message import JobMessage
 from compute_horde.signing import Signer
 from validator.miners.connection import Address, Callbacks, MinerConnection
-from validator.miners.job_connections import JobConnections
+from validator.miners.job_connections import FREE_CONNECTION_SECONDS, JobConnections
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class MinerConnections:
         *,
         absence_seconds: float,
         callbacks: Callbacks,
-        free_seconds: float | None = None,
+        free_seconds: float = FREE_CONNECTION_SECONDS,
     ) -> None:
         self._validator = validator
         self._absence_seconds = absence_seconds

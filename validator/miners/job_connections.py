@@ -29,11 +29,15 @@ class NoFreeConnectionError(ConnectionLostError):
 class JobConnections:
     """Opens and closes single-job connections, at most `CONNECTIONS_PER_MINER` to each miner.
 
-    A job waits for up to `free_seconds`, by default `FREE_CONNECTION_SECONDS`, for a free one.
+    A job waits for up to `free_seconds` for a free one.
     """
 
     def __init__(
-        self, validator: Signer, *, absence_seconds: float, free_seconds: float | None = None
+        self,
+        validator: Signer,
+        *,
+        absence_seconds: float,
+        free_seconds: float = FREE_CONNECTION_SECONDS,
     ) -> None:
         self._validator = validator
         self._absence_seconds = absence_seconds
@@ -53,9 +57,8 @@ class JobConnections:
         """
         miner = address.hotkey
         free = self._free.setdefault(miner, asyncio.Semaphore(CONNECTIONS_PER_MINER))
-        seconds = FREE_CONNECTION_SECONDS if self._free_seconds is None else self._free_seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._free_seconds):
                 await free.acquire()
         except TimeoutError as exc:
             raise NoFreeConnectionError(

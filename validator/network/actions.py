@@ -80,8 +80,8 @@ def serving_miners(validator: str, reach: Reach) -> list[ServingMiner]:
     reported_at: dict[str, datetime] = {}
     for row in Manifest.objects.all():
         reported_at[row.hotkey] = max(row.heard_at, reported_at.get(row.hotkey, row.heard_at))
-        if row.executor_class in ExecutorClass.__members__.values():
-            offers.setdefault(row.hotkey, {})[ExecutorClass(row.executor_class)] = row.count
+        if kind := ExecutorClass.known(row.executor_class):
+            offers.setdefault(row.hotkey, {})[kind] = row.count
     return [
         ServingMiner(hotkey, ip, port, offers.get(hotkey, {}), reported_at.get(hotkey))
         for hotkey, ip, port in sorted(_addresses())

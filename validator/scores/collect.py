@@ -18,6 +18,7 @@ from validator.network.history import network_at
 from validator.network.models import Neuron, Snapshot
 from validator.network.network_state import NetworkState, PastNeuron
 from validator.receipts.models import IssuedReceipt
+from validator.scores import rules
 from validator.scoring.facts import (
     CycleFacts,
     ExecutorCount,
@@ -28,20 +29,6 @@ from validator.scoring.facts import (
 from validator.synthetic.models import Batch, Puzzle
 from validator.synthetic.outcomes import Outcome
 
-# How the attempts of a batch count; those that are missing here are nobody's fault and do not.
-OUTCOMES = {
-    Outcome.CORRECT: JobOutcome.COMPLETED,
-    Outcome.WRONG_ANSWER: JobOutcome.WRONG,
-    Outcome.TOO_LATE: JobOutcome.LATE,
-    Outcome.NOT_ACCEPTED: JobOutcome.FAILED,
-    Outcome.NOT_READY: JobOutcome.FAILED,
-    Outcome.DECLINED_BUSY: JobOutcome.REFUSED,
-    Outcome.DECLINED: JobOutcome.REFUSED,
-    Outcome.JOB_FAILED: JobOutcome.FAILED,
-    Outcome.MINER_FAILED: JobOutcome.FAILED,
-    Outcome.UNREACHABLE: JobOutcome.FAILED,
-    Outcome.BROKE_PROTOCOL: JobOutcome.FAILED,
-}
 # Receipts are looked up for so many jobs at once.
 JOBS_AT_ONCE = 5000
 
@@ -91,19 +78,10 @@ def _synthetic(cycle: Cycle) -> Iterator[WorkedJob]:
     ).values_list(
         "job_id", "hotkey", "executor_class", "outcome", "excused", "blamed", "finished_at"
     )
-    for uuid, hotkey, kind, ended_as, excused, blamed, finished_at in attempts:
-        outcome = OUTCOMES.get(Outcome(ended_as))
-        is_known = kind in ExecutorClass.__members__.values()
-        is_miners = ended_as == Outcome.CORRECT or blamed == Culprit.MINER or excused
-        if outcome is None or not is_known or not is_miners:
-            continue
-        yield WorkedJob(
-            job_uuid=str(uuid),
-            hotkey=hotkey,
-            executor_class=ExecutorClass(kind),
-            outcome=JobOutcome.EXCUSED if excused else outcome,
-            at=_unix(finished_at),
-        )
+    for uuid, hotkey, name, ended_as, excused, blamed, finished_at in attempts:
+        outcome = rules.counts_as(Outcome(ended_as), Culprit(blamed), excused=excused)
+        if outcome and (kind := ExecutorClass.known(name)):
+            yield WorkedJob(str(uuid), hotkey, kind, outcome, at=_unix(finished_at))
 
 
 def organic_jobs(since: datetime, until: datetime | None) -> QuerySet[Job]:
@@ -117,18 +95,12 @@ def organic_jobs(since: datetime, until: datetime | None) -> QuerySet[Job]:
 def _organic(since: datetime | None, until: datetime | None) -> Iterator[WorkedJob]:
     if since is None:
         return
-    for uuid, hotkey, kind, ended_at in organic_jobs(since, until).values_list(
+    done = JobOutcome.COMPLETED
+    for uuid, hotkey, name, ended_at in organic_jobs(since, until).values_list(
         "uuid", "miner", "executor_class", "state_since"
     ):
-        if hotkey and kind in ExecutorClass.__members__.values():
-            yield WorkedJob(
-                job_uuid=str(uuid),
-                hotkey=hotkey,
-                executor_class=ExecutorClass(kind),
-                outcome=JobOutcome.COMPLETED,
-                is_organic=True,
-                at=_unix(ended_at),
-            )
+        if hotkey and (kind := ExecutorClass.known(name)):
+            yield WorkedJob(str(uuid), hotkey, kind, done, is_organic=True, at=_unix(ended_at))
 
 
 def _worked_seconds(jobs: Sequence[UUID]) -> dict[UUID, Fraction]:
@@ -164,9 +136,9 @@ def _miners(state: NetworkState) -> Iterator[RegisteredMiner]:
 def _offered(state: NetworkState) -> Iterator[ExecutorCount]:
     """The effective manifests at the end of the cycle."""
     for miner, counts in sorted(state.manifests.items()):
-        for kind, count in sorted(counts.items()):
-            if kind in ExecutorClass.__members__.values():
-                yield ExecutorCount(miner, ExecutorClass(kind), count)
+        for name, count in sorted(counts.items()):
+            if kind := ExecutorClass.known(name):
+                yield ExecutorCount(miner, kind, count)
 
 
 def _unix(moment: datetime | None) -> Fraction:

@@ -61,7 +61,7 @@ def _nothing(hotkey: str, cycle: int | None) -> str:
         return _not_scored(cycle)
     if cycle is None and not ScoredCycle.objects.exists():
         return _not_scored(None)
-    return f"{hotkey} was not registered when {'that' if cycle else 'any'} cycle was scored"
+    return f"{hotkey} was not registered when {'any' if cycle is None else 'that'} cycle was scored"
 
 
 def _not_scored(cycle: int | None) -> str:

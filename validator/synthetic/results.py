@@ -15,7 +15,7 @@ from validator.jobs.models import Job
 from validator.jobs.store import Event, Transition
 from validator.synthetic.attempts import Attempt
 from validator.synthetic.models import Batch, Puzzle
-from validator.synthetic.outcomes import Outcome
+from validator.synthetic.outcomes import REASON_CHARACTERS, Outcome
 
 # Attempts written by one statement.
 ATTEMPTS_AT_ONCE = 500
@@ -120,7 +120,7 @@ def _update(attempts: Sequence[Attempt]) -> None:
     values: dict[str, Any] = {
         "jobs": [attempt.request.uuid for attempt in attempts],
         "points": [attempt.points for attempt in attempts],
-        "verdicts": [attempt.reason[:200] for attempt in attempts],
+        "verdicts": [attempt.reason[:REASON_CHARACTERS] for attempt in attempts],
         "outcomes": _texts(attempt.outcome for attempt in attempts),
         "blamed": _texts(attempt.blamed for attempt in attempts),
         "excused": [attempt.excused for attempt in attempts],

@@ -20,7 +20,6 @@ from tests.validator.scores.cycles import (
 )
 from validator.scores.collect import collect, time_of
 from validator.scoring.facts import ExecutorCount, JobOutcome, RegisteredMiner
-from validator.synthetic.outcomes import Outcome
 
 pytestmark = pytest.mark.django_db
 
@@ -97,16 +96,6 @@ def test_what_is_not_the_miners_fault_does_not_count(blamed: Culprit) -> None:
 def test_attempts_without_an_end_of_the_miners_do_not_count(outcome: str) -> None:
     attempt(batch(), "alice", outcome)
     assert collect(CYCLE, NETUID).jobs == ()
-
-
-def test_every_outcome_is_decided() -> None:
-    from validator.scores.collect import OUTCOMES
-
-    assert set(Outcome) - set(OUTCOMES) == {
-        Outcome.OPEN,
-        Outcome.VALIDATOR_FAILED,
-        Outcome.INTERRUPTED,
-    }
 
 
 @pytest.mark.parametrize("state", ["running", "failed", "interrupted"])

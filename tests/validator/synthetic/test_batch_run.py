@@ -115,7 +115,6 @@ async def test_an_attempt_waits_for_a_connection_and_its_lack_is_no_fault_of_the
     seconds: float, last: tuple[Outcome, Culprit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_connections, "CONNECTIONS_PER_MINER", 1)
-    monkeypatch.setattr(job_connections, "FREE_CONNECTION_SECONDS", 0.01)
     monkeypatch.setattr(batch_run, "FREE_CONNECTION_SECONDS", seconds)
     miner = PublishedMiner(2)
     made = [attempt(miner.hotkey, number) for number in range(2)]

@@ -12,6 +12,7 @@ from validator.synthetic.kinds.kind import (
     PreparedJob,
     TimeLimits,
     Verdict,
+    compared,
 )
 
 
@@ -41,10 +42,7 @@ class EchoKind:
 
     def verify(self, job: PreparedJob, result: JobFinished, seconds: float) -> Verdict:
         """One point for the text."""
-        metrics = {"seconds": seconds}
-        if result.docker_process_stdout.strip() == job.expected:
-            return Verdict(1, "right", metrics)
-        return Verdict(0, "wrong answer", metrics)
+        return compared(job, result, seconds)
 
     def _job(self, executor: DeclaredExecutor) -> PreparedJob:
         return PreparedJob(

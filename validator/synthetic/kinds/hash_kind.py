@@ -18,6 +18,7 @@ from validator.synthetic.kinds.kind import (
     PreparedJob,
     TimeLimits,
     Verdict,
+    compared,
 )
 
 # A list of targets is one argument of the container, which the kernel bounds to 128 KiB.
@@ -73,10 +74,7 @@ class HashKind:
 
     def verify(self, job: PreparedJob, result: JobFinished, seconds: float) -> Verdict:
         """One point for the right answer."""
-        metrics = {"seconds": seconds}
-        if result.docker_process_stdout.strip() == job.expected:
-            return Verdict(1, "right", metrics)
-        return Verdict(0, "wrong answer", metrics)
+        return compared(job, result, seconds)
 
     def _job(self, executor: DeclaredExecutor) -> PreparedJob:
         parameters = self._parameters

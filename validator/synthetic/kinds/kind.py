@@ -80,6 +80,14 @@ class Verdict:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+def compared(job: PreparedJob, result: JobFinished, seconds: float) -> Verdict:
+    """The verdict of a kind whose job prints its answer: one point for what is expected."""
+    metrics = {"seconds": seconds}
+    if result.docker_process_stdout.strip() == job.expected:
+        return Verdict(1, "right", metrics)
+    return Verdict(0, "wrong answer", metrics)
+
+
 class Kind(Protocol):
     """A kind of synthetic job, made from its parameters in the settings."""
 
