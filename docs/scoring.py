@@ -59,6 +59,14 @@ Everybody can compute a cycle again, without settings, database or key:
     python -m validator formula                     # lists what can be computed
     python -m validator formula jobs < cases.json   # fills in the outputs of each case
 
+A validator says why a miner earned what it earned: `python -m validator explain HOTKEY`, or at its
+address `/scores/HOTKEY`, signed. `export` prints everything that a cycle's scores come from, and
+`replay` computes them again anywhere.
+
+What this validator collects today is enough for `jobs`. With `seconds` refusals cost nothing yet
+and every efficiency is 1, since free executors and benchmarks are not collected; `allowance` is
+refused at the start, since the blocks that receipts are paid with are not.
+
 `cases.json` is an object with a list `cases`; a case of these three formulas has `facts`
 (`CycleFacts` in `validator/scoring/facts.py`) and, where they differ from the table below,
 `parameters`.
@@ -73,9 +81,13 @@ JOBS = """## The formula `jobs`
 | anything else: refused, failed, wrong, late, cheated | 0 |
 
 An excuse is valid when receipts of other jobs prove that all executors of the class have work. A
-receipt counts when it is of the kind "started", names this miner, another job and the same class,
-was signed before the declined job and has not ended yet (2 seconds are allowed), and its validator
-has enough stake; a synthetic job is excused by users' jobs only. With four executors, one accepted
+validator takes them from the pages that the miner publishes: besides started receipts also accepted
+ones, which hold an executor until they end or the job is finished; those of other validators for
+ten minutes (`VALIDATOR_EXCUSE_SECONDS`), or longer while interval receipts follow. In the formula
+`excuses` of the published network a receipt counts when it is of the kind "started", names this
+miner, another job and the same class, was signed before the declined job and has not ended yet (2
+seconds are allowed), and its validator has enough stake; a
+synthetic job is excused by users' jobs only. With four executors, one accepted
 job and three receipts the other three jobs are excused: 1 + 3 = 4. With two receipts they are not.
 
 Example: A completes three synthetic jobs and a user's job. B completes one synthetic job and

@@ -111,26 +111,26 @@ def _lists(user: str, name: str) -> list[Case]:
     ]
 
 
+def _evict(days: int) -> Case:
+    keep, day = timedelta(days=days), timedelta(days=1)
+    return Case(
+        f"evict, kept {days} days",
+        lambda: store.evict(now=timezone.now(), keep=keep, keep_nonces=day),
+        is_batch=True,
+    )
+
+
 def cases(jobs: int) -> Sequence[Case]:
     """Calls of all query functions."""
     client, now = ClientFeatures(frozenset()), timezone.now()
     last, some = uuid_of(jobs), uuid_of(jobs // 2 + jobs // 2 % 2)
-    grace, day = timedelta(seconds=60), timedelta(days=1)
+    grace = timedelta(seconds=60)
     validator = hotkey("V", 0 if jobs % 3 < 2 else jobs % 9)
     report = StatusReported(uuid=last, status=JobState.COMPLETED)
     output = OutputPrinted(job_uuid=some, stream="stdout", offset=400, text="x")
     four = [UUID(uuid_of(number)) for number in range(jobs - 4, jobs)]
     waiting = [uuid_of(number) for number in range(max(0, jobs - 512), jobs)]
     seven = [uuid_of(number) for number in range(jobs - 7, jobs)]
-
-    def evict(days: float) -> Case:
-        keep = timedelta(days=days)
-        return Case(
-            f"evict, kept {days:.0f} days",
-            lambda: store.evict(now=now, keep=keep, keep_nonces=day),
-            is_batch=True,
-        )
-
     return [
         Case("count_unfinished", lambda: store.count_unfinished(HEAVY)),
         Case("use_nonce", lambda: store.use_nonce("n")),
@@ -155,8 +155,8 @@ def cases(jobs: int) -> Sequence[Case]:
             "find_stuck_jobs",
             lambda: store.find_stuck_jobs(absent=[VALIDATOR], now=now, grace_period=grace),
         ),
-        evict(29),
-        evict(31),
+        _evict(29),
+        _evict(31),
         Case("find_own_job", lambda: cancellation.find_own_job(some, HEAVY)),
         Case("store_request", lambda: cancellation.store_request(last, HEAVY, "frame")),
         Case("claim_requests", lambda: cancellation.claim_requests(VALIDATOR, "c", ["other"], 100)),

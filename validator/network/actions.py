@@ -18,6 +18,9 @@ from validator.network.models import Manifest, Neuron, Snapshot
 
 log = logging.getLogger(__name__)
 
+# Nodes may be behind for a while. If all still are after this time, what was read before was wrong.
+BELIEVED_SECONDS = 600.0
+
 
 @dataclass(frozen=True, slots=True)
 class ServingMiner:
@@ -37,14 +40,16 @@ class ServingMiner:
 def refresh_metagraph(chain: Chain) -> None:
     """Store the metagraph of the chain, and log what changed.
 
-    Notifies the listener when addresses changed. A block before the newest one stored is ignored.
+    Notifies the listener when addresses changed. A block before the newest one stored is ignored,
+    but not for ever: a node that once told of blocks that do not exist must not stop everything.
     """
     metagraph, hyperparameters = chain.metagraph(), chain.hyperparameters()
     now = timezone.now()
     with transaction.atomic():
         change_log.lock()
         earlier = Snapshot.objects.first()
-        if earlier and earlier.block > metagraph.block:
+        is_behind = earlier is not None and earlier.block > metagraph.block
+        if earlier and is_behind and now - earlier.taken_at < timedelta(seconds=BELIEVED_SECONDS):
             log.warning(
                 "the chain is behind what was read before: the node may be syncing",
                 extra={"block": metagraph.block, "read_before": earlier.block},

@@ -69,6 +69,14 @@ def test_a_read_of_an_older_block_changes_nothing(caplog: pytest.LogCaptureFixtu
     assert "behind what was read before" in caplog.text
 
 
+def test_a_block_that_was_never_reached_is_not_believed_for_ever() -> None:
+    actions.refresh_metagraph(FakeChain(block=10**9, neurons=[neuron(0, "a")]))
+    Snapshot.objects.update(taken_at=timezone.now() - timedelta(seconds=601))
+    actions.refresh_metagraph(FakeChain(block=7, neurons=[neuron(0, "a"), neuron(1, "b")]))
+    assert actions.latest_snapshot(timedelta(minutes=1)).block == 7
+    assert Neuron.objects.filter(registered=True).count() == 2
+
+
 def test_a_refresh_logs_hyperparameters_and_effective_manifests_at_its_block() -> None:
     chain = FakeChain(block=25, neurons=[neuron(0, "a")])
     actions.refresh_metagraph(chain)
