@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from datetime import datetime, timedelta
 
 import uvloop
@@ -12,7 +11,7 @@ from compute_horde import startup
 from compute_horde.concurrency.batch_writer import BatchWriter
 from compute_horde.django import notifications
 from compute_horde.django.database import close_threads, in_database
-from compute_horde.django.single_instance import run_exclusively
+from compute_horde.django.single_instance import run_until_signal
 from compute_horde.protocol.capacity import Manifest
 from compute_horde.protocol.extensions import CancelRequested
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
@@ -174,16 +173,8 @@ async def _read_status(stored: Stored) -> StatusReported | None:
 
 
 async def _run_until_signal() -> None:
-    loop, work = (
-        asyncio.get_running_loop(),
-        asyncio.create_task(run_exclusively(LOCK, Listener(config).run)),
-    )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, work.cancel)
     try:
-        await work
-    except asyncio.CancelledError:
-        log.info("listener stopped")
+        await run_until_signal(LOCK, Listener(config).run)
     finally:
         await asyncio.to_thread(close_threads)
 

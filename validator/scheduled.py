@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import threading
 import time
 from typing import Any
@@ -12,8 +11,8 @@ from celery.schedules import schedule
 from celery.signals import worker_ready, worker_shutting_down
 
 from compute_horde import startup
-from compute_horde.django.single_instance import run_exclusively
-from compute_horde.platform.forced_exit import exit_within
+from compute_horde.django.single_instance import run_until_signal
+from compute_horde.platform.forced_exit import STOP_SECONDS, exit_within
 from validator.celery import ROUTES, TASKS, app
 from validator.config import config
 
@@ -21,9 +20,6 @@ log = logging.getLogger(__name__)
 
 LOCK = "validator beat"
 THREADS = 4
-# A chain task may last minutes, and supervisors kill a process ten seconds after SIGTERM.
-TASKS_END_SECONDS = 7.0
-BEAT_ENDS_SECONDS = 2.0
 
 
 def work() -> None:
@@ -47,7 +43,8 @@ def _report_ready(**_: object) -> None:
 
 
 def _force_exit_later(**_: object) -> None:
-    exit_within(TASKS_END_SECONDS, "tasks were still running and are abandoned")
+    """A task of the chain may last minutes."""
+    exit_within(STOP_SECONDS, "tasks were still running and are abandoned")
 
 
 class BeatScheduler(celery_beat.Scheduler):
@@ -84,18 +81,7 @@ class BeatScheduler(celery_beat.Scheduler):
 
 def beat() -> None:
     """Send tasks when they are due; waits while another beat process runs."""
-    asyncio.run(_run_until_signal())
-
-
-async def _run_until_signal() -> None:
-    beating = asyncio.create_task(run_exclusively(LOCK, _beat))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, beating.cancel)
-    try:
-        await beating
-    except asyncio.CancelledError:
-        log.info("beat stopped")
+    asyncio.run(run_until_signal(LOCK, _beat))
 
 
 async def _beat() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,6 +11,7 @@ import psycopg
 from compute_horde.concurrency.task_set import run_until_first
 from compute_horde.django.notifications import RETRY_SECONDS, connect
 from compute_horde.errors import ComputeHordeError
+from compute_horde.platform.forced_exit import STOP_SECONDS, exit_within
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,26 @@ async def run_exclusively(name: str, work: Callable[[], Coroutine[Any, Any, None
     """Run `work` while no other process does; raises `TakenOverError` when one took over."""
     line = await _acquire_lock(name)
     await run_until_first(work(), _hold_lock(name, line))
+
+
+async def run_until_signal(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `work` while no other process does, until SIGTERM or Ctrl-C.
+
+    Once told to stop, the process ends in `STOP_SECONDS` at the latest: a database that does not
+    answer would keep the threads that wait for it, and the process with them.
+    """
+    loop, running = asyncio.get_running_loop(), asyncio.create_task(run_exclusively(name, work))
+
+    def stop() -> None:
+        exit_within(STOP_SECONDS, f"{name}: something did not end in time and is abandoned")
+        running.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        await running
+    except asyncio.CancelledError:
+        log.info("%s stopped", name)
 
 
 async def _acquire_lock(name: str) -> psycopg.AsyncConnection:

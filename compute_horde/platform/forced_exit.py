@@ -6,6 +6,9 @@ import threading
 
 log = logging.getLogger(__name__)
 
+# Supervisors kill a process ten seconds after SIGTERM.
+STOP_SECONDS = 7.0
+
 
 def exit_within(seconds: float, left_behind: str) -> None:
     """End this process with code 0 after `seconds`, unless it ends by itself before.

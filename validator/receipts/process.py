@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,8 +12,7 @@ from compute_horde import startup
 from compute_horde.adapters.chain_port import RAO_PER_TAO
 from compute_horde.django import notifications
 from compute_horde.django.database import close_threads, in_database
-from compute_horde.django.single_instance import run_exclusively
-from compute_horde.platform.forced_exit import exit_within
+from compute_horde.django.single_instance import run_until_signal
 from validator.config import Config, config
 from validator.network.actions import serving_miners
 from validator.network.manifest_store import CHANNEL as NETWORK
@@ -28,8 +26,6 @@ log = logging.getLogger(__name__)
 
 LOCK = "validator receipts"
 COUNT_SECONDS = 5.0
-# Supervisors kill a process ten seconds after SIGTERM.
-STOP_SECONDS = 7.0
 CATCH_UP_SECONDS = 60.0
 # Miners decide how often addresses and manifests change.
 NETWORK_SECONDS = 2.0
@@ -119,19 +115,8 @@ class ReceiptFetcher:
 
 
 async def _run_until_signal() -> None:
-    loop = asyncio.get_running_loop()
-    work = asyncio.create_task(run_exclusively(LOCK, ReceiptFetcher(config).run))
-
-    def stop() -> None:
-        exit_within(STOP_SECONDS, "the database does not answer; the rest is fetched again later")
-        work.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
     try:
-        await work
-    except asyncio.CancelledError:
-        log.info("receipts stopped")
+        await run_until_signal(LOCK, ReceiptFetcher(config).run)
     finally:
         await asyncio.to_thread(close_threads)
 

@@ -1,9 +1,14 @@
 """Of two processes of a kind one works; the other takes over when it ends."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 
 import psycopg
 import pytest
+from django.db import connection
 
 from compute_horde.django import single_instance
 from compute_horde.django.notifications import connect
@@ -119,3 +124,44 @@ async def test_a_database_that_is_away_is_waited_for(monkeypatch):
     await asyncio.wait_for(worker.began.wait(), 30)
     assert left == [0]
     await worker.stop()
+
+
+STUCK = """
+import asyncio, threading
+import django
+from django.conf import settings
+settings.DATABASES["default"]["NAME"] = {database!r}
+django.setup()
+from compute_horde.django import single_instance
+
+single_instance.STOP_SECONDS = {seconds}
+
+async def work():
+    # Like a thread that waits for a database which does not answer.
+    threading.Thread(target=threading.Event().wait).start() if {stuck} else None
+    print("at work", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(single_instance.run_until_signal("stuck", work))
+"""
+
+
+@pytest.mark.parametrize(("stuck", "seconds"), [(True, 0.1), (False, 3600)])
+def test_a_process_that_is_told_to_stop_ends_whatever_waits_in_it(stuck: bool, seconds: float):
+    database = connection.settings_dict["NAME"]
+    code = STUCK.format(stuck=stuck, seconds=seconds, database=database)
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.compute_horde.django.settings"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout.readline() == "at work\n"
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert ("abandoned" in said) is stuck
