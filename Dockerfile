@@ -55,6 +55,19 @@ USER 65534:65534
 HEALTHCHECK NONE
 ENTRYPOINT ["/bin/sh", "/solve.sh"]
 
+# The same job with hashcat, which searches on GPUs of NVIDIA and, through POCL, on processors:
+# computehorde/hashcat:v1, the parameter `image` of the kind `hash`. BASE needs hashcat's package.
+FROM ${BASE} AS hashcat
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends hashcat ocl-icd-libopencl1 pocl-opencl-icd \
+    && rm -rf /var/lib/apt/lists/* \
+    && echo libnvidia-opencl.so.1 > /etc/OpenCL/vendors/nvidia.icd
+COPY validator/synthetic/image/solve.sh /solve.sh
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER 65534:65534
+HEALTHCHECK NONE
+ENTRYPOINT ["/bin/sh", "/solve.sh"]
+
 # What servers stand on: nobody in particular. They also run as any other user, such as the owner
 # of a hotkey file (`--user`), and with a read-only root: they write nothing but to their database.
 FROM python AS server

@@ -54,10 +54,12 @@ search_with_hashcat() {
     folder=$(mktemp -d)
     for wanted in "$@"; do echo "$wanted:$salt"; done > "$folder/hashes"
     mask=$(printf %s "$last" | sed 's/./?d/g')
-    # It exits with 1 when it found less than all.
-    HOME=$folder hashcat --quiet --potfile-disable --session "solve$$" -m "$mode" -a 3 -w 3 \
+    # It keeps its session in the home of its user, which nobody has not, or else where XDG says.
+    # It exits with 1 when it found less than all, and with another code when it cannot work.
+    export HOME="$folder" XDG_DATA_HOME="$folder" XDG_CACHE_HOME="$folder"
+    hashcat --quiet --potfile-disable --session "solve$$" -m "$mode" -a 3 -w 3 \
         --increment --outfile "$folder/found" --outfile-format 1,2 "$folder/hashes" "$mask" \
-        > /dev/null || [ $? -eq 1 ]
+        >&2 || [ $? -eq 1 ]
     # Each line is HASH:SALT:NUMBER.
     [ ! -e "$folder/found" ] || sed 's/^\([^:]*\):.*:\([^:]*\)$/\1 \2/' "$folder/found"
     rm -rf "$folder"
@@ -65,7 +67,8 @@ search_with_hashcat() {
 
 # numbers ALGORITHM SALT CANDIDATES HASH...: prints a number or "?" per hash, in their order.
 numbers() {
-    found=" $(search "$@" | tr '\n' ' ')"
+    found=$(search "$@")
+    found=" $(echo "$found" | tr '\n' ' ')"
     shift 3
     for wanted in "$@"; do
         case $found in
@@ -82,8 +85,8 @@ numbers() {
 after_list() {
     hashes=$(echo "${3#*:}" | tr ',' ' ')
     # shellcheck disable=SC2086
-    joined=$(numbers "${3%%:*}" "$1" "$2" $hashes | tr '\n' ':')
-    hash_of sha256 "$1:${joined%:}"
+    joined=$(numbers "${3%%:*}" "$1" "$2" $hashes)
+    hash_of sha256 "$1:$(echo "$joined" | tr '\n' ':' | sed 's/:$//')"
 }
 
 case $1 in

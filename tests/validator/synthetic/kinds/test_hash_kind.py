@@ -2,8 +2,9 @@
 
 import base64
 import io
-import os
+import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -23,9 +24,15 @@ UUID = "00000000-0000-0000-0000-000000000001"
 FACTS = BatchFacts("seed", "validator", 1)
 EXECUTOR = DeclaredExecutor("5Miner", ExecutorClass.always_on__test, 0, "own")
 
+TOOLS = ("cat", "mktemp", "rm", "sed", "sh", "sha256sum", "sha512sum", "tr")
+
 # It answers like hashcat does with the options that the script uses, and refuses others.
-HASHCAT = """#!/usr/bin/env python3
-import argparse, hashlib, itertools, sys
+HASHCAT = (
+    f"#!{sys.executable}"
+    + """
+import argparse, hashlib, itertools, os, sys
+for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+    assert os.access(os.environ[name], os.W_OK), name
 parser = argparse.ArgumentParser(allow_abbrev=False)
 for flag in ("--quiet", "--potfile-disable", "--increment"):
     parser.add_argument(flag, action="store_true", required=True)
@@ -49,6 +56,7 @@ with open(asked.outfile, "w") as out:
                     found += 1
 sys.exit(0 if found == len(wanted) else 1)
 """
+)
 
 
 async def job(**parameters: object) -> PreparedJob:
@@ -66,12 +74,17 @@ def early_lists(prepared: PreparedJob) -> bytes:
 
 
 def run(prepared: PreparedJob, folder: Path) -> str:
-    """The output of the script that runs in the container; `folder` may have a hashcat."""
+    """The output of the script that runs in the container; `folder` may have a hashcat.
+
+    The machine's own hashcat, if it has one, is not found.
+    """
+    for tool in TOOLS:
+        (folder / tool).symlink_to(shutil.which(tool))
     lists = folder / "lists"
     if prepared.volume:
         lists.write_bytes(early_lists(prepared))
-    env = {"PATH": f"{folder}:{os.environ['PATH']}", "LISTS": str(lists)}
-    command = ["sh", str(SCRIPT), *prepared.args]
+    env = {"PATH": str(folder), "LISTS": str(lists)}
+    command = [str(folder / "sh"), str(SCRIPT), *prepared.args]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
 
 
@@ -89,6 +102,15 @@ async def test_the_script_of_the_image_solves_it(
     verdict = kind.verify(prepared, result(UUID, stdout), 1.5)
     assert (verdict.points, verdict.reason, verdict.metrics) == (1, "right", {"seconds": 1.5})
     assert kind.verify(prepared, result(UUID, stdout[:-2]), 1.5).points == 0
+
+
+async def test_a_hashcat_that_cannot_work_fails_the_job_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "hashcat").write_text("#!/bin/sh\necho 'No OpenCL found.'\nexit 255\n")
+    (tmp_path / "hashcat").chmod(0o755)
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run(await job(), tmp_path)
+    assert (failed.value.returncode, failed.value.stdout) == (1, "")
+    assert "No OpenCL found." in failed.value.stderr
 
 
 async def test_version_1_sends_everything_when_the_executor_is_ready() -> None:
