@@ -2,6 +2,8 @@
 
 import sys
 
-# Where click, rich and pygments are installed, `import httpx` loads httpx's own command line with
-# them, which takes as long as everything that this command needs. Without it, httpx is the same.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+# What httpx and httpcore load where it is installed, and this command never uses: httpx's own
+# command line with click, rich and pygments, and another event loop. They take more time than
+# everything that is used; both libraries do without them.
+for _unused in ("httpx._main", "trio"):
+    sys.modules.setdefault(_unused, None)  # type: ignore[arg-type]
