@@ -1,12 +1,34 @@
-"""Starts PostgreSQL and Valkey for a service's tests before their settings are read."""
+"""Starts PostgreSQL and Valkey for a service's tests before their settings are read.
+
+It also has the interpreters that tests start load bytecode instead of compiling the source.
+"""
 
 import os
+import sys
 from collections.abc import Generator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+# Not in version control, and pytest's own.
+BYTECODE = Path(__file__).resolve().parent.parent / ".pytest_cache" / "bytecode"
+
 _stack = ExitStack()
+
+
+def keep_bytecode() -> None:
+    """Keep bytecode in `BYTECODE` where the environment wants none beside the source.
+
+    Tests start hundreds of interpreters, each of which would compile whatever it imports.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(BYTECODE)
+        sys.dont_write_bytecode = False
+
+
+# At once: pytest imports other plugins and the tests after this one.
+keep_bytecode()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

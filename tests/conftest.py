@@ -34,9 +34,13 @@ _OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> p
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The tests' database, which can only be dropped when nobody else is connected to it."""
-    yield
     from django.db import connection
 
+    from tests import empty_tables
+
+    with django_db_blocker.unblock():
+        empty_tables.install()
+    yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         give_up = time.monotonic() + _SESSIONS_END_SECONDS
         while time.monotonic() < give_up:

@@ -18,10 +18,16 @@ def fill(rows: Callable[[int], Sequence[Statement]]) -> None:
         cursor.execute("ANALYZE")
 
 
+def without_their_index(queries: Sequence[tuple[str, Callable[[], Any]]]) -> list[tuple[str, str]]:
+    """The indexes that the plans of their calls do not name, each with these plans."""
+    found = [(index, indexes_used(call)) for index, call in queries]
+    return [(index, plans) for index, plans in found if index not in plans]
+
+
 def indexes_used(call: Callable[[], Any]) -> str:
     """The plans of all SELECT, UPDATE and DELETE statements of `call`, without sequential scans.
 
-    Tables as small as these would be read sequentially otherwise.
+    Tables as small as these would be read sequentially otherwise. What `call` changes is undone.
     """
     plans: list[str] = []
 
@@ -37,4 +43,5 @@ def indexes_used(call: Callable[[], Any]) -> str:
             cursor.execute("SET LOCAL enable_seqscan = off")
         with connection.execute_wrapper(explain):
             call()
+        transaction.set_rollback(True)
     return "\n".join(plans)

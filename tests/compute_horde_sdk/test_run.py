@@ -160,10 +160,12 @@ def test_the_public_names_load_without_what_only_some_need():
     code = (
         "import sys, compute_horde_sdk.v1; "
         "print([m for m in ('httpx','rich','typer','cryptography','sky','django','websockets')"
-        " if m in sys.modules])"
+        " if m in sys.modules]); "
+        "import compute_horde_sdk.cli.commands, httpcore; "
+        "print([m for m in ('rich','click','pygments','trio') if sys.modules.get(m)])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "[]\n[]\n"
 
 
 @pytest.mark.parametrize("timeout", [-1, 0, float("nan")])

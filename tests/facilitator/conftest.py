@@ -33,8 +33,12 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture(autouse=True)
 def _database(
-    transactional_db: None, monkeypatch: pytest.MonkeyPatch, configure: Callable[..., None]
+    transactional_db: None,
+    monkeypatch: pytest.MonkeyPatch,
+    configure: Callable[..., None],
+    settings: Any,
 ) -> Iterator[None]:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     configure(allowed_hosts=[*config.allowed_hosts, "testserver"])
     # Tests report statuses one by one, so waiting to batch them would only cost time.
     monkeypatch.setattr(status_reports.writer, "_linger", 0.01)

@@ -48,10 +48,9 @@ class Site:
 
 
 @pytest.fixture
-def site(db: None, settings, monkeypatch) -> Site:
+def site(db: None, monkeypatch) -> Site:
     """A site with a stopped clock."""
     monkeypatch.setattr(login_throttle, "monotonic", lambda: 0.0)
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     get_user_model().objects.create_superuser("root", password="right")
     return Site()
 
@@ -113,9 +112,9 @@ def test_the_cookie_of_a_browser_is_for_its_user_and_its_tries_alone(site):
     assert site.log_in(known, "right").status_code == 429
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "e30:x:x", "eyJ1c2VyIjoicm9vdCIsImlkIjoiIn0:1:x"])
-def test_a_cookie_that_we_did_not_sign_is_worth_nothing(site, cookie):
+def test_a_cookie_that_we_did_not_sign_is_worth_nothing(site):
     site.flood()
-    forged = site.browser("9.9.9.9")
-    forged.cookies[DEVICE] = cookie
-    assert site.log_in(forged, "right").status_code == 429
+    for cookie in ("", "x", "e30:x:x", "eyJ1c2VyIjoicm9vdCIsImlkIjoiIn0:1:x"):
+        forged = site.browser("9.9.9.9")
+        forged.cookies[DEVICE] = cookie
+        assert site.log_in(forged, "right").status_code == 429, cookie

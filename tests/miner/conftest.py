@@ -148,3 +148,8 @@ def statements() -> Callable[[], AbstractContextManager[list[str]]]:
             CursorWrapper._execute = execute
 
     return collect
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from compute_horde_sdk.cli.exit_codes import Exit
+from tests.compute_horde_sdk.cli.test_commands import invoke
 from tests.compute_horde_sdk.pretend import ON_THE_WAY, finished, steps
 from tests.compute_horde_sdk.test_jobs import FAILURE
 
@@ -45,7 +46,7 @@ def test_output_that_finds_no_room_while_the_job_runs_can_be_read_later(server):
 @pytest.mark.parametrize("words", ["jobs", "jobs --json", "job UUID", "logs UUID"])
 def test_answers_that_find_no_room_are_told(server, words, unbuffered):
     server.log = [{"stream": "stdout", "text": "a\n"}]
-    shell("$CH run busybox")
+    assert invoke("run", "busybox").exit_code == 0
     line = f"$CH {words.replace('UUID', next(iter(server.jobs)))}"
     code, _, stderr = shell(f"{line} >/dev/full", unbuffered)
     assert code == Exit.OUTPUT_UNWRITTEN

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compute_horde_sdk.cli.terminal_filter import COLOUR, TerminalFilter
+from tests.compute_horde_sdk.cli.test_commands import invoke
 from tests.compute_horde_sdk.pretend import ON_THE_WAY, finished, steps
 
 COMMAND = [sys.executable, "-m", "compute_horde_sdk"]
@@ -103,7 +104,7 @@ def test_a_hostile_facilitator_and_job_steer_nothing(server, monkeypatch, tmp_pa
     left = finished("out", "err", artifacts=artifacts) if end == "completed" else FAILED
     server.script = steps(*ON_THE_WAY, end=(0, end, hostile(left)))
     server.log = [{"stream": "stdout", "text": f"log{EVIL}"}, {"stream": "stderr", "text": EVIL}]
-    subprocess.run([*COMMAND, "run", "busybox"], capture_output=True, check=False)
+    invoke("run", "busybox")
     (uuid,) = server.jobs
     as_json = type(server.jobs[uuid]).as_json
     monkeypatch.setattr(type(server.jobs[uuid]), "as_json", lambda job: hostile(as_json(job)))
@@ -118,7 +119,7 @@ def test_a_hostile_facilitator_and_job_steer_nothing(server, monkeypatch, tmp_pa
 def test_who_asks_for_it_gets_all_of_it(server, words):
     server.log = [{"stream": "stdout", "text": f"log{EVIL}\n"}]
     server.script = steps(*ON_THE_WAY, end=(0, "completed", finished(f"log{EVIL}\n")))
-    subprocess.run([*COMMAND, "run", "busybox"], capture_output=True, check=False)
+    invoke("run", "busybox")
     assert EVIL.encode() in on_a_terminal(*words.replace("UUID", next(iter(server.jobs))).split())
 
 
