@@ -43,7 +43,7 @@ class Echo:
             if problem := self._problems.get(name):
                 raise problem
 
-        return Need(name, check, with_django=name != "port")
+        return Need(name, check, with_settings=name == "database", with_models=name == "chain")
 
     def main(self, *words: str) -> None:
         self.service.main(list(words))
