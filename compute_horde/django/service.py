@@ -76,7 +76,10 @@ class Service:
         without_models = [need for need in process.needs if not need.with_models]
         needs.check_all([need for need in without_models if not need.with_settings])
         self._configure(process.settings)
-        needs.check_all([need for need in without_models if need.with_settings])
+        for need in without_models:
+            # One by one, so that a missing database is named before the chain's library is loaded.
+            if need.with_settings:
+                needs.check_all([need])
         if process.has_models:
             django.setup(set_prefix=False)
         needs.check_all([need for need in process.needs if need.with_models])
