@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localnet import chain_setup, docker_engine, images, postgres, valkey
@@ -65,7 +65,11 @@ def processes(network: Network, only: Iterable[str] = ()) -> list[ProcessSpec]:
             raise UnknownProcessError(f"no process {name!r}; there are {', '.join(table)}")
         selected.add(name)
         queue += [other for other in table[name].depends_on if other not in selected]
-    return [process for name, process in table.items() if name in selected]
+    chosen = [process for name, process in table.items() if name in selected]
+    limit = network.directory.settings("supervisor").get("RESTART_WITHIN_SECONDS")
+    return (
+        [replace(one, restart_within_seconds=float(limit)) for one in chosen] if limit else chosen
+    )
 
 
 def check_names(network: Network, only: Iterable[str]) -> None:
