@@ -205,13 +205,9 @@ def _docker(network: Network) -> ProcessSpec:
 
 
 def _service(network: Network, service: str, depends_on: tuple[str, ...]) -> list[ProcessSpec]:
-    """The steps before every process of a service: create its tables, then its first rows."""
-    module = service.split("-")[0]
-    migrate, seed = f"{service}-migrate", f"{service}-seed"
-    return [
-        _python(network, service, migrate, ["-m", module, "migrate"], depends_on, is_oneshot=True),
-        _python(network, service, seed, ["-m", module, "seed"], (migrate,), is_oneshot=True),
-    ]
+    """The step before every process of a service: create its tables and its first rows."""
+    command = ["-m", service.split("-")[0], "migrate", "--seed"]
+    return [_python(network, service, f"{service}-seed", command, depends_on, is_oneshot=True)]
 
 
 def _web(

@@ -19,6 +19,8 @@ from compute_horde.django.needs import Need
 log = logging.getLogger(__name__)
 
 WRONG_USE = 2
+# An option of `migrate`: afterwards do what the command `seed` does, in the same process.
+SEED = "--seed"
 Run = Callable[[], None]
 
 
@@ -100,8 +102,14 @@ class Service:
             return
         from django.core.management import execute_from_command_line
 
-        arguments = rest if word == "manage" else ["migrate", "--no-input", *rest]
-        execute_from_command_line([f"python -m {self.name}", *arguments])
+        program = f"python -m {self.name}"
+        if word == "manage":
+            execute_from_command_line([program, *rest])
+            return
+        options = [option for option in rest if option != SEED]
+        execute_from_command_line([program, "migrate", "--no-input", *options])
+        if SEED in rest:
+            self.chores["seed"]([])
 
     def _health(self, name: str) -> int:
         """The exit code of a container's health check of the process `name`."""

@@ -44,7 +44,6 @@ def test_dependencies_have_no_cycle(network):
 def test_a_named_process_comes_with_its_dependencies_and_nothing_else(network):
     assert names(processes(network, ["facilitator"])) == [
         "postgres",
-        "facilitator-migrate",
         "facilitator-seed",
         "facilitator",
     ]

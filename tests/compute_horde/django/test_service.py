@@ -85,6 +85,17 @@ def test_a_command_of_the_service_gets_the_words_after_it():
     assert echo.done == [("seed", ["--all", "x"])]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_database_is_migrated_and_with_an_option_seeded_afterwards(capsys):
+    echo = Echo()
+    echo.main("migrate", "--skip-checks")
+    assert echo.done == []
+    assert "Running migrations:" in capsys.readouterr().out
+    echo.main("migrate", "--skip-checks", "--seed")
+    assert echo.done == [("seed", [])]
+    assert "Running migrations:" in capsys.readouterr().out
+
+
 def test_manage_is_django_s_own_command_line(capsys):
     Echo().main("manage", "diffsettings")
     assert "STATIC_URL = '/static/'" in capsys.readouterr().out
