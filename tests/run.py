@@ -39,9 +39,9 @@ MAY_BE_SKIPPED = {
 # Characters of what was wrong with a failed test.
 _LONGEST_REASON = 200
 
-# So many run at a time, in this order: what is quick first, then the longest. One more than the
-# smallest machine has cores: tests of real processes wait for them about a third of their time.
-AT_ONCE = 3
+# So many run at a time, in this order: what is quick first, then the longest. Twice as many as the
+# smallest machine has cores: what tests real processes waits for them, and needs half a core.
+AT_ONCE = 4
 # Each of these starts networks of its own.
 OWN_NETWORKS = ("network/test_weights.py", "network/test_demo.py")
 SUITES = (
@@ -52,10 +52,10 @@ SUITES = (
     Suite("network", ("network",), without=OWN_NETWORKS),
     Suite("executor", ("executor",)),
     Suite("starts", ("starts",)),
+    Suite("own-networks", OWN_NETWORKS),
     Suite("pure", ("compute_horde", "compute_horde_sdk", "localnet")),
     Suite("facilitator", ("facilitator",), "facilitator.settings"),
     Suite("validator", ("validator",), "validator.settings"),
-    Suite("own-networks", OWN_NETWORKS),
     Suite("miner", ("miner",), "miner.settings"),
     Suite("django", ("compute_horde/django",), "tests.compute_horde.django.settings"),
 )
