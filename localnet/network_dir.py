@@ -57,7 +57,7 @@ class NetworkDir:
     def settings(self, service: str) -> dict[str, str]:
         """A service's settings in `settings.json`, which override the process table.
 
-        Names are without the service's prefix.
+        Names are without the service's prefix. The chain and the supervisor have some as well.
         """
         return {name: str(value) for name, value in self._read("settings").get(service, {}).items()}
 

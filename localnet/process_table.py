@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localnet import chain_setup, docker_engine, images, postgres, valkey
@@ -65,7 +65,11 @@ def processes(network: Network, only: Iterable[str] = ()) -> list[ProcessSpec]:
             raise UnknownProcessError(f"no process {name!r}; there are {', '.join(table)}")
         selected.add(name)
         queue += [other for other in table[name].depends_on if other not in selected]
-    return [process for name, process in table.items() if name in selected]
+    chosen = [process for name, process in table.items() if name in selected]
+    limit = network.directory.settings("supervisor").get("RESTART_WITHIN_SECONDS")
+    return (
+        [replace(one, restart_within_seconds=float(limit)) for one in chosen] if limit else chosen
+    )
 
 
 def check_names(network: Network, only: Iterable[str]) -> None:
@@ -201,13 +205,9 @@ def _docker(network: Network) -> ProcessSpec:
 
 
 def _service(network: Network, service: str, depends_on: tuple[str, ...]) -> list[ProcessSpec]:
-    """The steps before every process of a service: create its tables, then its first rows."""
-    module = service.split("-")[0]
-    migrate, seed = f"{service}-migrate", f"{service}-seed"
-    return [
-        _python(network, service, migrate, ["-m", module, "migrate"], depends_on, is_oneshot=True),
-        _python(network, service, seed, ["-m", module, "seed"], (migrate,), is_oneshot=True),
-    ]
+    """The step before every process of a service: create its tables and its first rows."""
+    command = ["-m", service.split("-")[0], "migrate", "--seed"]
+    return [_python(network, service, f"{service}-seed", command, depends_on, is_oneshot=True)]
 
 
 def _web(

@@ -24,7 +24,8 @@ class Suite:
     name: str
     paths: tuple[str, ...]
     settings: str | None = None
-    is_quick: bool = False
+    # Files below `paths` that another suite tests.
+    without: tuple[str, ...] = ()
 
 
 # What CI's machine may lack; everything else that is skipped there has failed.
@@ -38,18 +39,20 @@ MAY_BE_SKIPPED = {
 # Characters of what was wrong with a failed test.
 _LONGEST_REASON = 200
 
-# So many run at a time, in this order: the longest begin first. As many as the smallest machine has
-# cores, which two keep busy: a third one made all of them slower, and none sooner done.
-AT_ONCE = 2
+# So many run at a time, in this order: what is quick first, then the longest. Twice as many as the
+# smallest machine has cores: what tests real processes waits for them, and needs half a core.
+AT_ONCE = 4
+# Each of these starts networks of its own.
+OWN_NETWORKS = ("network/test_weights.py", "network/test_demo.py")
 SUITES = (
     Suite(
         "shape",
         ("test_shape.py", "test_language.py", "test_run.py", "test_private_interfaces.py"),
-        is_quick=True,
     ),
-    Suite("network", ("network",)),
+    Suite("network", ("network",), without=OWN_NETWORKS),
     Suite("executor", ("executor",)),
     Suite("starts", ("starts",)),
+    Suite("own-networks", OWN_NETWORKS),
     Suite("pure", ("compute_horde", "compute_horde_sdk", "localnet")),
     Suite("facilitator", ("facilitator",), "facilitator.settings"),
     Suite("validator", ("validator",), "validator.settings"),
@@ -92,15 +95,11 @@ def main(names: Sequence[str]) -> int:
 
 
 def _all(suites: Sequence[Suite], env: dict[str, str], *, lint: bool) -> Outcome:
-    """Run what is quick first, then the others, some of them at once."""
+    """Run the suites, some of them at once, and lint beside them."""
     total = Outcome()
-    for suite in suites:
-        if suite.is_quick:
-            total += run(suite, env)
+    # A suite's lines come together when it is done: several at once could not be read.
+    work = [partial(run, suite, env, together=len(suites) > 1) for suite in suites]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        # A suite's lines come together when it is done: two at once could not be read.
-        others = [suite for suite in suites if not suite.is_quick]
-        work = [partial(run, suite, env, together=len(others) > 1) for suite in others]
         for outcome in pool.map(lambda one: one(), [_lint, *work] if lint else work):
             total += outcome
     return total
@@ -133,6 +132,7 @@ def run(suite: Suite, env: dict[str, str], *, together: bool = False) -> Outcome
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", *paths, "--junit-xml", str(report)]
+        command += [f"--ignore={TESTS / path}" for path in suite.without]
         if suite.settings:
             command += ["--ds", suite.settings]
         done = subprocess.run(

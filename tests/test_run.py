@@ -84,6 +84,20 @@ def test_every_folder_of_tests_is_in_a_suite():
     assert there <= listed
 
 
+def test_what_one_suite_leaves_out_another_one_tests():
+    left_out = {path for suite in SUITES for path in suite.without}
+    assert left_out
+    assert left_out <= {path for suite in SUITES for path in suite.paths}
+    assert all((TESTS / path).is_file() for path in left_out)
+
+
+def test_a_suite_leaves_out_what_it_says(tmp_path):
+    for name in ("test_a.py", "test_b.py"):
+        (tmp_path / name).write_text("def test_one():\n    pass\n")
+    half = Suite("some", (str(tmp_path),), without=(str(tmp_path / "test_b.py"),))
+    assert run(half, dict(os.environ), together=True) == Outcome(1)
+
+
 def test_every_folder_with_settings_is_a_suite_with_these_settings():
     with_settings = {suite.paths[0]: suite.settings for suite in SUITES if suite.settings}
     found = {str(path.parent.relative_to(TESTS)) for path in TESTS.rglob("settings.py")}

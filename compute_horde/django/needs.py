@@ -35,7 +35,9 @@ class Need:
 
     name: str
     check: Callable[[], None]
-    with_django: bool = False
+    # Whether the check reads Django's settings, and whether it uses the service's models.
+    with_settings: bool = False
+    with_models: bool = False
     # Slow imports, done outside the time limit: a busy machine must not look like a dead peer.
     prepare: Callable[[], object] | None = None
 
@@ -126,7 +128,7 @@ def database(prefix: str, *, migrated: bool = True) -> Need:
             if migrated:
                 migration_check.check(line, prefix.lower().strip("_"))
 
-    return Need("database", check, with_django=True)
+    return Need("database", check, with_settings=True)
 
 
 def _connect(setting: str) -> psycopg.Connection:
@@ -196,7 +198,7 @@ def broker(url: str, setting: str) -> Need:
                 f"{setting}"
             ) from exc
 
-    return Need("broker", check, with_django=True)
+    return Need("broker", check, with_settings=True)
 
 
 def chain(url: str, netuid: int, hotkey_file: Path, prefix: str, *, registered: bool) -> Need:
@@ -231,7 +233,7 @@ def chain(url: str, netuid: int, hotkey_file: Path, prefix: str, *, registered: 
     def prepare() -> object:
         return import_module("compute_horde.adapters.chain")
 
-    return Need("chain", check, with_django=True, prepare=prepare)
+    return Need("chain", check, with_settings=True, prepare=prepare)
 
 
 def asked(name: str, question: Callable[[], Coroutine[Any, Any, None]]) -> Need:
@@ -240,4 +242,4 @@ def asked(name: str, question: Callable[[], Coroutine[Any, Any, None]]) -> Need:
     def check() -> None:
         asyncio.run(question())
 
-    return Need(name, check, with_django=True)
+    return Need(name, check, with_models=True)

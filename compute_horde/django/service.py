@@ -19,6 +19,8 @@ from compute_horde.django.needs import Need
 log = logging.getLogger(__name__)
 
 WRONG_USE = 2
+# An option of `migrate`: afterwards do what the command `seed` does, in the same process.
+SEED = "--seed"
 Run = Callable[[], None]
 
 
@@ -72,11 +74,17 @@ class Service:
 
     def _start(self, process: Process) -> None:
         unknown = configuration.unknown(type(self.config))
-        # Cheap checks first: setting up Django takes a second.
-        first = [need for need in process.needs if not need.with_django]
-        needs.check_all(first)
-        self._set_up(process.settings, has_models=process.has_models)
-        needs.check_all([need for need in process.needs if need.with_django])
+        # Cheap checks first: reading the settings is quick, loading the models takes a second.
+        without_models = [need for need in process.needs if not need.with_models]
+        needs.check_all([need for need in without_models if not need.with_settings])
+        self._configure(process.settings)
+        for need in without_models:
+            # One by one, so that a missing database is named before the chain's library is loaded.
+            if need.with_settings:
+                needs.check_all([need])
+        if process.has_models:
+            django.setup(set_prefix=False)
+        needs.check_all([need for need in process.needs if need.with_models])
         for one in unknown:
             fields = {"setting": one.name, "did_you_mean": one.nearest}
             log.warning("not a setting, ignored", extra=fields)
@@ -85,34 +93,37 @@ class Service:
 
     def _run_command(self, word: str, rest: list[str]) -> None:
         """Run a one-off command."""
+        self._configure(f"{self.name}.settings")
+        if word != "manage":
+            needs.check_all([needs.database(self.prefix, migrated=word != "migrate")])
+        django.setup(set_prefix=False)
+        if word in self.chores:
+            self.chores[word](rest)
+            return
         from django.core.management import execute_from_command_line
 
-        self._set_up(f"{self.name}.settings")
-        command = [f"python -m {self.name}"]
+        program = f"python -m {self.name}"
         if word == "manage":
-            execute_from_command_line([*command, *rest])
+            execute_from_command_line([program, *rest])
             return
-        needs.check_all([needs.database(self.prefix, migrated=word != "migrate")])
-        if word == "migrate":
-            execute_from_command_line([*command, "migrate", "--no-input", *rest])
-        else:
-            self.chores[word](rest)
+        options = [option for option in rest if option != SEED]
+        execute_from_command_line([program, "migrate", "--no-input", *options])
+        if SEED in rest:
+            self.chores["seed"]([])
 
     def _health(self, name: str) -> int:
         """The exit code of a container's health check of the process `name`."""
         process = next((one for one in self.processes if one.name == name), self.processes[0])
         if process.name == "web":
             return health_check.ask(self.port)
-        self._set_up(process.settings, has_models=process.has_models)
+        self._configure(process.settings)
         needs.check_all([one for one in process.needs if one.name in health_check.CHEAP])
         return 0
 
-    def _set_up(self, module: str, *, has_models: bool = True) -> None:
+    def _configure(self, module: str) -> None:
+        """Make `module` Django's settings and set up logging, without loading the models."""
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", module)  # noqa: TID251 (Django's way)
-        if has_models:
-            django.setup(set_prefix=False)
-        else:
-            dictConfig(settings.LOGGING)
+        dictConfig(settings.LOGGING)
 
     @property
     def prefix(self) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from django.http.request import validate_host
-
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -20,6 +18,9 @@ def normalize_host(name: str) -> str:
 
 def is_own_name(name: str, own: Sequence[str]) -> bool:
     """Whether `name` is one of this facilitator's host names, as they are configured."""
+    # Imported late: it loads Django's models, and wrong settings are reported before that.
+    from django.http.request import validate_host
+
     return bool(name) and validate_host(normalize_host(name), own)
 
 

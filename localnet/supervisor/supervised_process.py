@@ -19,7 +19,6 @@ from localnet.supervisor.readiness import Probe, wait_until
 log = logging.getLogger(__name__)
 
 _FIRST_DELAY_SECONDS = 0.1
-_MAX_DELAY_SECONDS = 10.0
 _STABLE_AFTER_SECONDS = 10.0
 _MAX_FIRST_STARTS = 3
 
@@ -31,6 +30,7 @@ class ProcessSpec:
     Without a probe a process is ready once it runs; a oneshot is ready when it has ended with exit
     code 0. `on_first_ready` is called once the process is ready for the first time, before the
     processes that depend on it start. `user` is the uid to run as, `folder` the working directory.
+    A process that ends again and again is restarted after at most `restart_within_seconds`.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ProcessSpec:
     stop_signal: Signals = SIGTERM
     ready_within_seconds: float = 120
     stop_within_seconds: float = 10
+    restart_within_seconds: float = 10
 
 
 class NeverReadyError(Exception):
@@ -92,7 +93,7 @@ class SupervisedProcess:
 
         Raises `NeverReadyError` if it does not become ready after the first starts.
         """
-        backoff = Backoff(_FIRST_DELAY_SECONDS, _MAX_DELAY_SECONDS)
+        backoff = Backoff(_FIRST_DELAY_SECONDS, self.spec.restart_within_seconds)
         while True:
             started_at = time.monotonic()
             code = await self._run_once()

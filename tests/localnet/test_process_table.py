@@ -44,7 +44,6 @@ def test_dependencies_have_no_cycle(network):
 def test_a_named_process_comes_with_its_dependencies_and_nothing_else(network):
     assert names(processes(network, ["facilitator"])) == [
         "postgres",
-        "facilitator-migrate",
         "facilitator-seed",
         "facilitator",
     ]
@@ -94,10 +93,12 @@ def test_each_further_miner_has_its_own_key_port_and_database(tmp_path):
 def test_the_settings_file_overrides_the_table(tmp_path):
     network_dir = NetworkDir.at(tmp_path)
     (tmp_path / "settings.json").write_text(
-        '{"miner-2": {"EXECUTORS": "{}"}, "chain": {"TEMPO": 9}}'
+        '{"miner-2": {"EXECUTORS": "{}"}, "chain": {"TEMPO": 9},'
+        ' "supervisor": {"RESTART_WITHIN_SECONDS": 0.5}}'
     )
     network = Network(network_dir, miners=2)
     assert service_env(network, "miner-2")["MINER_EXECUTORS"] == "{}"
     assert service_env(network, "miner")["MINER_EXECUTORS"] != "{}"
     chain = next(one for one in processes(network) if one.name == "chain")
     assert chain.command[list(chain.command).index("--tempo") + 1] == "9"
+    assert {one.restart_within_seconds for one in processes(network)} == {0.5}

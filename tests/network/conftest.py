@@ -18,6 +18,8 @@ from tests.network.running import FILLED_BYTES, HUB_TOKEN, TINY_DISK_BYTES, Runn
 LEFT_SECONDS = 60
 SERVERS = ("facilitator", "validator-listen", "miner", "miner-2")
 SETTINGS = {
+    # Tests kill the same process again and again.
+    "supervisor": {"RESTART_WITHIN_SECONDS": "1"},
     "validator": {"INTERVAL_SECONDS": "1", "REFRESH_SECONDS": "4", "TICK_SECONDS": "3"},
     "miner-2": {
         "EXECUTORS": '{"always_on.cpu.8c.16gb": 1, "always_on.gpu-24gb": 1}',

@@ -154,7 +154,7 @@ async def grown(file: Path, *, within_seconds: float) -> None:
 
 async def test_all_lines_arrive_whatever_is_killed(network: Running, tmp_path: Path) -> None:
     file = tmp_path / "log"
-    job = await started(network, numbered(40), execution_time_limit_sec=100)
+    job = await started(network, numbered(25), execution_time_limit_sec=100)
     killing = asyncio.create_task(killed(network, "facilitator", KILLS, 0.5))
     for _ in range(KILLS):
         async with followed(network, job.uuid, "-o", str(file)):

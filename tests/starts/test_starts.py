@@ -80,25 +80,37 @@ def test_a_start_that_cannot_work_says_so_in_one_line_and_ends(
     assert not world.leaks(running.output)
 
 
-@ALL
-def test_a_healthy_start_says_what_it_is_in_one_line_and_obeys_sigterm(
-    service, process, world, start, tmp_path
-):
-    env = world.env(service, tmp_path)
-    running = start(command(service, process), env)
+def _is_ready(running, service, process, env, world):
+    """Wait for the one line that a healthy process says at its start."""
     # The miner's executors, which speak through it, say that they are ready too.
-    ready = f"{service} {process}{READY}"
-    line = running.says(ready)
+    line = running.says(f"{service} {process}{READY}")
     if process == "web":
         assert f"listens='127.0.0.1:{env[f'{service.upper()}_PORT']}'" in line
     if any(need.name == "hotkey" for need in _needs(service, process)):
         assert world.network.identity(service).hotkey in line
     if (service, process) == ("miner", "web"):
         assert "executors={'always_on.test': 4}" in line
+
+
+def _obeys_sigterm(running, service, process, world):
+    """Stop a healthy process, and see that it said no more than it should."""
     assert running.stop() == 0, running.output
+    ready = f"{service} {process}{READY}"
     assert sum(ready in one for one in running.lines) == 1, running.output
     assert "Traceback" not in running.output
     assert not world.leaks(running.output)
+
+
+@pytest.mark.parametrize(
+    ("service", "process"), [(s, p.name) for s, p in PROCESSES if (s, p.name) not in ALONE]
+)
+def test_a_healthy_start_says_what_it_is_in_one_line_and_obeys_sigterm(
+    service, process, world, start, tmp_path
+):
+    env = world.env(service, tmp_path)
+    running = start(command(service, process), env)
+    _is_ready(running, service, process, env, world)
+    _obeys_sigterm(running, service, process, world)
 
 
 @pytest.mark.parametrize("told", [{"HOST": "0.0.0.0"}, {"ALLOWED_HOSTS": "*"}])
@@ -181,19 +193,23 @@ def _wait_until_bad(url):
 
 
 @pytest.mark.parametrize(("service", "process"), ALONE)
-def test_a_second_copy_waits_for_the_end_of_the_first(service, process, world, start, tmp_path):
-    first = start(command(service, process), world.env(service, tmp_path))
-    first.says(READY)
+def test_a_healthy_start_says_what_it_is_and_a_second_copy_waits_for_its_end(
+    service, process, world, start, tmp_path
+):
+    env = world.env(service, tmp_path)
+    first = start(command(service, process), env)
+    _is_ready(first, service, process, env, world)
     # On a port of its own, so that only the database can tell.
-    second = start(command(service, process), world.env(service, tmp_path))
+    env = world.env(service, tmp_path)
+    second = start(command(service, process), env)
     second.says("another process is at work")
     assert not any(READY in line for line in second.lines)
-    first.stop()
-    second.says(READY)
+    _obeys_sigterm(first, service, process, world)
+    _is_ready(second, service, process, env, world)
     third = start(command(service, process), world.env(service, tmp_path))
     third.says("another process is at work")
     assert third.stop() in (0, 143)
-    second.stop()
+    _obeys_sigterm(second, service, process, world)
 
 
 def test_each_process_of_the_local_network_is_in_the_table(world):

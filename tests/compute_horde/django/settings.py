@@ -12,3 +12,4 @@ STATIC_URL = "/static/"
 SECRET_KEY = "0123456789" * 5
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 USE_TZ = True
+LOGGING = {"version": 1, "disable_existing_loggers": False}

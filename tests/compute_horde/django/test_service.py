@@ -43,7 +43,7 @@ class Echo:
             if problem := self._problems.get(name):
                 raise problem
 
-        return Need(name, check, with_django=name != "port")
+        return Need(name, check, with_settings=name == "database", with_models=name == "chain")
 
     def main(self, *words: str) -> None:
         self.service.main(list(words))
@@ -83,6 +83,17 @@ def test_a_command_of_the_service_gets_the_words_after_it():
     echo = Echo()
     echo.main("seed", "--all", "x")
     assert echo.done == [("seed", ["--all", "x"])]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_is_migrated_and_with_an_option_seeded_afterwards(capsys):
+    echo = Echo()
+    echo.main("migrate", "--skip-checks")
+    assert echo.done == []
+    assert "Running migrations:" in capsys.readouterr().out
+    echo.main("migrate", "--skip-checks", "--seed")
+    assert echo.done == [("seed", [])]
+    assert "Running migrations:" in capsys.readouterr().out
 
 
 def test_manage_is_django_s_own_command_line(capsys):
