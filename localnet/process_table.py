@@ -315,7 +315,7 @@ def _validator_settings(network: Network, service: str) -> dict[str, str]:
 
 
 def _miner_settings(network: Network, service: str) -> dict[str, str]:
-    trusted = {"VALIDATORS": network.identity("validator").hotkey} | trusted_miner.MINER_SETTINGS
+    trusted = trusted_miner.miner_settings(network.identity("validator").hotkey)
     return {
         **(trusted if service == trusted_miner.NAME else {}),
         "ADMIN_PORT": str(network.directory.port(f"{service}-admin")),

@@ -1,11 +1,13 @@
 """The settings that make a miner of the network the validator's trusted one."""
 
-from collections.abc import Mapping
-
 from localnet.network_dir import NetworkDir
 
 NAME = "miner-trusted"
-MINER_SETTINGS: Mapping[str, str] = {"TRUSTED": "true", "SERVING": "false"}
+
+
+def miner_settings(validator_hotkey: str) -> dict[str, str]:
+    """What a miner needs to be one."""
+    return {"TRUSTED": "true", "SERVING": "false", "VALIDATORS": validator_hotkey}
 
 
 def validator_settings(network_dir: NetworkDir) -> dict[str, str]:

@@ -61,7 +61,7 @@ def choose(config: Config) -> None:
     ]
     known = set(CrossValidation.objects.filter(pk__in=sampled).values_list("pk", flat=True))
     new = [uuid for uuid in sampled if uuid not in known]
-    chosen = []
+    chosen: list[CrossValidation] = []
     for job in Job.objects.filter(pk__in=new).iterator(chunk_size=10):
         if len(chosen) >= free:
             log.warning("cross-validation is behind: jobs are left out", extra={"left": len(new)})

@@ -36,7 +36,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ClaimJudgement:
     """The verdict on a claim and why, the differences that were seen and the trusted result."""
 
     verdict: CheatVerdict
@@ -73,7 +73,7 @@ def record_difference(
 ) -> None:
     """Record that the trusted miner's result of a repeated job is another one."""
     reason = "the trusted miner has another result, twice the same"
-    judgement = Judgement(CheatVerdict.PROVED, reason, differences, trusted)
+    judgement = ClaimJudgement(CheatVerdict.PROVED, reason, differences, trusted)
     _record(job, CheatFinding.Source.CROSS_VALIDATION, judgement, trusted_job_uuid=trusted.job_uuid)
 
 
@@ -94,29 +94,29 @@ def _accusable(uuid: str) -> QuerySet[Job]:
     return Job.objects.filter(pk=uuid, kind=Job.Kind.ORGANIC, state=JobState.COMPLETED)
 
 
-def _judged(job: Job, trusted_uuid: str, signatory: str) -> Judgement:
+def _judged(job: Job, trusted_uuid: str, signatory: str) -> ClaimJudgement:
     """Compare the job with the trusted one that its user names."""
     trusted = Job.objects.filter(
         pk=trusted_uuid, kind=Job.Kind.ORGANIC, signatory=signatory
     ).first()
     result = result_of(trusted_uuid) if trusted else None
     if trusted is None or not trusted.request.on_trusted_miner or result is None:
-        return Judgement(
+        return ClaimJudgement(
             CheatVerdict.UNPROVED, "the user has no completed job of this uuid on our trusted miner"
         )
     if not rules.is_same_work(job.request, trusted.request):
-        return Judgement(CheatVerdict.UNPROVED, "the trusted job is another one", (), result)
+        return ClaimJudgement(CheatVerdict.UNPROVED, "the trusted job is another one", (), result)
     if (ours := result_of(job.pk)) is None:
-        return Judgement(CheatVerdict.UNPROVED, "the job's result is not stored", (), result)
+        return ClaimJudgement(CheatVerdict.UNPROVED, "the job's result is not stored", (), result)
     found = rules.differences(ours, result)
     verdict = rules.verdict_on_report(found, has_uploads=job.request.output_upload is not None)
-    return Judgement(verdict, REASONS[verdict], found, result)
+    return ClaimJudgement(verdict, REASONS[verdict], found, result)
 
 
 def _record(
     job: Job,
     source: CheatFinding.Source,
-    judgement: Judgement,
+    judgement: ClaimJudgement,
     *,
     trusted_job_uuid: str,
     report: str = "",

@@ -1,5 +1,6 @@
 """One job on the trusted miner: its result, and a named error for everything that goes wrong."""
 
+import asyncio
 import base64
 from dataclasses import replace
 from datetime import timedelta
@@ -233,6 +234,21 @@ async def test_a_streaming_job_tells_when_it_serves() -> None:
     async with serving(miner):
         await run_trusted_job(request, trusted(miner.port), on_streaming=on_streaming)
     assert [(ready.ip, ready.port) for ready in seen] == [("10.0.0.9", 7000)]
+
+
+async def test_a_run_that_is_cancelled_ends_the_job_at_the_miner_too() -> None:
+    def script(miner: MinerPeer, message: Message) -> list[Message]:
+        return [] if isinstance(message, JobPayload) else obliging(miner, message)
+
+    miner = MinerPeer(script)
+    async with serving(miner):
+        running = asyncio.create_task(run_trusted_job(JOB, trusted(miner.port)))
+        payload = await miner.receives(JobPayload)
+        running.cancel()
+        closed = await miner.receives(FinishedReceiptIssued)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert closed.payload.job_uuid == payload.job_uuid
 
 
 def test_a_decline_is_an_end_without_a_message() -> None:
