@@ -142,6 +142,9 @@ class Config(ServiceSettings):
     )
     tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
     keep_days: int = Field(7, ge=1, description="how long jobs and their receipts are kept")
+    cheat_exclusion_seconds: int = Field(
+        14400, ge=0, description="for how long a miner gets no users' jobs after a false result"
+    )
     evidence_keep_days: int = Field(
         90, ge=1, description="how long the evidence of false results is kept"
     )

@@ -5,20 +5,22 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from compute_horde import volumes
+from compute_horde.django.job_record import notify
 from compute_horde.errors import BadSignature
 from compute_horde.protocol.job import CheatReported, JobFinished, JobRequested
 from compute_horde.protocol.links import MINER_TO_VALIDATOR
 from compute_horde.vocabulary import JobState
 from validator.jobs.models import Job, JobEvent
+from validator.network.manifest_store import CHANNEL
 from validator.synthetic.attempts import shortened
 from validator.trusted_miner import rules
 from validator.trusted_miner.models import CheatFinding
@@ -90,6 +92,14 @@ def cheated_jobs(since: datetime) -> set[UUID]:
     return set(found.values_list("job_uuid", flat=True))
 
 
+def distrusted_miners(exclusion: timedelta) -> dict[str, float]:
+    """The miners with a false result within `exclusion`, and for how many more seconds."""
+    now = timezone.now()
+    found = CheatFinding.objects.filter(created_at__gt=now - exclusion, verdict__in=COUNTED)
+    newest = found.values_list("miner").annotate(Max("created_at")).order_by()
+    return {miner: (at + exclusion - now).total_seconds() for miner, at in newest}
+
+
 def _accusable(uuid: str) -> QuerySet[Job]:
     return Job.objects.filter(pk=uuid, kind=Job.Kind.ORGANIC, state=JobState.COMPLETED)
 
@@ -142,6 +152,8 @@ def _record(
             is_new = bool(CheatFinding.objects.filter(pk=job.pk).update(**fields))
         unmarked = Job.objects.filter(pk=job.pk, cheat_reported_at=None)
         unmarked.update(cheat_reported_at=timezone.now())
+        # The listener offers no further jobs to the miner.
+        notify(CHANNEL)
     if is_new:
         log.warning(
             "cheat reported",

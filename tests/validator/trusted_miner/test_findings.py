@@ -125,6 +125,18 @@ def test_a_difference_that_this_validator_found_replaces_a_claim_that_proved_not
     assert "UEsFBg" not in finding.request
 
 
+def test_a_miner_is_distrusted_for_a_while_after_its_newest_false_result() -> None:
+    hour = timedelta(hours=1)
+    for stdout in ("false\n", "hi\n"):
+        findings.record_cheat_report(report(completed(stdout), trusted()))
+    [(miner, left)] = findings.distrusted_miners(hour).items()
+    assert miner == "5Miner"
+    assert 3000 < left <= 3600
+    CheatFinding.objects.update(created_at=timezone.now() - hour)
+    assert findings.distrusted_miners(hour) == {}
+    assert findings.distrusted_miners(timedelta(0)) == {}
+
+
 def test_the_evidence_has_a_bound_however_long_report_and_results_are() -> None:
     job, proof = completed("a" * 10**6), trusted("b" * 10**6)
     findings.record_cheat_report(report(job, proof, details="x" * 10**6))
