@@ -28,6 +28,7 @@ from compute_horde.vocabulary import FailureReason, RejectionReason
 from compute_horde.volumes import InlineVolume
 from tests.peers.keys import VALIDATOR
 from tests.peers.miner import MinerPeer, declining, lost, obliging, offered_then, result
+from tests.peers.published_miner import PublishedMiner
 from tests.peers.websocket_server import serving
 from tests.validator.conftest import configured
 from validator.miners import job_connections
@@ -118,6 +119,14 @@ async def test_the_result_is_returned_and_the_miner_gets_the_whole_job() -> None
     assert not offer.job_started_receipt_payload.is_organic
     assert offer.job_started_receipt_payload.miner_hotkey == TRUSTED_MINER_HOTKEY
     assert finished.payload.score_str == "0.000000"
+
+
+async def test_a_published_miner_may_be_the_trusted_one() -> None:
+    miner = PublishedMiner()
+    async with serving(miner):
+        for _ in range(2):
+            assert (await run_trusted_job(JOB, trusted(miner.port))).stdout == "hi\n"
+    assert miner.complaints == []
 
 
 async def test_without_a_trusted_miner_the_settings_are_named() -> None:
