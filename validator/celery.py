@@ -25,6 +25,7 @@ TASKS = {
     "validator.synthetic.tasks.plan_batch": (config.tick_seconds, "chain"),
     "validator.synthetic.tasks.run_due_batch": (config.tick_seconds, "jobs"),
     "validator.weights.tasks.publish_weights": (config.tick_seconds, "chain"),
+    "validator.trusted_miner.tasks.cross_validate": (config.cross_validation_seconds, "trusted"),
     "validator.jobs.tasks.evict": (3600.0, "default"),
 }
 ROUTES = {name: {"queue": queue} for name, (_, queue) in TASKS.items()}
@@ -46,9 +47,10 @@ app.conf.update(
         "validator.synthetic.tasks",
         "validator.weights.tasks",
         "validator.jobs.tasks",
+        "validator.trusted_miner.tasks",
     ],
     task_default_queue="default",
-    task_queues={name: {} for name in ("default", "chain", "jobs")},
+    task_queues={name: {} for name in ("default", "chain", "jobs", "trusted")},
     task_routes=ROUTES,
     task_ignore_result=True,
     worker_hijack_root_logger=False,

@@ -14,6 +14,7 @@ FEATURES = [
     "validator.jobs",
     "validator.receipts",
     "validator.synthetic",
+    "validator.trusted_miner",
     "validator.scores",
     "validator.weights",
 ]
