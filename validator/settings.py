@@ -16,6 +16,7 @@ FEATURES = [
     "validator.synthetic",
     "validator.scores",
     "validator.weights",
+    "validator.operators",
 ]
 # First, since their templates replace the admin's.
 INSTALLED_APPS = [*FEATURES, *shared.ADMIN_APPS]
