@@ -65,7 +65,5 @@ class LineChart:
     def rows(self) -> list[tuple[str, list[float | None]]]:
         """The table with the same numbers: each label with the value of each line, newest first."""
         columns = [line.values for line in self.lines]
-        rows = [
-            (label, [values[at] for values in columns]) for at, label in enumerate(self.labels)
-        ]
+        rows = [(label, [values[at] for values in columns]) for at, label in enumerate(self.labels)]
         return rows[::-1]

@@ -126,9 +126,7 @@ class ConfirmedAction:
             return preview
         at = f"{other.asked_at:%H:%M:%S} UTC"
         text = f"The same is under way since {at}, asked for by {other.user}: wait until it ended"
-        return Preview(
-            preview.decided, preview.facts, preview.tables, (*preview.obstacles, text)
-        )
+        return Preview(preview.decided, preview.facts, preview.tables, (*preview.obstacles, text))
 
     def _confirmed(self, request: HttpRequest, subject: str) -> HttpResponse:
         token = _token(request.POST)

@@ -78,7 +78,7 @@ class BatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="miners")
     def each_miner(self, batch: Batch) -> SafeString:
-        """A row for each miner."""
+        """A row for each miner and class."""
         return attempts_table.miners(batch)
 
     @admin.display(description="attempts")
@@ -120,6 +120,7 @@ class PuzzleAdmin(LargeListAdmin):
     list_filter = ["outcome", "blamed", "excused", "kind", "executor_class", "points"]
     search_fields = ["hotkey", "job__uuid", "verdict"]
     exact_fields = ("job", "hotkey")
+    bounding_filters = ("batch", "hotkey")
     newest_by = "id"
     exclude = ["seed"]
     list_select_related = ["batch"]

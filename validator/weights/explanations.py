@@ -49,3 +49,29 @@ def landed(row: WeightsSet) -> str:
         case Landing.UNKNOWN:
             return f"Whether they took effect is not known{detail}."
     return "They were not read back yet."
+
+
+def problem(row: WeightsSet) -> str:
+    """What is wrong with a cycle's weights; empty when nothing is."""
+    if row.state == State.PUBLISHED:
+        return landed(row) if row.landing in (Landing.LOST, Landing.UNKNOWN) else ""
+    if row.state == State.EMPTY:
+        return f"Nothing was set: {row.outcome}"
+    if row.state == State.FAILED:
+        return row.outcome or "The window closed before the chain took them"
+    return row.outcome
+
+
+def next_step(row: WeightsSet) -> str:
+    """What to do about that problem; empty when there is none."""
+    if not problem(row):
+        return ""
+    if row.state == State.TRYING:
+        return "Nothing yet: they are tried again until the window closes"
+    if row.state == State.EMPTY:
+        return "Look at the outcomes of the batch: which miners answered rightly, and why not more"
+    if row.state == State.FAILED:
+        return "Remove the cause before the next window; this one does not come back"
+    if row.landing == Landing.UNKNOWN:
+        return "Nothing, if it happens once; else read the chain more often than once in a cycle"
+    return "See that nothing else sets weights with this hotkey, and that the clock is right"

@@ -114,9 +114,7 @@ def _obstacles(cycle: Cycle, paid: Cycle, snapshot: Snapshot, config: Config) ->
         )
 
 
-def _refusals(
-    state: NetworkState, known: Hyperparameters | None, config: Config
-) -> Iterator[str]:
+def _refusals(state: NetworkState, known: Hyperparameters | None, config: Config) -> Iterator[str]:
     """What the chain would refuse weights for, by what was read of it last."""
     if known is None:
         yield "The subnet's hyperparameters were not read yet: does `validator worker` run?"
