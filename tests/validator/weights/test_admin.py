@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from validator.weights.admin import landed, why
+from validator.weights.explanations import landed, why
 from validator.weights.models import Submission, WeightsSet
 
 pytestmark = pytest.mark.django_db
