@@ -143,7 +143,7 @@ def replace(scored: ScoredCycle, new: Recomputation, config: Config) -> None:
         )
 
 
-def run(record: OperatorAction) -> str:
+def recompute(record: OperatorAction, config: Config) -> str:
     """Replace the scores, if they would be those that were confirmed."""
     shown = preview(record.subject, config)
     check_still_confirmed(record, shown)

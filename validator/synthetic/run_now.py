@@ -65,7 +65,7 @@ def _obstacles(*, has_executors: bool) -> Sequence[str]:
     return found
 
 
-def run(record: OperatorAction) -> str:
+def run(record: OperatorAction, config: Config) -> str:
     """Run the batch; how its attempts ended."""
     batch = actions.begin_extra(config)
     record.made(batch)

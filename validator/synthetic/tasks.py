@@ -23,4 +23,4 @@ def run_due_batch() -> None:
 @shared_task
 def run_extra_batch(token: str) -> None:
     """Run a batch that an operator confirmed."""
-    work.run(token, run_now.run)
+    work.run(token, lambda record: run_now.run(record, config))

@@ -5,12 +5,13 @@ The window, the rate limit and the permit are the chain's and the network's: the
 none, it only does not wait for the next try.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from fractions import Fraction
 from typing import Any
 
-from compute_horde.adapters.chain_port import Hyperparameters
+from compute_horde.adapters.chain_port import Chain, Hyperparameters
 from compute_horde.adapters.chain_port import Neuron as ChainNeuron
 from compute_horde.cycles import Cycle, cycle_at
 from compute_horde.django.confirmed_action import (
@@ -21,7 +22,6 @@ from compute_horde.django.confirmed_action import (
     check_still_confirmed,
 )
 from validator.config import Config, config
-from validator.network import chain
 from validator.network.actions import latest_snapshot
 from validator.network.history import network_at
 from validator.network.models import Neuron, Snapshot
@@ -37,7 +37,9 @@ from validator.weights.alarms import NOT_READ
 from validator.weights.models import Submission, WeightsSet
 
 TASK = "validator.weights.tasks.set_weights_now"
+NOBODY = "Nobody who is registered earned anything: look at the outcomes of the batch"
 State = WeightsSet.State
+OpenChain = Callable[[], AbstractContextManager[Chain]]
 
 
 def preview(config: Config) -> Preview:
@@ -70,7 +72,11 @@ def preview(config: Config) -> Preview:
         decided=[cycle.start, sorted(values.items())],
         facts=facts,
         tables=[PreviewTable("Weights of 65535", headings, rows)],
-        obstacles=[*_obstacles(cycle, paid, snapshot, config), *_refusals(state, known, config)],
+        obstacles=[
+            *([] if values else [NOBODY]),
+            *_obstacles(cycle, paid, snapshot, config),
+            *_refusals(state, known, config),
+        ],
     )
 
 
@@ -155,7 +161,7 @@ def _limits(known: Hyperparameters | None) -> LimitParameters:
     return actions.limits_of(known) if known else LimitParameters()
 
 
-def run(record: OperatorAction) -> str:
+def try_now(record: OperatorAction, open_chain: OpenChain, config: Config) -> str:
     """Try once, whatever block the next try was put off to.
 
     Raises:
@@ -170,7 +176,7 @@ def run(record: OperatorAction) -> str:
     rows.filter(state=State.TRYING).update(next_try_block=0)
     # Scores may have been recomputed since nobody had earned anything.
     rows.filter(state=State.EMPTY).update(state=State.TRYING, is_computed=False, next_try_block=0)
-    actions.set_weights_if_due(chain.opened, config)
+    actions.set_weights_if_due(open_chain, config)
     row = rows.first()
     if row is None:
         raise NotDoneError("Nothing was done: the window has closed meanwhile")

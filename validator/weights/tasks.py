@@ -17,4 +17,4 @@ def publish_weights() -> None:
 @shared_task
 def set_weights_now(token: str) -> None:
     """Try to set the cycle's weights at once, as an operator confirmed."""
-    work.run(token, set_now.run)
+    work.run(token, lambda record: set_now.try_now(record, chain.opened, config))

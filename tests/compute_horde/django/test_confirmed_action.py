@@ -1,4 +1,4 @@
-"""What is confirmed has a digest; a worker does nothing else. The pages: tests/validator/operators."""
+"""What is confirmed has a digest, and a worker does nothing else."""
 
 import pytest
 

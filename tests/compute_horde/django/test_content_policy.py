@@ -1,4 +1,4 @@
-"""Pages of the admin tell browsers to load nothing from elsewhere; other addresses are left alone."""
+"""Pages of the admin tell browsers to load nothing from elsewhere; other pages do not."""
 
 from django.http import HttpResponse
 from django.test import RequestFactory
