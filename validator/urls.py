@@ -16,7 +16,8 @@ admin.site.enable_nav_sidebar = False
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/cycles/", pages.cycles, name="cycles"),
-    path("admin/cycles/<int:start>/", pages.cycle, name="cycle"),
+    # The first cycle of a young chain begins before its block 0.
+    re_path(r"^admin/cycles/(?P<start>-?[0-9]{1,12})/$", pages.cycle, name="cycle"),
     path("admin/points/", pages.points, name="points"),
     path("admin/", admin.site.urls),
     path("health", health.page),

@@ -1,5 +1,6 @@
 """The pages of cycles and of charts in the admin; for everybody who may see what they show."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ def _guarded(page: Page) -> Page:
     """The page for staff who may see batches, scores and weights; 403 for others."""
 
     def view(request: HttpRequest, **arguments: Any) -> HttpResponse:
-        if not request.user.has_perms(NEEDED):  # type: ignore[union-attr]
+        if not request.user.has_perms(NEEDED):
             raise PermissionDenied
         return page(request, **arguments)
 
@@ -38,7 +39,7 @@ def _shown(request: HttpRequest, name: str, title: str, **context: Any) -> HttpR
 
 def _cycles(request: HttpRequest) -> HttpResponse:
     before = request.GET.get("before", "")
-    is_number = before.isascii() and before.isdigit() and len(before) < 13
+    is_number = re.fullmatch(r"-?[0-9]{1,12}", before) is not None
     lines, has_more = timeline.lines(int(before) if is_number else None)
     return _shown(
         request,
@@ -52,8 +53,8 @@ def _cycles(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _cycle(request: HttpRequest, start: int) -> HttpResponse:
-    shown = timeline.timeline(start, config)
+def _cycle(request: HttpRequest, start: str) -> HttpResponse:
+    shown = timeline.timeline(int(start), config)
     if shown is None:
         raise Http404("no cycle that is known begins in this block")
     may_recompute = RECOMPUTE.is_allowed(request)
@@ -82,4 +83,6 @@ def _buttons(request: HttpRequest) -> dict[str, bool]:
     }
 
 
-cycles, cycle, points = map(_guarded, (_cycles, _cycle, _points))
+cycles = _guarded(_cycles)
+cycle = _guarded(_cycle)
+points = _guarded(_points)

@@ -111,7 +111,7 @@ def _points(chosen: ChartChoice) -> Values:
     """The points of the attempts in the batches of the newest cycles."""
     batches = Batch.objects.filter(cycle_start__isnull=False, state=Batch.State.DONE)
     newest = batches.order_by("-cycle_start").values_list("pk", "cycle_start")
-    starts = dict(newest[: chosen.cycles])
+    starts = {pk: start for pk, start in newest[: chosen.cycles] if start is not None}
     attempts = Puzzle.objects.filter(batch__in=list(starts), points__gt=0).order_by()
     if chosen.executor_class:
         attempts = attempts.filter(executor_class=chosen.executor_class)

@@ -44,7 +44,7 @@ OF_ENDED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TimelineStage:
     """One part of a cycle's timeline.
 
     `facts` are pairs of label and text, `links` of text and address. `upcoming` says what comes
@@ -60,13 +60,13 @@ class Stage:
     next_step: str = ""
 
 
-def batch_stage(cycle: Cycle, clock: BlockClock) -> Stage:
+def batch_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
     """The batch: planned, in its slot, ended, and how its attempts ended."""
     batch = Batch.objects.filter(cycle_start=cycle.start).first()
     if batch is None:
         is_past = clock.is_known and clock.block >= cycle.stop
         problem = "No batch was planned in this cycle" if is_past else ""
-        return Stage(
+        return TimelineStage(
             "Batch",
             "none",
             upcoming="" if is_past else f"It is planned from {clock.text(cycle.start)}",
@@ -85,7 +85,7 @@ def batch_stage(cycle: Cycle, clock: BlockClock) -> Stage:
     facts += [("note", note) for note in batch.notes.splitlines()[:20]]
     step = NEXT_STEPS.get(batch.missed_because) or OF_ENDED.get(batch.state, "")
     is_planned = batch.state == Batch.State.PLANNED and batch.slot_block is not None
-    return Stage(
+    return TimelineStage(
         "Batch",
         batch.state,
         tuple(facts),
@@ -99,10 +99,10 @@ def batch_stage(cycle: Cycle, clock: BlockClock) -> Stage:
     )
 
 
-def receipts_stage(since: datetime | None, until: datetime | None) -> Stage:
+def receipts_stage(since: datetime | None, until: datetime | None) -> TimelineStage:
     """The receipts of the time of the cycle: issued here, fetched from miners, and failures."""
     if since is None:
-        return Stage("Receipts", "the cycle has not begun, or the chain was not seen then")
+        return TimelineStage("Receipts", "the cycle has not begun, or the chain was not seen then")
     issued = IssuedReceipt.objects.filter(issued_at__gte=since).order_by("issued_at")
     fetched = Receipt.objects.filter(timestamp__gte=since).order_by("timestamp")
     pages = PageCheckpoint.objects.filter(page__gte=page_at(since.timestamp()))
@@ -115,7 +115,7 @@ def receipts_stage(since: datetime | None, until: datetime | None) -> Stage:
     silent = _counted(failed.exclude(problem="").values_list("problem"))
     problems = [f"pages given up: {broken}"] if broken else []
     problems += [f"miners whose last failed fetch was then: {silent}"] if silent else []
-    return Stage(
+    return TimelineStage(
         "Receipts",
         "fetched while the cycle runs" if until is None else "fetched",
         (
@@ -136,7 +136,7 @@ def receipts_stage(since: datetime | None, until: datetime | None) -> Stage:
     )
 
 
-def scores_stage(cycle: Cycle, clock: BlockClock) -> Stage:
+def scores_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
     """The scores of the cycle's work."""
     scored = (
         ScoredCycle.objects.filter(cycle_start=cycle.start).defer("facts", "parameters").first()
@@ -144,7 +144,7 @@ def scores_stage(cycle: Cycle, clock: BlockClock) -> Stage:
     if scored is None:
         window = rules.window(following(cycle))
         is_late = clock.is_known and clock.block >= window.stop
-        return Stage(
+        return TimelineStage(
             "Scores",
             "not scored",
             upcoming="" if is_late else f"It is scored from {clock.text(window.start)}",
@@ -152,7 +152,7 @@ def scores_stage(cycle: Cycle, clock: BlockClock) -> Stage:
             next_step=NEXT_STEPS[Batch.Missed.WORKER_DOWN] if is_late else "",
         )
     miners = scored.scores.aggregate(all=Count("pk"), paid=Count("pk", filter=Q(u16__gt=0)))
-    return Stage(
+    return TimelineStage(
         "Scores",
         "scored",
         (
@@ -169,13 +169,13 @@ def scores_stage(cycle: Cycle, clock: BlockClock) -> Stage:
     )
 
 
-def weights_stage(cycle: Cycle, clock: BlockClock) -> Stage:
+def weights_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
     """The weights that pay the cycle, set in the next one: each transaction, and the verdict."""
     row = WeightsSet.objects.filter(earned_in=cycle.start).prefetch_related("submissions").first()
     if row is None:
         window = rules.window(following(cycle))
         is_late = clock.is_known and clock.block >= window.stop
-        return Stage(
+        return TimelineStage(
             "Weights",
             "not set",
             upcoming="" if is_late else f"The window opens at {clock.text(window.start)}",
@@ -192,7 +192,7 @@ def weights_stage(cycle: Cycle, clock: BlockClock) -> Stage:
         )
         for one in row.submissions.all()
     ]
-    return Stage(
+    return TimelineStage(
         "Weights",
         row.state,
         (

@@ -10,7 +10,7 @@ from compute_horde.cycles import Cycle
 from validator.config import Config
 from validator.operators.block_clock import BlockClock, read_clock
 from validator.operators.stages import (
-    Stage,
+    TimelineStage,
     batch_stage,
     following,
     receipts_stage,
@@ -63,7 +63,7 @@ class CycleTimeline:
     clock: BlockClock
     began_at: datetime | None
     ended_at: datetime | None
-    stages: tuple[Stage, ...]
+    stages: tuple[TimelineStage, ...]
 
     @property
     def state(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, re_path
 from django.utils.html import format_html
 
 from compute_horde.django.admin_columns import hotkey
@@ -14,6 +14,9 @@ from compute_horde.django.read_only_admin import ReadOnly, ReadOnlyAdmin
 from validator.scores.documents import as_text
 from validator.scores.models import Score, ScoredCycle
 from validator.scores.recompute import RECOMPUTE
+
+# The first cycle of a young chain begins before its block 0.
+ADDRESS = r"^(?P<subject>-?[0-9]{1,12})/recompute/$"
 
 
 class ScoreInline(ReadOnly, admin.TabularInline):
@@ -38,7 +41,7 @@ class ScoredCycleAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         """Add the URL of the button."""
         view = self.admin_site.admin_view(RECOMPUTE.view)
-        recompute = path("<int:subject>/recompute/", view, name="scores_recompute")
+        recompute = re_path(ADDRESS, view, name="scores_recompute")
         return [recompute, *super().get_urls()]
 
     def render_change_form(

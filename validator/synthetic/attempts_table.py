@@ -43,9 +43,9 @@ def by_outcome(batch: Batch) -> str:
 
 def miners(batch: Batch) -> SafeString:
     """A table with a row for each miner and class: how its attempts ended, whose fault, and why."""
-    groups: dict[tuple[str, str], list[_Group]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[_SameEnd]] = defaultdict(list)
     for hotkey, name, *group in _grouped(batch):
-        groups[hotkey, name].append(_Group(*group))
+        groups[hotkey, name].append(_SameEnd(*group))
     rows = (
         (
             format_html('<a href="{}">{}</a>', attempts_url(batch.pk, hotkey, name), hotkey),
@@ -71,45 +71,47 @@ def _grouped(batch: Batch) -> QuerySet[Puzzle, tuple[Any, ...]]:
     """Attempts of a batch that ended in the same way: how many, the slowest, and a reason."""
     rows = Puzzle.objects.filter(batch=batch).order_by()
     return rows.values_list("hotkey", "executor_class", "outcome", "blamed", "excused").annotate(
-        count=Count("pk"),
+        number=Count("pk"),
         slowest=Max(F("finished_at") - Coalesce("ready_at", "offered_at")),
         verdict=Max("verdict"),
     )
 
 
-class _Group(NamedTuple):
+class _SameEnd(NamedTuple):
+    """Attempts of a miner and class that ended in the same way."""
+
     outcome: str
     blamed: str
     excused: bool
-    count: int
+    number: int
     slowest: timedelta | None
     verdict: str
 
 
-def _texts_of(groups: list[_Group]) -> tuple[object, ...]:
-    ordered = sorted(groups, key=lambda one: (-one.count, one.outcome))
-    at_fault = sum(one.count for one in groups if one.blamed == Culprit.MINER and not one.excused)
+def _texts_of(groups: list[_SameEnd]) -> tuple[object, ...]:
+    ordered = sorted(groups, key=lambda one: (-one.number, one.outcome))
+    at_fault = sum(one.number for one in groups if one.blamed == Culprit.MINER and not one.excused)
     slowest = max((one.slowest for one in groups if one.slowest), default=None)
     return (
-        sum(one.count for one in groups),
-        ", ".join(f"{one.count} {one.outcome}" for one in ordered),
+        sum(one.number for one in groups),
+        ", ".join(f"{one.number} {one.outcome}" for one in ordered),
         at_fault,
-        sum(one.count for one in groups if one.excused),
+        sum(one.number for one in groups if one.excused),
         "" if slowest is None else f"{slowest / timedelta(seconds=1):.3f} s",
         "; ".join(map(_counts, ordered)),
         "; ".join(sorted({one.verdict for one in groups if one.verdict})),
     )
 
 
-def _counts(group: _Group) -> str:
+def _counts(group: _SameEnd) -> str:
     """How these attempts count for the score, in the words of its explanation."""
     if group.outcome == Outcome.OPEN:
-        return f"{group.count} not ended"
+        return f"{group.number} not ended"
     outcome = counts_as(Outcome(group.outcome), Culprit(group.blamed), excused=group.excused)
     if outcome is None:
-        return f"{group.count} do not count: not the miner's fault"
+        return f"{group.number} do not count: not the miner's fault"
     reason, remedy = explained(outcome)
-    return f"{group.count} {reason}" + (f": {remedy}" if remedy else "")
+    return f"{group.number} {reason}" + (f": {remedy}" if remedy else "")
 
 
 def attempts(batch: Batch) -> SafeString:

@@ -216,6 +216,15 @@ def test_the_pages_of_cycles_lead_to_each_row(admin_client: Client) -> None:
     assert admin_client.get("/admin/cycles/", {"before": "x"}).status_code == 200
 
 
+def test_the_first_cycle_of_a_young_chain_begins_before_block_0(admin_client: Client) -> None:
+    cycles.scored(-20, {})
+    page = admin_client.get("/admin/cycles/").content.decode()
+    assert 'href="/admin/cycles/-20/"' in page
+    for address in ("/admin/cycles/-20/", "/admin/scores/scoredcycle/-20/recompute/"):
+        assert admin_client.get(address).status_code == 200
+    assert b"/cycles/-20/" not in admin_client.get("/admin/cycles/", {"before": "-20"}).content
+
+
 def test_the_chart_s_numbers_are_in_the_page_as_data_and_as_a_table(admin_client: Client) -> None:
     assert b"There are no numbers yet" in admin_client.get("/admin/points/").content
     cycles.scored(CYCLE.start, {"alice": {cycles.TEST: "0.5"}})
