@@ -194,8 +194,8 @@ def _pages(cycle: int) -> list[Case]:
     """What the pages of cycles and charts read, at their largest."""
     limit = ADMIN_MILLISECONDS
     share, points = points_chart.Measure
-    most = {"cycles": points_chart.MOST_CYCLES, "miners": points_chart.MOST_MINERS}
-    largest = [points_chart.ChartChoice(measure, **most) for measure in (share, points)]
+    most = points_chart.MOST_CYCLES, points_chart.MOST_MINERS
+    largest = [points_chart.ChartChoice(measure, *most) for measure in (share, points)]
     usual = [points_chart.ChartChoice(measure) for measure in (share, points)]
     return [
         Case("cycles", timeline.lines, limit),

@@ -47,6 +47,6 @@ class ActionRecordAdmin(ReadOnlyAdmin):
         """Add the preview that was confirmed."""
         if record := kwargs.get("obj"):
             tables = [(table, 0) for table in record.preview.get("tables", ())]
-            context |= {"record": record, "tables": tables}
+            context |= {"record": record, "tables": tables, "preview_title": "What was confirmed"}
             context["facts"] = record.preview.get("facts", ())
         return super().render_change_form(request, context, *args, **kwargs)

@@ -170,6 +170,7 @@ class ConfirmedAction:
             **admin.site.each_context(request),
             "title": f"{self.title} {subject}".rstrip(),
             "action": self,
+            "preview_title": "What would be done",
             "facts": preview.facts,
             "tables": [(_shortened(one), len(one.rows) - MAX_ROWS) for one in preview.tables],
             "obstacles": preview.obstacles,

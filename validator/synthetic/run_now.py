@@ -80,8 +80,8 @@ RUN_BATCH = ConfirmedAction(
     title="Run a batch now",
     button="Run this batch",
     explanation=(
-        "Tests all executors that miners declare, at once and in no cycle. Miners cannot tell it "
-        "from any other batch, and it earns them nothing."
+        "Tests the executors that miners declare, within the caps of the settings, at once and in "
+        "no cycle: it earns miners nothing and costs them nothing."
     ),
     permission="synthetic.run_batch",
     records=OperatorAction,

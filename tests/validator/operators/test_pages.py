@@ -116,6 +116,19 @@ def test_a_confirmed_action_is_recorded_and_queued_once(sent: list[tuple[str, li
 
 
 @pytest.mark.usefixtures("_executors")
+def test_of_two_requests_at_once_one_is_queued(sent: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = staff(BUTTONS[RUN])
+    given = form(browser.get(RUN).content.decode())
+    first = OperatorAction.objects.create
+    monkeypatch.setattr(
+        OperatorAction.objects, "create", lambda **fields: first(**fields) and first(**fields)
+    )
+    answer = browser.post(RUN, given)
+    assert answer.url.endswith(f"{given['token']}/change/")
+    assert sent == []
+
+
+@pytest.mark.usefixtures("_executors")
 def test_a_second_operator_sees_that_the_same_is_under_way(sent: list) -> None:
     first, second = staff(BUTTONS[RUN]), staff(BUTTONS[RUN])
     page = form(second.get(RUN).content.decode())
@@ -210,6 +223,12 @@ def test_the_pages_of_cycles_lead_to_each_row(admin_client: Client) -> None:
         assert f"/admin/synthetic/batch/{held.pk}/change/" in text
         assert f"/admin/weights/weightsset/{weights.pk}/change/" in text
         assert "&lt;b&gt;broken" in text
+        for address in set(
+            re.findall(r'href="(/admin/(?:synthetic|receipts|scores)/[^"]+)"', text)
+        ):
+            answer = admin_client.get(address.replace("&amp;", "&"))
+            # Not a redirect to the list without a filter that it does not know.
+            assert (address, answer.status_code) == (address, 200)
     assert admin_client.get("/admin/cycles/7/").status_code == 404
     older = admin_client.get("/admin/cycles/", {"before": CYCLE.start}).content.decode()
     assert f"/admin/cycles/{CYCLE.start}/" not in older
