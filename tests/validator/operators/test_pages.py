@@ -223,12 +223,10 @@ def test_the_pages_of_cycles_lead_to_each_row(admin_client: Client) -> None:
         assert f"/admin/synthetic/batch/{held.pk}/change/" in text
         assert f"/admin/weights/weightsset/{weights.pk}/change/" in text
         assert "&lt;b&gt;broken" in text
-        for address in set(
-            re.findall(r'href="(/admin/(?:synthetic|receipts|scores)/[^"]+)"', text)
-        ):
-            answer = admin_client.get(address.replace("&amp;", "&"))
-            # Not a redirect to the list without a filter that it does not know.
-            assert (address, answer.status_code) == (address, 200)
+    for address in re.findall(r'href="(/admin/(?:synthetic|receipts|scores)/[^"]+)"', text):
+        # A filter that a list does not know would lead elsewhere.
+        answer = admin_client.get(address.replace("&amp;", "&"))
+        assert (address, answer.status_code) == (address, 200)
     assert admin_client.get("/admin/cycles/7/").status_code == 404
     older = admin_client.get("/admin/cycles/", {"before": CYCLE.start}).content.decode()
     assert f"/admin/cycles/{CYCLE.start}/" not in older
