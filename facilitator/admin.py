@@ -5,6 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from compute_horde.django.admin_columns import hotkey
+from compute_horde.django.fault_columns import FaultColumns
 from compute_horde.django.large_lists import LargeListAdmin
 from compute_horde.django.read_only_admin import ReadOnly
 from compute_horde.failure_messages import fault_of_status
@@ -73,7 +74,7 @@ class JobEventInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(LargeListAdmin):
+class JobAdmin(FaultColumns, LargeListAdmin):
     list_display = (
         "uuid",
         "state",
@@ -91,18 +92,12 @@ class JobAdmin(LargeListAdmin):
     readonly_fields = ("fault", "next_step")
     inlines = (JobEventInline,)
 
-    def fault(self, job: Job) -> str:
-        """The party responsible for a job that did not complete."""
-        return str(fault.blamed) if (fault := _fault(job)) else "-"
-
-    def next_step(self, job: Job) -> str:
-        """What the user should do next."""
-        return fault.advice if (fault := _fault(job)) else "-"
-
-
-def _fault(job: Job) -> Fault | None:
-    end = job.events.filter(state__in=UNSUCCESSFUL).last()
-    return fault_of_status(StatusReported.model_validate_json(end.body).metadata) if end else None
+    def fault_of(self, job: Job) -> Fault | None:
+        """The fault of a job that did not complete, by its last status."""
+        end = job.events.filter(state__in=UNSUCCESSFUL).last()
+        if end is None:
+            return None
+        return fault_of_status(StatusReported.model_validate_json(end.body).metadata)
 
 
 @admin.register(CheatReport)

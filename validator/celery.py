@@ -29,7 +29,12 @@ TASKS = {
     "validator.jobs.tasks.evict": (3600.0, "default"),
 }
 ROUTES = {name: {"queue": queue} for name, (_, queue) in TASKS.items()}
-ROUTES["validator.synthetic.tasks.run_extra_batch"] = {"queue": "jobs"}
+# What operators ask for.
+ROUTES |= {
+    "validator.synthetic.tasks.run_extra_batch": {"queue": "jobs"},
+    "validator.scores.tasks.recompute": {"queue": "chain"},
+    "validator.weights.tasks.set_weights_now": {"queue": "chain"},
+}
 
 
 class OutsideTask(Task[..., Any]):
@@ -45,6 +50,7 @@ app.conf.update(
     imports=[
         "validator.network.tasks",
         "validator.synthetic.tasks",
+        "validator.scores.tasks",
         "validator.weights.tasks",
         "validator.jobs.tasks",
         "validator.trusted_miner.tasks",

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from compute_horde.django.action_record import close_lost
 from compute_horde.django.eviction import delete_in_batches
 from compute_horde.lifecycle import FINAL
 from validator.config import config
 from validator.jobs.models import Job
 from validator.network import change_log
 from validator.network.models import Snapshot
+from validator.operators.models import OperatorAction
 from validator.receipts.models import (
     IssuedReceipt,
     PageCheckpoint,
@@ -34,9 +36,11 @@ def evict(keep: timedelta) -> dict[str, int]:
     job. What was fetched from miners is deleted after `VALIDATOR_RECEIPT_KEEP_DAYS`, or `keep` if
     that is shorter. The facts behind scores may be megabytes per cycle, so scored cycles go too;
     `python -m validator export` keeps them elsewhere. The evidence of false results is kept for
-    `VALIDATOR_EVIDENCE_KEEP_DAYS`, or `keep` if that is longer. Weights are never deleted: they
-    are few.
+    `VALIDATOR_EVIDENCE_KEEP_DAYS`, or `keep` if that is longer. Weights and the audit of
+    operators' actions are never deleted: they are few. Actions that no worker can be at any more
+    are ended.
     """
+    close_lost(OperatorAction.objects.all())
     now = timezone.now()
     before = now - keep
     # Created before it ended: an index finds these.

@@ -17,6 +17,7 @@ FEATURES = [
     "validator.trusted_miner",
     "validator.scores",
     "validator.weights",
+    "validator.operators",
 ]
 # First, since their templates replace the admin's.
 INSTALLED_APPS = [*FEATURES, *shared.ADMIN_APPS]

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from compute_horde.django import health
 from validator import metrics
+from validator.operators import pages
 from validator.scores.views import HOTKEY, explanation
 
 admin.site.site_header = admin.site.site_title = "ComputeHorde validator"
@@ -14,6 +15,10 @@ admin.site.enable_nav_sidebar = False
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
+    path("admin/cycles/", pages.cycles, name="cycles"),
+    # The first cycle of a young chain begins before its block 0.
+    re_path(r"^admin/cycles/(?P<start>-?[0-9]{1,12})/$", pages.cycle, name="cycle"),
+    path("admin/points/", pages.points, name="points"),
     path("admin/", admin.site.urls),
     path("health", health.page),
     path("metrics", metrics.page),

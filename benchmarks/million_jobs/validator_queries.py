@@ -17,12 +17,13 @@ from benchmarks.million_jobs.filling import (
     unfinished_number,
     uuid_of,
 )
-from benchmarks.million_jobs.measuring import Case
+from benchmarks.million_jobs.measuring import ADMIN_MILLISECONDS, Case
 from benchmarks.million_jobs.messages import ACCEPTED, ENDED, FINISHED, NIL, REQUEST
 from compute_horde.cycles import Cycle
 from compute_horde.protocol.job import ExecutorReady
 from compute_horde.vocabulary import JobState, Party
 from validator import eviction, metrics
+from validator.config import config
 from validator.facilitator.waiting_statuses import Stored
 from validator.jobs import actions, queries
 from validator.jobs import store as job_store
@@ -30,8 +31,11 @@ from validator.jobs.models import Job
 from validator.jobs.store import Event, Transition
 from validator.network import actions as network
 from validator.network import reasons
+from validator.operators import points_chart, timeline
 from validator.scores.collect import collect
 from validator.synthetic import actions as synthetic
+from validator.synthetic import attempts_table
+from validator.synthetic.models import Batch
 
 FIRST = JobState.RECEIVED
 MINERS = 250
@@ -59,6 +63,19 @@ INSERT INTO weights_weightsset (cycle_start, earned_in, state, weights, attempts
 SELECT number * 722, number * 722 - 722, 'published', '{{}}', 1, '', 0, true, 'landed', '',
     number * 722
 FROM generate_series(1, {CYCLES}) AS number;
+"""
+_SCORES = f"""
+INSERT INTO scores_scoredcycle (id, cycle_start, cycle_stop, formula, version, facts, parameters,
+    computed_at)
+SELECT number, number * 722, number * 722 + 722, 'jobs', 'jobs-1', '{{}}', '{{}}', now()
+FROM generate_series({CYCLES} - %(cycles)s + 1, {CYCLES}) AS number;
+INSERT INTO scores_score (cycle_id, hotkey, uid, share, u16, document, signature)
+SELECT cycle, {hotkey_sql("M", "number")}, number, number / 32000.0, number * 200,
+    '{{"items": [' || repeat('{{"executor_class": "always_on.gpu-24gb", "amount": "0.0001",
+        "reason": "completed synthetic jobs", "number": "3", "unit": "jobs"}},', 8)
+        || '{{"executor_class": null, "amount": "0"}}]}}', repeat('s', 130)
+FROM generate_series({CYCLES} - %(cycles)s + 1, {CYCLES}) AS cycle,
+    generate_series(0, {MINERS}) AS number
 """
 # Every fourth job is synthetic; the newest ones, which are unfinished, are users'.
 _JOB = f"""
@@ -103,6 +120,8 @@ def rows(jobs: int) -> list[Statement]:
     """Statements that fill the tables."""
     return [
         (_NETWORK, {}),
+        # Few of them with few jobs, so that filling is quick.
+        *((sql, {"cycles": min(CYCLES, jobs // 500)}) for sql in _SCORES.split(";")),
         statement(_JOB, jobs, first=FIRST, request=REQUEST.encode()),
         statement(
             _EVENT, jobs, first=FIRST, accepted=ACCEPTED.encode(), finished=FINISHED.encode()
@@ -165,8 +184,28 @@ def cases(jobs: int) -> Sequence[Case]:
         Case("collect", lambda: collect(Cycle(cycle, cycle + 722, 1), 12), is_batch=True),
         Case("last_batch", lambda: list(reasons.last_batch(miner))),
         Case("last_weight", lambda: reasons.last_weight(miner)),
+        *_pages(cycle),
         # A page for a monitoring system, read every minute or so.
         Case("metrics", lambda: metrics.page(request), limit=300),
+    ]
+
+
+def _pages(cycle: int) -> list[Case]:
+    """What the pages of cycles and charts read, at their largest."""
+    limit = ADMIN_MILLISECONDS
+    share, points = points_chart.Measure
+    most = points_chart.MOST_CYCLES, points_chart.MOST_MINERS
+    largest = [points_chart.ChartChoice(measure, *most) for measure in (share, points)]
+    usual = [points_chart.ChartChoice(measure) for measure in (share, points)]
+    return [
+        Case("cycles", timeline.lines, limit),
+        Case("cycles, older", lambda: timeline.lines(cycle), limit),
+        Case("a cycle", lambda: timeline.timeline(cycle, config), limit),
+        Case("attempts of a batch", lambda: attempts_table.miners(Batch(pk=CYCLES // 2)), limit),
+        Case("chart of shares", lambda: points_chart.chart(usual[0]), limit),
+        Case("chart of shares, largest", lambda: points_chart.chart(largest[0]), limit * 3),
+        Case("chart of points", lambda: points_chart.chart(usual[1]), limit),
+        Case("chart of points, largest", lambda: points_chart.chart(largest[1]), limit * 3),
     ]
 
 
@@ -209,5 +248,6 @@ SEARCHES = {
         f"?q={hotkey('M', 4)}",
         "?q=nothing",
         "?points__exact=1",
+        f"?batch__id__exact={CYCLES // 2}&outcome__exact=too_late",
     ),
 }

@@ -31,7 +31,8 @@ class LargeChangeList(ChangeList):
     """A list whose filters and search look at the newest `SEARCHED_ROWS` rows.
 
     What an index finds is looked up in the whole table: rows whose `exact_fields` equal the search
-    text, and filters by the fields in `indexed_filters` only.
+    text, filters by the fields in `indexed_filters` only, and all filters besides one by a field in
+    `bounding_filters`.
     """
 
     def get_queryset(
@@ -45,7 +46,7 @@ class LargeChangeList(ChangeList):
         filters = {parameter.split("__")[0] for parameter in self.get_filters_params()}
         if exact is not None:
             self.query, rows = "", rows.filter(**exact)
-        elif searched or not filters <= {*page.indexed_filters}:
+        elif searched or not page.finds_quickly(filters):
             rows = newest(rows, page.newest_by)
         self.root_queryset = rows
         try:
@@ -85,6 +86,8 @@ class LargeListAdmin(ReadOnlyAdmin):
     newest_by = "created_at"
     exact_fields: tuple[str, ...] = ()
     indexed_filters: tuple[str, ...] = ()
+    # Indexed, and each value is that of few rows: with one of them, other filters cost little.
+    bounding_filters: tuple[str, ...] = ()
     # Long columns that the list does not show.
     unlisted_fields: tuple[str, ...] = ()
 
@@ -96,6 +99,10 @@ class LargeListAdmin(ReadOnlyAdmin):
         "What is entered completely, such as a UUID, is found in all rows; "
         f"parts of it, and filters, in the newest {SEARCHED_ROWS:,}."
     )
+
+    def finds_quickly(self, filters: set[str]) -> bool:
+        """Whether an index finds the rows of these filters."""
+        return filters <= {*self.indexed_filters} or not filters.isdisjoint(self.bounding_filters)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list with bounds."""

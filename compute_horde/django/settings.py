@@ -14,6 +14,7 @@ ADMIN_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "compute_horde.django",
 ]
 # Static files are served in `asgi`: middleware for them would cost a thread per request.
 MIDDLEWARE = [
@@ -26,6 +27,7 @@ MIDDLEWARE = [
     "compute_horde.django.login_throttle.LoginThrottle",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "compute_horde.django.content_policy.content_policy",
 ]
 
 # The length that Django's own check for deployments requires.

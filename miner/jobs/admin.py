@@ -8,6 +8,7 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 
 from compute_horde.django.admin_columns import hotkey, image
+from compute_horde.django.fault_columns import FaultColumns
 from compute_horde.django.large_lists import LargeListAdmin
 from compute_horde.django.read_only_admin import ReadOnly
 from compute_horde.failure_messages import Unsuccessful, fault_of_message
@@ -59,7 +60,7 @@ class ValidatorFilter(admin.SimpleListFilter):
 
 
 @admin.register(Job)
-class JobAdmin(LargeListAdmin):
+class JobAdmin(FaultColumns, LargeListAdmin):
     """Accepted jobs; the search is by UUID, validator and image."""
 
     list_display = (
@@ -79,16 +80,8 @@ class JobAdmin(LargeListAdmin):
     readonly_fields = ("fault", "next_step")
     inlines = (EventInline,)
 
-    def fault(self, job: Job) -> str:
-        """Whose fault it is that the job did not complete."""
-        return str(fault.blamed) if (fault := _fault(job)) else "-"
-
-    def next_step(self, job: Job) -> str:
-        """What to do about it."""
-        return fault.advice if (fault := _fault(job)) else "-"
-
-
-def _fault(job: Job) -> Fault | None:
-    end = job.events.filter(state__in=UNSUCCESSFUL).last()
-    message = MINER_TO_VALIDATOR.decode(end.body) if end else None
-    return fault_of_message(message, Party.MINER) if isinstance(message, Unsuccessful) else None
+    def fault_of(self, job: Job) -> Fault | None:
+        """The fault of a job that did not complete, by its last message."""
+        end = job.events.filter(state__in=UNSUCCESSFUL).last()
+        message = MINER_TO_VALIDATOR.decode(end.body) if end else None
+        return fault_of_message(message, Party.MINER) if isinstance(message, Unsuccessful) else None

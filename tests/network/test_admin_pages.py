@@ -31,6 +31,24 @@ HIDDEN_COLUMNS = """
     return table ? table.scrollWidth - table.parentElement.clientWidth : 0;
 """
 
+# Of a chart that was drawn, some pixel is not empty.
+IS_DRAWN = """
+    const canvas = document.querySelector('canvas[data-drawn]');
+    if (canvas === null) return false;
+    const all = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    return canvas.width > 0 && all.some((value) => value > 0);
+"""
+SCORE = """
+    WITH cycle AS (
+        INSERT INTO scores_scoredcycle
+            (cycle_start, cycle_stop, formula, version, facts, parameters, computed_at)
+        VALUES (-20, -10, 'jobs', 'jobs-1', '', '', now()) RETURNING id
+    )
+    INSERT INTO scores_score (cycle_id, hotkey, uid, share, u16, document, signature)
+    SELECT id, 'drawn', 9999, 0.5, 65535, %s, '' FROM cycle RETURNING cycle_id
+"""
+DOCUMENT = '{"items": [{"executor_class": "always_on.test", "amount": "0.5"}]}'
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
@@ -42,6 +60,8 @@ def browser() -> Iterator[webdriver.Chrome]:
     options.binary_location = shutil.which("chromium")
     for option in OPTIONS:
         options.add_argument(option)
+    # What the console says, such as a violation of the policy for what pages may load.
+    options.set_capability("goog:loggingPrefs", {"browser": "SEVERE"})
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
     driver.implicitly_wait(10)
@@ -160,3 +180,22 @@ async def test_the_weights_page_says_when_they_are_set_next(
 ) -> None:
     browser.get(f"{admin['validator']}weights/weightsset/")
     assert "Weights are set between blocks" in text(browser)
+
+
+async def test_a_chart_is_drawn_by_what_the_server_itself_has(
+    browser: webdriver.Chrome, admin: dict[str, str], network: Running
+) -> None:
+    ((cycle,),) = network.rows("validator", SCORE, DOCUMENT)
+    try:
+        browser.get_log("browser")
+        browser.get(f"{admin['validator']}points/?hotkey=drawn&cycles=100")
+        WebDriverWait(browser, 30).until(lambda shown: shown.execute_script(IS_DRAWN))
+        assert "drawn always_on.test" in text(browser)
+        assert "50.0" in text(browser)
+        browser.get(f"{admin['validator']}cycles/")
+        assert "Weights are set between blocks" in text(browser)
+        logged = [one["message"] for one in browser.get_log("browser")]
+        assert [message for message in logged if "favicon" not in message] == []
+    finally:
+        network.rows("validator", "DELETE FROM scores_score WHERE cycle_id = %s RETURNING 1", cycle)
+        network.rows("validator", "DELETE FROM scores_scoredcycle WHERE id = %s RETURNING 1", cycle)

@@ -11,9 +11,10 @@ from benchmarks.million_jobs.validator_queries import rows
 from tests.query_plans import fill, without_their_index
 from validator import eviction
 from validator.jobs import queries
+from validator.operators import timeline
 from validator.receipts import queries as receipts
 from validator.receipts.busy import KnownReceipt
-from validator.scores.collect import organic_jobs
+from validator.scores.collect import organic_jobs, time_of
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +66,17 @@ OF_RECEIPTS = [
 def test_receipts_are_found_by_their_indexes() -> None:
     publish_many()
     assert without_their_index(OF_RECEIPTS) == []
+
+
+@pytest.mark.parametrize(
+    ("index", "call"),
+    [
+        ("snapshot_by_block", lambda: time_of(43000)),
+        ("weights_by_paid_cycle", lambda: timeline.lines(7220)),
+    ],
+)
+def test_pages_of_cycles_use_an_index(index: str, call: Callable[[], object]) -> None:
+    assert index in indexes_used(call)
 
 
 def trusted_receipts() -> list[KnownReceipt]:

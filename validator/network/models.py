@@ -26,6 +26,7 @@ class Snapshot(models.Model):
     class Meta:
         ordering = ["-id"]
         get_latest_by = "id"
+        indexes = [models.Index(fields=["block", "id"], name="snapshot_by_block")]
 
     def __str__(self) -> str:
         return f"block {self.block}"

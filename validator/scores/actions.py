@@ -77,12 +77,13 @@ def _score(
         facts=facts_json(facts),
         parameters=parameters.canonical_json(),
     )
-    _store(scored, scores, validator)
+    store_scores(scored, scores, validator)
     log.info("cycle scored", extra={"cycle": cycle.start, "miners": len(scores.miners)})
     return scored
 
 
-def _store(scored: ScoredCycle, scores: CycleScores, validator: Signer) -> None:
+def store_scores(scored: ScoredCycle, scores: CycleScores, validator: Signer) -> None:
+    """Store the score of each miner, with its signed explanation."""
     texts = documents(
         scores,
         validator=validator.ss58_address,

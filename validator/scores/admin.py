@@ -1,16 +1,22 @@
 """Read-only admin pages of scored cycles and of what each miner earned, with the reasons."""
 
 import json
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, re_path
 from django.utils.html import format_html
 
 from compute_horde.django.admin_columns import hotkey
 from compute_horde.django.read_only_admin import ReadOnly, ReadOnlyAdmin
 from validator.scores.documents import as_text
 from validator.scores.models import Score, ScoredCycle
+from validator.scores.recompute import RECOMPUTE
+
+# The first cycle of a young chain begins before its block 0.
+ADDRESS = r"^(?P<subject>-?[0-9]{1,12})/recompute/$"
 
 
 class ScoreInline(ReadOnly, admin.TabularInline):
@@ -30,6 +36,20 @@ class ScoredCycleAdmin(ReadOnlyAdmin):
     # Facts may be megabytes; `python -m validator export` prints them.
     exclude = ["facts"]
     inlines = [ScoreInline]
+    change_form_template = "admin/scores/scoredcycle/change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the URL of the button."""
+        view = self.admin_site.admin_view(RECOMPUTE.view)
+        recompute = re_path(ADDRESS, view, name="scores_recompute")
+        return [recompute, *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show the button to those who may use it."""
+        context["may_recompute"] = RECOMPUTE.is_allowed(request)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScoredCycle]:
         """Cycles without their facts, which may be megabytes each."""

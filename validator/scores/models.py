@@ -16,6 +16,7 @@ class ScoredCycle(models.Model):
 
     class Meta:
         ordering = ["-cycle_start"]
+        permissions = [("recompute_scores", "Can replace the scores of a cycle")]
 
     def __str__(self) -> str:
         return f"cycle {self.cycle_start}"

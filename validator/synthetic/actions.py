@@ -41,14 +41,18 @@ def run_due(open_chain: OpenChain, config: Config) -> None:
 
 
 def run_extra(config: Config) -> None:
-    """Run a batch now at an operator's request; its points do not count."""
+    """Run a batch now that is of no cycle; its points do not count."""
+    run_batch(begin_extra(config), config)
+
+
+def begin_extra(config: Config) -> Batch:
+    """The row of a batch that is of no cycle, to be run at once."""
     snapshot = latest_snapshot(config.snapshot_lifetime)
-    batch = Batch.objects.create(
+    return Batch.objects.create(
         block=snapshot.block if snapshot else 0,
         seed=secrets.token_hex(32),
         alive_at=timezone.now(),
     )
-    run_batch(batch, config)
 
 
 def run_batch(batch: Batch, config: Config) -> None:

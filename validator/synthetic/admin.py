@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Cast, Concat
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
-from kombu.exceptions import OperationalError
 
 from compute_horde.django.admin_columns import hotkey
 from compute_horde.django.large_lists import LargeListAdmin
@@ -18,6 +16,7 @@ from compute_horde.faults import Culprit
 from validator.synthetic import attempts_table
 from validator.synthetic.models import Batch, MeasuredMiner, Puzzle
 from validator.synthetic.outcomes import Outcome
+from validator.synthetic.run_now import RUN_BATCH
 
 
 @admin.register(Batch)
@@ -79,7 +78,7 @@ class BatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="miners")
     def each_miner(self, batch: Batch) -> SafeString:
-        """A row for each miner."""
+        """A row for each miner and class."""
         return attempts_table.miners(batch)
 
     @admin.display(description="attempts")
@@ -89,24 +88,15 @@ class BatchAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the URL of the button."""
-        view = self.admin_site.admin_view(self.run_now)
+        view = self.admin_site.admin_view(RUN_BATCH.view)
         return [path("run/", view, name="synthetic_batch_run"), *super().get_urls()]
 
-    def run_now(self, request: HttpRequest) -> HttpResponse:
-        """Queue a batch that a worker runs as soon as it can."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        from validator.celery import app
-
-        try:
-            app.send_task("validator.synthetic.tasks.run_extra_batch", retry=False)
-        except OperationalError as exc:
-            messages.error(
-                request, f"The batch could not be queued, since the broker cannot be reached: {exc}"
-            )
-        else:
-            messages.success(request, "A batch is queued; its points do not count.")
-        return redirect("admin:synthetic_batch_changelist")
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the button to those who may use it."""
+        shown = {"may_run": RUN_BATCH.is_allowed(request)}
+        return super().changelist_view(request, {**(extra_context or {}), **shown})
 
 
 def _of(part: Cast, whole: Cast) -> Concat:
@@ -130,6 +120,7 @@ class PuzzleAdmin(LargeListAdmin):
     list_filter = ["outcome", "blamed", "excused", "kind", "executor_class", "points"]
     search_fields = ["hotkey", "job__uuid", "verdict"]
     exact_fields = ("job", "hotkey")
+    bounding_filters = ("batch", "hotkey")
     newest_by = "id"
     exclude = ["seed"]
     list_select_related = ["batch"]

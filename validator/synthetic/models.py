@@ -65,6 +65,7 @@ class Batch(models.Model):
     class Meta:
         ordering = ["-id"]
         verbose_name_plural = "batches"
+        permissions = [("run_batch", "Can run a batch now")]
 
     def __str__(self) -> str:
         return f"batch {self.pk} of cycle {self.cycle_start}"

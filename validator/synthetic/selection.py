@@ -33,8 +33,27 @@ class Selection:
 
 
 def select(batch: Batch, manifests: Manifests, config: Config) -> Selection:
-    """Choose the executors of these manifests that a batch tests."""
-    cycle_blocks, peak_start, is_full = _cycle_facts(batch, config)
+    """Choose the executors of these manifests that a batch tests, and remember their owners."""
+    selection = choose(batch, manifests, config)
+    cycle_blocks, _, _ = _cycle_facts(batch, config)
+    known = measured.known_miners(list(manifests), batch.block)
+    selection.new_miners = {
+        hotkey
+        for hotkey, miner in known.items()
+        if limits.is_new_miner(
+            miner.first_seen_block,
+            batch.block,
+            cycle_blocks=cycle_blocks,
+            was_measured=miner.answered_at is not None,
+            policy=config.limit_policy,
+        )
+    }
+    return selection
+
+
+def choose(batch: Batch, manifests: Manifests, config: Config) -> Selection:
+    """The executors of these manifests that a batch tests; stores nothing."""
+    _, peak_start, is_full = _cycle_facts(batch, config)
     online = {} if is_full else measured.online_in(peak_start)
     policy, selection = config.limit_policy, Selection(is_full=is_full)
     clipped: dict[str, int] = {}
@@ -49,18 +68,6 @@ def select(batch: Batch, manifests: Manifests, config: Config) -> Selection:
                 left_out = limited.declared - limited.tested
                 clipped[limited.reason] = clipped.get(limited.reason, 0) + left_out
     selection.notes = [f"{count} not tested: {reason}" for reason, count in clipped.items()]
-    known = measured.known_miners(list(manifests), batch.block)
-    selection.new_miners = {
-        hotkey
-        for hotkey, miner in known.items()
-        if limits.is_new_miner(
-            miner.first_seen_block,
-            batch.block,
-            cycle_blocks=cycle_blocks,
-            was_measured=miner.answered_at is not None,
-            policy=policy,
-        )
-    }
     return selection
 
 

@@ -4,7 +4,8 @@ from celery import shared_task
 
 from validator.config import config
 from validator.network import chain
-from validator.synthetic import actions, schedule
+from validator.operators import work
+from validator.synthetic import actions, run_now, schedule
 
 
 @shared_task
@@ -20,6 +21,6 @@ def run_due_batch() -> None:
 
 
 @shared_task
-def run_extra_batch() -> None:
-    """Run a batch that an operator requested."""
-    actions.run_extra(config)
+def run_extra_batch(token: str) -> None:
+    """Run a batch that an operator confirmed."""
+    work.run(token, lambda record: run_now.run(record, config))

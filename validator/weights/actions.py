@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from fractions import Fraction
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -59,9 +60,9 @@ def set_weights_if_due(
 def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
     """The row of the cycle, if its window is open and its weights are not set yet."""
     paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=snapshot.tempo)
-    if snapshot.block not in rules.window(cycle) or _is_batch_running(paid):
+    if snapshot.block not in rules.window(cycle) or is_batch_running(paid):
         return None
-    if _is_paid(paid, but_in=cycle):
+    if is_paid(paid, but_in=cycle):
         return None
     WeightsSet.objects.get_or_create(cycle_start=cycle.start, defaults={"earned_in": paid.start})
     return WeightsSet.objects.filter(
@@ -88,13 +89,13 @@ def _advance(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> Non
         _postpone(row, problem, until=until)
         _warn_if_in_danger(row, cycle, block)
         return
-    _submit(chain, config, row, cycle, metagraph, _limits(hyperparameters))
+    _submit(chain, config, row, cycle, metagraph, limits_of(hyperparameters))
 
 
 def _compute(chain: Chain, row: WeightsSet, config: Config, paid: Cycle) -> bool:
     """Score the paid cycle, once; False when there is nothing to set."""
     if not row.is_computed:
-        parameters = config.parameters(_limits(chain.hyperparameters()))
+        parameters = config.parameters(limits_of(chain.hyperparameters()))
         scored = ensure_scored(paid, config.netuid, parameters, config.hotkey)
         if scored is None:
             return False
@@ -107,7 +108,8 @@ def _compute(chain: Chain, row: WeightsSet, config: Config, paid: Cycle) -> bool
     return bool(row.weights)
 
 
-def _limits(hyperparameters: Hyperparameters) -> LimitParameters:
+def limits_of(hyperparameters: Hyperparameters) -> LimitParameters:
+    """The chain's limits on weights."""
     return LimitParameters(
         min_allowed_weights=hyperparameters.min_allowed_weights,
         max_weight=hyperparameters.max_weights_limit,
@@ -140,18 +142,11 @@ def _submit(
     metagraph: Metagraph,
     limits: LimitParameters,
 ) -> None:
-    hotkeys = {neuron.uid: neuron.hotkey for neuron in metagraph.neurons}
-    uids = {hotkey: uid for uid, hotkey in hotkeys.items()}
-    scores = Score.objects.filter(cycle__cycle_start=row.earned_in, u16__gt=0)
-    weights = {hotkey: Fraction(u16) for hotkey, u16 in scores.values_list("hotkey", "u16")}
-    values = rules.u16_values(weights, uids, limits)
-    if not values:
-        _end(row, WeightsSet.State.EMPTY, "nobody who is registered earned anything")
-        return
-    window, block = rules.window(cycle), metagraph.block
-    sent = journal.begin(
-        row, values, hotkeys, block=block, validity_blocks=rules.validity_blocks(window)
-    )
+    block = metagraph.block
+    with transaction.atomic():
+        # Scores are replaced under the same lock, and only while no submission is stored.
+        WeightsSet.objects.select_for_update().get(pk=row.pk)
+        values, sent = _begin(row, cycle, metagraph, limits)
     if sent is None:
         return
     WeightsSet.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)
@@ -171,6 +166,23 @@ def _submit(
             _published(row, sent)
         return
     _warn_if_in_danger(row, cycle, block)
+
+
+def _begin(
+    row: WeightsSet, cycle: Cycle, metagraph: Metagraph, limits: LimitParameters
+) -> tuple[dict[int, int], Submission | None]:
+    """The weights of the stored scores, and their stored submission, if they are to be sent."""
+    hotkeys = {neuron.uid: neuron.hotkey for neuron in metagraph.neurons}
+    uids = {hotkey: uid for uid, hotkey in hotkeys.items()}
+    scores = Score.objects.filter(cycle__cycle_start=row.earned_in, u16__gt=0)
+    weights = {hotkey: Fraction(u16) for hotkey, u16 in scores.values_list("hotkey", "u16")}
+    values = rules.u16_values(weights, uids, limits)
+    if not values:
+        _end(row, WeightsSet.State.EMPTY, "nobody who is registered earned anything")
+        return values, None
+    validity = rules.validity_blocks(rules.window(cycle))
+    sent = journal.begin(row, values, hotkeys, block=metagraph.block, validity_blocks=validity)
+    return values, sent
 
 
 def _was_included(
@@ -242,7 +254,7 @@ def _neuron(metagraph: Metagraph, config: Config) -> Neuron | None:
     return next((neuron for neuron in metagraph.neurons if neuron.hotkey == ours), None)
 
 
-def _is_paid(paid: Cycle, *, but_in: Cycle) -> bool:
+def is_paid(paid: Cycle, *, but_in: Cycle) -> bool:
     """Whether blocks of this cycle were paid in another one.
 
     So it is when the owner of the subnet changes its tempo: then all cycles begin elsewhere.
@@ -254,7 +266,8 @@ def _is_paid(paid: Cycle, *, but_in: Cycle) -> bool:
     return others.exists()
 
 
-def _is_batch_running(paid: Cycle) -> bool:
+def is_batch_running(paid: Cycle) -> bool:
+    """Whether the batch of the cycle that is paid has not ended yet."""
     return Batch.objects.filter(cycle_start=paid.start, state=Batch.State.RUNNING).exists()
 
 

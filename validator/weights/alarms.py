@@ -10,6 +10,11 @@ from validator.network.actions import latest_snapshot
 from validator.weights import landing, rules
 from validator.weights.models import WeightsSet
 
+NOT_READ = (
+    "The chain was not read lately, so no weights can be set: is the worker running, and the node "
+    "reachable?"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsStatus:
@@ -28,11 +33,7 @@ def status(config: Config) -> WeightsStatus:
     """The present status, from the database alone."""
     snapshot = latest_snapshot(config.snapshot_lifetime)
     if snapshot is None:
-        problem = (
-            "The chain was not read lately, so no weights can be set: is the worker running, and "
-            "the node reachable?"
-        )
-        return WeightsStatus((problem,), None, is_window_in_danger=False)
+        return WeightsStatus((NOT_READ,), None, is_window_in_danger=False)
     alarms = []
     cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
     window = rules.window(cycle)

@@ -41,6 +41,8 @@ class WeightsSet(models.Model):
     class Meta:
         ordering = ["-cycle_start"]
         verbose_name_plural = "weights set"
+        permissions = [("set_weights", "Can have weights set now")]
+        indexes = [models.Index(fields=["earned_in"], name="weights_by_paid_cycle")]
 
     def __str__(self) -> str:
         return f"weights of cycle {self.cycle_start}: {self.state}"

@@ -65,6 +65,12 @@ def test_what_an_index_finds_is_looked_for_in_all_rows(listed, jobs):
     assert uuids(listed(created_at__gte="2000-01-01 00:00:00+00:00")) == jobs[::-1]
 
 
+def test_beside_a_filter_that_leaves_few_rows_others_look_at_all_of_them(listed, jobs, monkeypatch):
+    monkeypatch.setattr(JobAdmin, "bounding_filters", ("uuid",))
+    monkeypatch.setattr(JobAdmin, "list_filter", ("state", "uuid"))
+    assert uuids(listed(uuid__exact=jobs[0], state__exact="sent")) == jobs[:1]
+
+
 def test_the_search_box_keeps_its_text(listed, jobs):
     assert listed(q=jobs[0]).query == jobs[0]
 

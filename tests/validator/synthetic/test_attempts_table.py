@@ -4,8 +4,10 @@ import pytest
 from django.utils import timezone
 
 from tests.validator.synthetic.test_measured import attempt
+from validator.scoring.facts import JobOutcome
+from validator.scoring.points.jobs import WITHOUT_POINTS
 from validator.synthetic import attempts_table
-from validator.synthetic.models import Batch
+from validator.synthetic.models import Batch, Puzzle
 
 pytestmark = pytest.mark.django_db
 
@@ -37,4 +39,34 @@ def test_only_so_many_rows_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         attempt(batch, "a", "correct")
     assert attempts_table.attempts(batch).count("<td>a</td>") == 2
-    assert "<td>3</td><td>0</td><td>0</td><td>3</td>" in attempts_table.miners(batch)
+    assert "<td>3</td><td>3 correct</td><td>0</td><td>0</td>" in attempts_table.miners(batch)
+
+
+def test_a_miner_s_outcomes_say_how_they_count_in_the_words_of_the_explanation() -> None:
+    batch = held()
+    attempt(batch, "a", "correct")
+    attempt(batch, "a", "too_late", blamed="miner")
+    Puzzle.objects.filter(outcome="too_late").update(verdict="no answer in 30 s")
+    attempt(batch, "a", "declined_busy", blamed="miner", excused=True)
+    attempt(batch, "a", "unreachable")
+    attempt(batch, "a", "open")
+    text = attempts_table.miners(batch)
+    reason, remedy = WITHOUT_POINTS[JobOutcome.LATE]
+    for shown in (
+        "1 completed",
+        f"1 {reason}: {remedy}",
+        "1 declined with an excuse",
+        "1 do not count: not the miner&#x27;s fault",
+        "1 not ended",
+        "<td>no answer in 30 s</td>",
+        "<td>5</td>",
+    ):
+        assert shown in text
+
+
+def test_a_miner_s_attempts_are_one_click_away() -> None:
+    batch = held()
+    attempt(batch, "a&b", "correct")
+    address = attempts_table.attempts_url(batch.pk, "a&b", "always_on.test")
+    assert address.endswith("hotkey__exact=a%26b&executor_class__exact=always_on.test")
+    assert address.replace("&", "&amp;") in attempts_table.miners(batch)

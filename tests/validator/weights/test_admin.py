@@ -3,25 +3,10 @@
 import pytest
 from django.test import Client
 
-from validator.weights.admin import landed, why
+from validator.scores.models import Score, ScoredCycle
 from validator.weights.models import Submission, WeightsSet
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        ({}, "They were not read back yet."),
-        ({"landing": "landed", "landed_block": 9}, "They were read back in block 9."),
-        ({"landing": "lost", "landing_detail": "no reveal"}, "They were lost: no reveal."),
-        ({"landing": "unknown"}, "Whether they took effect is not known."),
-    ],
-)
-def test_a_sentence_says_whether_weights_landed(fields: dict, sentence: str) -> None:
-    row = WeightsSet(cycle_start=722, earned_in=0, state="published", **fields)
-    assert landed(row) == sentence
-    assert why(row).endswith(sentence)
 
 
 def test_the_page_lists_the_transactions(admin_client: Client) -> None:
@@ -38,3 +23,15 @@ def test_the_page_lists_the_transactions(admin_client: Client) -> None:
     page = admin_client.get(f"/admin/weights/weightsset/{row.pk}/change/").content.decode()
     assert "SettingWeightsTooFast" in page
     assert "1266" in page
+
+
+def test_each_share_leads_to_the_explanation_of_its_score(admin_client: Client) -> None:
+    cycle = ScoredCycle.objects.create(cycle_start=0, cycle_stop=722)
+    score = Score.objects.create(cycle=cycle, hotkey="alice", uid=1, share=1, u16=65535)
+    shares = {"alice": "0.5", "gone": "0.5"}
+    row = WeightsSet.objects.create(cycle_start=722, earned_in=0, weights=shares)
+    page = admin_client.get(f"/admin/weights/weightsset/{row.pk}/change/").content.decode()
+    assert (
+        f'<td>alice</td><td>0.5</td><td><a href="/admin/scores/score/{score.pk}/change/">' in page
+    )
+    assert "<td>gone</td><td>0.5</td><td>the score is deleted</td>" in page

@@ -25,6 +25,13 @@ WITHOUT_POINTS = {
 }
 
 
+def explained(outcome: JobOutcome) -> tuple[str, str]:
+    """How a job counts that ended like this, and what would have made it count for more, if any."""
+    if outcome is JobOutcome.EXCUSED:
+        return "declined with an excuse", ""
+    return WITHOUT_POINTS.get(outcome, (outcome.value, ""))
+
+
 def job_points(facts: CycleFacts, parameters: ScoringParameters) -> list[ClassPoints]:
     """The points of each registered miner in each class that matters to it."""
     counts: dict[tuple[str, ExecutorClass], Counts] = {}

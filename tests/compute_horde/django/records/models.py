@@ -3,6 +3,7 @@
 from django.db import models
 
 from compute_horde.django import job_record
+from compute_horde.django.action_record import ActionRecord
 
 
 class Job(job_record.JobRecord):
@@ -15,3 +16,7 @@ class JobEvent(job_record.JobEvent):
     """The events of a job."""
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="events")
+
+
+class Action(ActionRecord):
+    """What an operator confirmed."""
