@@ -67,14 +67,15 @@ WORD = re.compile(r"[A-Z]?[a-z]+")
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a module's syntax tree; the first is the module."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
 
 
 def defined_names(path: Path) -> list[str]:
     """Names of classes, functions, parameters, variables and attributes that a module defines."""
     found = []
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         match node:
             case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
                 found.append(node.name)
@@ -103,9 +104,7 @@ def test_no_name_is_of_a_private_language(path):
 def test_no_docstring_is_of_a_private_language(path):
     described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     text = " ".join(
-        ast.get_docstring(node) or ""
-        for node in ast.walk(tree(path))
-        if isinstance(node, described)
+        ast.get_docstring(node) or "" for node in nodes(path) if isinstance(node, described)
     )
     assert not IN_SENTENCES & set(re.findall(r"[a-z]+", text.lower()))
 
@@ -121,7 +120,7 @@ def test_no_page_is_of_a_private_language(path):
 def test_a_class_name_has_one_meaning():
     places = defaultdict(list)
     for path in sources():
-        for node in tree(path).body:
+        for node in nodes(path)[0].body:
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(name(path))
     twice = {one: where for one, where in places.items() if len(where) > 1}
@@ -133,7 +132,7 @@ def test_a_class_name_has_one_meaning():
 def test_a_module_catches_everything_at_most_once(path):
     broad = Counter(
         isinstance(node.type, ast.Name) and node.type.id
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.ExceptHandler)
     )
     assert broad["Exception"] + broad["BaseException"] <= 1
@@ -153,7 +152,7 @@ def imports() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module, path in modules.items():
         names: set[str] = set()
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Import):
                 names |= {one.name for one in node.names}
             if isinstance(node, ast.ImportFrom) and node.module:

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ PROVED_BY = {
 MACHINE_PATH = re.compile(r"/(?:root|home/\w+|work)/")
 
 
+@cache
 def tracked() -> list[Path]:
     """Every file that git knows or would take."""
     listed = subprocess.run(
@@ -72,6 +74,7 @@ def tracked() -> list[Path]:
     return [path for name in listed.stdout.splitlines() if (path := ROOT / name).is_file()]
 
 
+@cache
 def modules() -> list[Path]:
     return [
         path
@@ -80,6 +83,7 @@ def modules() -> list[Path]:
     ]
 
 
+@cache
 def sources() -> list[Path]:
     """The modules of the packages, without what Django writes itself."""
     return [
@@ -99,6 +103,18 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
+@cache
+def outline(path: Path) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """A module's docstring, and the name and the number of lines of each of its functions."""
+    parsed = ast.parse(path.read_text())
+    lengths = (
+        (node.name, node.end_lineno - node.lineno + 1)
+        for node in ast.walk(parsed)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    return ast.get_docstring(parsed) or "", tuple(lengths)
+
+
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """The lines below the signature, without the docstring."""
     body = function.body[1:] if ast.get_docstring(function) else function.body
@@ -115,19 +131,15 @@ def test_a_module_is_short_and_says_what_it_is(path):
     assert text.count("\n") <= LONGEST_MODULE
     assert path.stem not in FORBIDDEN_NAMES
     if "migrations" not in path.parts:
-        docstring = ast.get_docstring(ast.parse(text)) or ""
+        docstring, _ = outline(path)
         assert docstring, "no docstring"
         assert "\n" not in docstring.split("\n\n")[0], "what a module is, is said in one line"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name)
 def test_a_function_is_short(path):
-    long = {
-        function.name: lines
-        for function in functions(path)
-        if (lines := function.end_lineno - function.lineno + 1) > LONGEST_FUNCTION
-    }
-    assert not long
+    _, lengths = outline(path)
+    assert not [(function, lines) for function, lines in lengths if lines > LONGEST_FUNCTION]
 
 
 @pytest.mark.parametrize("path", [p for p in sources() if p.stem == "tasks"], ids=name)

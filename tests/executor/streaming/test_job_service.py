@@ -151,7 +151,7 @@ async def test_a_job_that_is_never_healthy_fails_by_its_own_fault(streaming):
 
 
 async def test_a_job_that_serves_too_long_is_ended(streaming):
-    slow_start = SHORT.model_copy(update={"streaming_start_time_limit": 6})
+    slow_start = SHORT.model_copy(update={"streaming_start_time_limit": 10})
     async with streaming(timing=slow_start) as miner:
         ready = await miner.receives(StreamingReady)
     assert (miner.last.reason, miner.last.stage) == (FailureReason.TIMEOUT, Stage.EXECUTION)
