@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from bittensor_core import Keypair
 from pydantic import (
@@ -42,6 +43,15 @@ CLASS_WEIGHTS = {
     ExecutorClass.always_on__gpu_24gb: Decimal(1),
     ExecutorClass.always_on__test: Decimal(0),
 }
+
+
+def checked_addresses(given: list[str]) -> list[str]:
+    """The addresses, each a host and a port; raises `ValueError` for anything else."""
+    for address in given:
+        parts = urlsplit(f"//{address}")
+        if not parts.hostname or not parts.port or parts.netloc != address:
+            raise ValueError(f"{address!r} is no address of the form `host:port`")
+    return given
 
 
 class Config(ServiceSettings):
@@ -186,6 +196,14 @@ class Config(ServiceSettings):
     new_miner_cycles: int = Field(2, ge=0, description="for how many cycles a miner is new")
     new_miner_time_factor: int = Field(
         2, ge=1, le=10, description="time limits of new miners are so many times as long"
+    )
+    control_probes: Annotated[Words, AfterValidator(checked_addresses)] = Field(
+        [],
+        description="addresses outside as `host:port`, two or more, of parties that are not "
+        "miners; when none takes connections, this validator's own network has failed",
+    )
+    control_seconds: float = Field(
+        60, gt=0, description="between probes of registries, chain and network outside batches"
     )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
     formula: FormulaName = Field(FormulaName.JOBS, description="how miners are scored")

@@ -23,10 +23,11 @@ Place = tuple[str, ExecutorClass]
 
 @dataclass(frozen=True, slots=True)
 class Excuse:
-    """Whether receipts excuse a busy miner, and what they show."""
+    """Whether receipts excuse a busy miner, what they show, and how many executors were free."""
 
     excused: bool
     reason: str
+    free: int = 0
 
 
 class ExcuseJudge(Protocol):
@@ -100,6 +101,7 @@ class ReceiptJudge:
             excused=is_excused(accepted=accepted, excuses=busy, executors=executors),
             reason=f"receipts show {busy} of {executors} executors busy with users' jobs, "
             f"and {accepted} took a job of this batch",
+            free=max(executors - busy - accepted, 0),
         )
 
     @cached_property
@@ -121,6 +123,7 @@ async def excuse_busy(
     excuses = await in_database(_judged, declined, accepted, judge, declared)
     for attempt, excuse in zip(declined, excuses, strict=True):
         attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
+        attempt.free_executors = excuse.free
         attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
 
 
