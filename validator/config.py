@@ -157,6 +157,12 @@ class Config(ServiceSettings):
     hash_candidates: int = Field(
         100, ge=1, description="numbers to search for each list of hashes, for the same classes"
     )
+    hash_promised_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="how long `hash` takes an executor that keeps its promise, for the "
+        "same classes; unset, efficiency is not measured",
+    )
     hash_seconds: int = Field(60, ge=1, description="time limit of `hash`, for the same classes")
     batch_kinds: dict[ExecutorClass, Annotated[list[KindChoice], Field(min_length=1)]] = Field(
         {},
@@ -226,11 +232,6 @@ class Config(ServiceSettings):
 
     @model_validator(mode="after")
     def _is_formula_complete(self) -> "Config":
-        if self.formula is FormulaName.ALLOWANCE:
-            raise ValueError(
-                "the formula `allowance` cannot be used yet: this validator does not collect the "
-                "blocks that receipts are paid with; use `jobs` or `seconds`"
-            )
         self.parameters()
         return self
 
@@ -284,6 +285,7 @@ class Config(ServiceSettings):
             "image": self.hash_image,
             "candidates": self.hash_candidates,
             "seconds": self.hash_seconds,
+            "promised_seconds": self.hash_promised_seconds,
         }
         usual = [KindChoice(kind="hash", parameters=parameters)]
         return {one: self.batch_kinds.get(one, usual) for one in ExecutorClass}

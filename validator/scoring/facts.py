@@ -21,8 +21,8 @@ Place = tuple[str, ExecutorClass]
 class JobOutcome(StrEnum):
     """How a job that was offered to a miner ended, as this validator judged it.
 
-    `EXCUSED` by the miner's work for others; `SPARED` by a fault on the validator's side, so that it
-    is worth what a completed job is.
+    `EXCUSED` by the miner's work for others; `SPARED` by a fault on the validator's side, so that
+    it is worth what a completed job is.
     """
 
     COMPLETED = "completed"
@@ -122,6 +122,8 @@ class PaidReceipt:
     """The finished receipt of a user's job: it costs `cost` seconds and offers `blocks`.
 
     `started_block`: the block at the time of the started receipt. `at`: unix time of the receipt.
+    One that `is_earlier` is of the time before the cycle: it may have used up blocks, and earns
+    nothing again.
     """
 
     job_uuid: Annotated[str, Field(max_length=64)]
@@ -132,6 +134,7 @@ class PaidReceipt:
     started_block: Block
     cost: NotNegative
     blocks: tuple[Block, ...]
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,7 @@ from validator.synthetic.kinds.kind import PreparedJob
 from validator.synthetic.outcomes import REASON_CHARACTERS, Outcome
 
 # What an attempt ends with when nothing comes from the miner any more.
-SILENT = frozenset(
-    {Outcome.UNREACHABLE, Outcome.NOT_ACCEPTED, Outcome.NOT_READY, Outcome.TOO_LATE}
-)
+SILENT = frozenset({Outcome.UNREACHABLE, Outcome.NOT_ACCEPTED, Outcome.NOT_READY, Outcome.TOO_LATE})
 # Attempts that these end may be excused; a wrong answer or a decline has no such cause.
 EXCUSABLE = SILENT | {Outcome.JOB_FAILED, Outcome.MINER_FAILED}
 POINTS = 1
@@ -204,9 +202,9 @@ def _is_transfer(attempt: Attempt, host: str) -> bool:
 def _has_moved(attempt: Attempt, miner: ReachedMiner | None, since: datetime) -> bool:
     """Whether the miner may have announced an address that could not be read.
 
-    Not so if it answered at the old one since then, or before in this batch.
+    Not so if it answered at the old one since then.
     """
-    if attempt.outcome is not Outcome.UNREACHABLE or attempt.times.offered is not None:
+    if attempt.outcome is not Outcome.UNREACHABLE or attempt.was_answered:
         return False
     return miner is None or miner.reported_at is None or miner.reported_at < since
 

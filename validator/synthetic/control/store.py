@@ -70,13 +70,10 @@ def reached_miners(miners: Collection[ServingMiner]) -> dict[str, ReachedMiner]:
     """The miners of a batch with their addresses and coldkeys."""
     owners = dict(Neuron.objects.filter(registered=True).values_list("hotkey", "coldkey"))
     return {
-        one.hotkey: ReachedMiner(
-            one.hotkey, one.host, owners.get(one.hotkey, ""), one.reported_at
-        )
+        one.hotkey: ReachedMiner(one.hotkey, one.host, owners.get(one.hotkey, ""), one.reported_at)
         for one in miners
     }
 
 
 def _key(target: Target) -> tuple[str, str]:
     return (target.kind or "", target.name)
-

@@ -117,7 +117,7 @@ def test_points_are_value_times_factor_times_seconds(facts):
         before = known.get((one.hotkey, LLM)) or KnownEfficiency(one.hotkey, LLM)
         factor, seconds = before.carried, Fraction(0)
         for each in sorted(of_a, key=lambda job: (job.at, job.job_uuid)):
-            if each.outcome == JobOutcome.COMPLETED:
+            if each.outcome in (JobOutcome.COMPLETED, JobOutcome.SPARED):
                 factor = min(1, factor + each.seconds * Fraction("0.1") / 3600)
                 seconds += each.seconds
             elif each.outcome == REFUSED and each.free_executors:
