@@ -1,5 +1,6 @@
 """What the formula `allowance` reads: blocks with stakes, manifests, and receipts with blocks."""
 
+import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ MAX_COST = Decimal(10**9)
 # Of this validator: as issued, whether or not the miner has published them.
 _ISSUED = """
 SELECT f.job_uuid::text, f.miner_hotkey, %(validator)s, s.payload::jsonb ->> 'executor_class',
-    f.issued_at, s.issued_at, f.score, f.payload::jsonb -> 'block_numbers'
+    f.issued_at, s.issued_at, f.score, f.payload::jsonb ->> 'block_numbers'
 FROM receipts_issuedreceipt f JOIN receipts_issuedreceipt s
     ON s.job_uuid = f.job_uuid AND s.miner_hotkey = f.miner_hotkey
 WHERE f.receipt_type = %(finished)s AND s.receipt_type = %(started)s
@@ -36,7 +37,7 @@ WHERE f.receipt_type = %(finished)s AND s.receipt_type = %(started)s
 """
 _FETCHED = """
 SELECT f.job_uuid::text, f.miner_hotkey, f.validator_hotkey, s.executor_class,
-    f.timestamp, s.timestamp, f.score, f.payload::jsonb -> 'block_numbers'
+    f.timestamp, s.timestamp, f.score, f.payload::jsonb ->> 'block_numbers'
 FROM receipts_receipt f JOIN receipts_receipt s
     ON s.job_uuid = f.job_uuid AND s.miner_hotkey = f.miner_hotkey
     AND s.validator_hotkey = f.validator_hotkey
@@ -192,7 +193,7 @@ def _paid(
             cost=Fraction(min(score, MAX_COST)),
             blocks=tuple(
                 number
-                for number in dict.fromkeys(offered or ())
+                for number in dict.fromkeys(json.loads(offered or "[]"))
                 if oldest <= number <= started + worth.leeway_upper
             ),
             is_earlier=at < since,
