@@ -83,18 +83,15 @@ def allowance_facts(
     reach = worth.block_expiry + worth.leeway_lower
     history = between(cycle.start - 2 * reach, cycle.stop)
     timeline = BlockTimes.read(history.first, cycle.stop)
-    times = (
-        timeline.time(cycle.start - reach),
-        timeline.time(cycle.start),
-        timeline.time(cycle.stop),
-    )
-    if times[1] is None:
+    began = timeline.time(cycle.start)
+    if began is None:
         return AllowanceFacts()
-    receipts = _receipts(rule.validator, times[0] or times[1], times[2])
+    since = timeline.time_before(cycle.start - reach) or began
+    receipts = _receipts(rule.validator, since, timeline.time(cycle.stop))
     return AllowanceFacts(
         tuple(blocks(history, rule)),
         tuple(manifests(history, rule)),
-        tuple(paid for row in receipts for paid in _paid(row, timeline, times[1], worth)),
+        tuple(paid for row in receipts for paid in _paid(row, timeline, began, worth)),
     )
 
 
@@ -149,6 +146,11 @@ class BlockTimes:
         """When the chain was first seen at or after a block; None when it was not."""
         place = bisect_right(self.numbers, block - 1)
         return self.moments[place] if place < len(self.moments) else None
+
+    def time_before(self, block: int) -> datetime | None:
+        """When the chain was last seen at or before a block; None when it was not."""
+        place = bisect_right(self.numbers, block)
+        return self.moments[place - 1] if place else None
 
     def block(self, moment: datetime) -> int:
         """The block of a moment, at most that of the next read; 0 before the first one."""

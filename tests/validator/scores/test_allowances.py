@@ -89,6 +89,7 @@ def test_the_block_of_a_moment_lies_between_two_reads() -> None:
     assert times.block(at(699)) == 0
     assert times.time(705) == at(710)
     assert times.time(711) is None
+    assert (times.time_before(709), times.time_before(699)) == (at(700), None)
 
 
 def publish(uuid: str, miner: str, block: int, offered: list[int], **fields: object) -> None:
@@ -136,7 +137,7 @@ def issue(uuid: str, miner: str, block: int, offered: list[int]) -> None:
 def _network() -> None:
     """Ten executors of alice and of bob; this validator has a quarter of the stake."""
     first = CYCLE.start - 2000
-    seen(CYCLE.start - 1500, CYCLE.start, CYCLE.start + 400, CYCLE.stop, CYCLE.stop + 5)
+    seen(CYCLE.start - 1450, CYCLE.start, CYCLE.start + 400, CYCLE.stop, CYCLE.stop + 5)
     registered("alice", "bob")
     ObservedBlocks.objects.create(
         stream="chain", first_block=first, last_block=CYCLE.stop, last_at=at(CYCLE.stop)
