@@ -14,7 +14,9 @@ class ProbedServer:
         self.body = body
         self.answers: dict[str, int] = {}
         self.requests: list[str] = []
+        self.is_silent = False
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
 
     @property
@@ -30,9 +32,28 @@ class ProbedServer:
         if self._server:
             self._server.close()
 
+    async def stop(self) -> None:
+        self.fail()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._serving.add(task)
+        try:
+            await self._answer(reader, writer)
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.read(65536)
-        if head:
+        if head and self.is_silent:
+            await reader.read()
+        elif head:
             line = head.split(b"\r\n")[0].decode("latin-1")
             self.requests.append(line)
             path = line.split(" ")[1] if line.count(" ") > 1 else ""
@@ -40,7 +61,8 @@ class ProbedServer:
             extra = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
             answer = f"HTTP/1.1 {status} X\r\n{extra}Content-Length: {len(self.body)}\r\n"
             writer.write(f"{answer}Connection: close\r\n\r\n{self.body}".encode())
-        writer.close()
+            writer.close()
+            await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -51,4 +73,4 @@ async def probed(*servers: ProbedServer) -> AsyncIterator[None]:
         yield
     finally:
         for server in servers:
-            server.fail()
+            await server.stop()
