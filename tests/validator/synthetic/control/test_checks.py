@@ -1,29 +1,41 @@
 """Faults on the validator's side in turn: innocent miners lose nothing, a guilty one is found."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from bittensor_core import Keypair
 
+from compute_horde.django.database import in_database
 from compute_horde.faults import Culprit
 from compute_horde.protocol.job import JobAccepted, JobFailed, JobOffered, JobPayload
 from compute_horde.protocol.message import Message
 from compute_horde.steady_clock import steady_now
 from compute_horde.vocabulary import FailureReason, Stage
 from compute_horde.volumes import SingleFileVolume
+from tests.peers.keys import VALIDATOR
 from tests.peers.miner import MinerPeer, obliging, solving
+from tests.peers.websocket_server import serving
+from tests.validator.scores.cycles import CYCLE, NETUID, seen
+from tests.validator.scores.cycles import batch as batch_of_state
 from tests.validator.synthetic.control.servers import ProbedServer, probed
-from tests.validator.synthetic.making import attempt
+from tests.validator.synthetic.making import TEST, attempt
+from tests.validator.synthetic.test_actions import configuration, declare
 from tests.validator.synthetic.test_batch_run import batch
+from validator.scores.actions import ensure_scored
+from validator.scores.models import Score
+from validator.scoring.parameters import DEFAULTS, FormulaName
+from validator.synthetic import actions
 from validator.synthetic.attempts import Attempt
 from validator.synthetic.control import excusing, targets, watch
 from validator.synthetic.control.excusing import ReachedMiner
 from validator.synthetic.control.faults import FaultKind, Target, TargetRecord
 from validator.synthetic.control.probes import Probe, reaches
 from validator.synthetic.control.watch import ControlWatch
+from validator.synthetic.models import Batch, BatchFault
 from validator.synthetic.outcomes import Outcome
 
-ALICE, CAROL, EVE = (Keypair.create_from_uri(f"//{name}") for name in ("Alice", "Carol", "Eve"))
+DAVE, CAROL, EVE = (Keypair.create_from_uri(f"//{name}") for name in ("Dave", "Carol", "Eve"))
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +94,7 @@ async def test_a_registry_that_fails_costs_nobody_anything() -> None:
             return obliging(miner, message)
         return [failed(message.job_uuid, FailureReason.NONZERO_RETURN_CODE, Stage.EXECUTION)]
 
-    innocent, warm = MinerPeer(cold, keypair=ALICE), MinerPeer(solving, keypair=CAROL)
+    innocent, warm = MinerPeer(cold, keypair=DAVE), MinerPeer(solving, keypair=CAROL)
     guilty, wrong = MinerPeer(broken, keypair=EVE), MinerPeer(obliging)
     async with probed(registry):
         made = [attempt(one.hotkey) for one in (innocent, warm, guilty, wrong)]
@@ -109,7 +121,7 @@ async def test_storage_that_fails_costs_nobody_anything() -> None:
         bucket.fail()
         return [failed(message.job_uuid, FailureReason.DOWNLOAD_FAILED, Stage.VOLUME_DOWNLOAD)]
 
-    innocent, wrong = MinerPeer(fetching, keypair=ALICE), MinerPeer(obliging, keypair=EVE)
+    innocent, wrong = MinerPeer(fetching, keypair=DAVE), MinerPeer(obliging, keypair=EVE)
     liar = MinerPeer(fetching, keypair=CAROL)
     async with probed(bucket):
         volume = SingleFileVolume(url=f"http://{bucket.address}/input?key=1", relative_path="x")
@@ -126,7 +138,7 @@ async def test_storage_that_fails_costs_nobody_anything() -> None:
 
 async def test_an_address_that_could_not_be_read_from_the_chain_costs_nobody_anything() -> None:
     node = ProbedServer()
-    moved, stayed = MinerPeer(keypair=ALICE), MinerPeer(keypair=EVE)
+    moved, stayed = MinerPeer(keypair=DAVE), MinerPeer(keypair=EVE)
     moved.port = stayed.port = 1
     good = MinerPeer(solving)
     now = steady_now()
@@ -158,7 +170,7 @@ async def test_an_uplink_that_fails_costs_nobody_anything() -> None:
             one.fail()
         return []
 
-    silent, wrong = MinerPeer(cut_off, keypair=ALICE), MinerPeer(obliging, keypair=EVE)
+    silent, wrong = MinerPeer(cut_off, keypair=DAVE), MinerPeer(obliging, keypair=EVE)
     good = MinerPeer(solving)
     async with probed(*outside):
         probes = [
@@ -188,3 +200,51 @@ async def test_miners_that_fall_silent_together_excuse_nobody_while_the_uplink_w
         made = [attempt(one.hotkey) for one in (*colluding, good)]
         assert await tried(probes, made, *colluding, good) == []
     assert {judged(one)[1:] for one in made[:-1]} == {(0, "", Culprit.MINER)}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_batch_in_which_the_registry_fails_costs_the_innocent_no_part_of_their_weight() -> (
+    None
+):
+    """The cold miner gets what the warm one gets, and the explanation of its score says why."""
+    registry = ProbedServer()
+
+    def cold(miner: MinerPeer, message: Message) -> list[Message]:
+        if not isinstance(message, JobOffered):
+            return []
+        registry.fail()
+        problem = failed(message.job_uuid, FailureReason.DOWNLOAD_FAILED, Stage.EXECUTOR_STARTUP)
+        return [JobAccepted(job_uuid=message.job_uuid), problem]
+
+    innocent, warm = MinerPeer(cold, keypair=DAVE), MinerPeer(solving, keypair=CAROL)
+    guilty = MinerPeer(obliging, keypair=EVE)
+    async with probed(registry), serving(innocent, warm, guilty):
+        config = configuration(
+            chain_url="ws://127.0.0.1:1",
+            facilitator_url="ws://127.0.0.1:1/ws",
+            hash_image=f"{registry.address}/hash:v1",
+        )
+        await in_database(declare, innocent, warm, guilty)
+        held = await in_database(batch_of_state, Batch.State.RUNNING)
+        await in_database(actions.run_batch, held, config)
+    scored = await in_database(scores)
+    assert {who: u16 for who, (u16, _) in scored.items()} == {
+        innocent.hotkey: 65535,
+        warm.hotkey: 65535,
+        guilty.hotkey: 0,
+    }
+    assert "excused: the registry of the image failed" in scored[innocent.hotkey][1]
+    assert "synthetic jobs answered wrongly" in scored[guilty.hotkey][1]
+    fault = await in_database(BatchFault.objects.get)
+    assert (fault.kind, fault.target) == ("registry", registry.address)
+
+
+def scores() -> dict[str, tuple[int, str]]:
+    """The weight and the explanation of each miner, for the batch that ran now."""
+    seen(CYCLE.start, CYCLE.stop)
+    parameters = DEFAULTS[FormulaName.JOBS]
+    weights = {TEST: Decimal(1)}
+    ensure_scored(
+        CYCLE, NETUID, parameters.model_copy(update={"class_weights": weights}), VALIDATOR
+    )
+    return {one.hotkey: (one.u16, one.document) for one in Score.objects.all()}
