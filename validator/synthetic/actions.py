@@ -18,6 +18,7 @@ from validator.synthetic import measured, results, schedule, selection
 from validator.synthetic.attempts import Attempt, blame_nobody_for_silence
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
 from validator.synthetic.control import checks, store
+from validator.synthetic.control.excusing import EXCUSABLE
 from validator.synthetic.control.faults import ControlFault
 from validator.synthetic.control.watch import ControlWatch
 from validator.synthetic.excuses import ExcuseJudge, Place, ReceiptJudge, ReceiptRule, excuse_busy
@@ -121,7 +122,8 @@ async def _run_attempts(batch: Batch, config: Config, judge: ExcuseJudge) -> Seq
         async with await checks.opened(config, attempts, run.loop_delay) as watch:
             await run.connect()
             await run.run_all(attempts)
-            await watch.finish()
+            if any(attempt.outcome in EXCUSABLE for attempt in attempts):
+                await watch.finish()
         await excuse_busy(attempts, judge, _declared(miners))
         faults = await checks.excuse_by_faults(attempts, watch, miners)
         await in_database(_store_and_end, batch, attempts, watch, faults)

@@ -50,6 +50,9 @@ def probe_once(config: Config) -> None:
 async def _probe_once(config: Config) -> None:
     probes = await asyncio.to_thread(targets.of_settings, config)
     known = await in_database(store.known, [probe.target for probe in probes])
-    async with ControlWatch(probes, known, LoopDelay()) as watch:
-        pass
+    watch = ControlWatch(probes, known, LoopDelay())
+    try:
+        await watch.round()
+    finally:
+        await watch.close()
     await in_database(store.store_targets, watch.records)

@@ -1,7 +1,7 @@
 """Watches the validator's own side while a batch runs, in the loop that runs the batch."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from time import monotonic, thread_time
@@ -21,6 +21,8 @@ from validator.synthetic.control.uplink import MinerSilence, uplink_faults
 from validator.synthetic.loop_delay import LoopDelay
 
 ROUND_SECONDS = 5.0
+# A batch waits so long for the first round, which then goes on beside it.
+FIRST_SECONDS = 1.0
 # A probe that failed is made once more before it counts.
 RETRY_SECONDS = 0.5
 # Probes tell nothing while this process itself is so late.
@@ -62,31 +64,41 @@ class ControlWatch:
         self._loop_delay = loop_delay
         self._client = http_client()
         self._rounds: asyncio.Task[None] | None = None
+        self._first = asyncio.Event()
         self._measured = (steady_now(), 0.0, thread_time())
 
     async def __aenter__(self) -> Self:
-        await self.round()
         self._measured = (steady_now(), self._loop_delay.late_seconds, thread_time())
         self._rounds = asyncio.create_task(self._run())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SECONDS):
+                await self._first.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop, and close the connections of probes."""
         await self._stop()
         await self._client.aclose()
 
     async def finish(self) -> None:
-        """End with a last round, after which faults that are over have an end."""
+        """End with a last round of what has ever worked; faults that are over get their end."""
         await self._stop()
-        await self.round()
+        probes = [one for one in self._probes if self.records[one.target].worked_at]
+        await self.round(probes)
 
-    async def round(self) -> None:
-        """Probe everything once, all at the same time."""
+    async def round(self, probes: Sequence[Probe] | None = None) -> None:
+        """Probe everything, or these, all at the same time."""
         self._measure_load()
         has_route, now = has_default_route(), steady_now()
         if has_route is not None:
             problem = "" if has_route else "this machine has none"
             self._route.add(Probed(now, now, problem))
-        await asyncio.gather(*(self._probe(probe) for probe in self._probes))
+        await asyncio.gather(
+            *(self._probe(one) for one in (self._probes if probes is None else probes))
+        )
 
     def faults(self, miners: Collection[MinerSilence]) -> list[ControlFault]:
         """What failed on the validator's side, by the probes and by the miners' silence."""
@@ -103,8 +115,9 @@ class ControlWatch:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(ROUND_SECONDS)
             await self.round()
+            self._first.set()
+            await asyncio.sleep(ROUND_SECONDS)
 
     async def _stop(self) -> None:
         if self._rounds:
