@@ -128,7 +128,8 @@ what is left covers the cost of the job, its seconds count; if not, the receipt 
 A validator reads stakes and effective manifests from its log of the network, and receipts as issued
 here and as published by miners; those of the 737 blocks before the cycle may have used up blocks
 and earn nothing again. Every block counts 12 seconds. The block at which a job started is that of
-the time of its started receipt, so that a job without one does not count.
+the time of its started receipt, so that a job without one does not count. Receipts that this
+validator signs itself name no blocks yet: its own users' jobs earn nothing by this formula.
 
 Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
 used up. B has one of 60 seconds.

@@ -29,5 +29,5 @@ def test_control_probes_are_addresses_with_a_port(monkeypatch: pytest.MonkeyPatc
     assert len(Config().control_probes) == 3
     for wrong in ("example.com", "https://example.com:443", "example.com:99999", ":80", "a:1/path"):
         monkeypatch.setenv("VALIDATOR_CONTROL_PROBES", wrong)
-        with pytest.raises(ValidationError, match="host:port|[Pp]ort"):
+        with pytest.raises(ValidationError, match=r"host:port|[Pp]ort"):
             Config()

@@ -27,8 +27,10 @@ FIRST_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 # Probes tell nothing while this process itself is so late.
 OWN_DELAY_SECONDS = 1.0
-# The machine is overloaded while the loop is late for half of the time, although it does nothing
-# itself: what makes it work, such as messages of a miner, is no overload.
+# The machine is overloaded while its loop is late for half of the time, measured over so many
+# seconds at least, although it does nothing itself: what makes it work, such as messages of a
+# miner, is no overload.
+LOAD_SECONDS = 1.0
 LATE_PART = 0.5
 BUSY_PART = 0.5
 
@@ -140,7 +142,10 @@ class ControlWatch:
 
     def _measure_load(self) -> None:
         now = (steady_now(), self._loop_delay.late_seconds, thread_time())
-        before, self._measured = self._measured, now
+        before = self._measured
         seconds = (now[0] - before[0]).total_seconds()
+        if seconds < LOAD_SECONDS:
+            return
+        self._measured = now
         if problem := load_problem(seconds, now[1] - before[1], now[2] - before[2]):
             self._load.append((before[0], now[0], problem))

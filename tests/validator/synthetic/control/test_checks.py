@@ -42,6 +42,8 @@ DAVE, CAROL, EVE = (Keypair.create_from_uri(f"//{name}") for name in ("Dave", "C
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "ROUND_SECONDS", 0.05)
     monkeypatch.setattr(watch, "RETRY_SECONDS", 0.01)
+    # The machine that runs the tests may be overloaded indeed.
+    monkeypatch.setattr(watch, "load_problem", lambda *_: "")
 
 
 def reached(*miners: MinerPeer) -> dict[str, ReachedMiner]:

@@ -89,6 +89,7 @@ async def test_a_machine_without_a_default_route_has_not_lost_it(
 
 async def test_an_overloaded_machine_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "thread_time", lambda: 0.0)
+    monkeypatch.setattr(watch, "LOAD_SECONDS", 0.0)
     delay = LoopDelay()
     async with ControlWatch([], {}, delay) as watched:
         delay.late_seconds += 1000
