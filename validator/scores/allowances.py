@@ -163,7 +163,7 @@ class BlockTimes:
 
 
 def _receipts(validator: str, since: datetime, until: datetime | None) -> Iterator[Any]:
-    values = {
+    values: dict[str, str | datetime] = {
         "validator": validator,
         "finished": ReceiptType.FINISHED,
         "started": ReceiptType.STARTED,

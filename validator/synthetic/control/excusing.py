@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from compute_horde.faults import CAUSE, Cause, Culprit
 from compute_horde.image_names import ImageName
 from compute_horde.protocol.job import HordeFailed, JobFailed
-from compute_horde.protocol.message import JobMessage
+from compute_horde.protocol.message import Message
 from compute_horde.steady_clock import steady_now
 from compute_horde.vocabulary import FailureReason, JobState, Party, Stage
 from compute_horde.volumes import SingleFileVolume, ZipUrlVolume, simple_volumes
@@ -159,7 +159,7 @@ def _silence(attempt: Attempt, began: datetime) -> Span:
     return last, times.finished or steady_now()
 
 
-def _last(attempt: Attempt) -> tuple[JobMessage | None, Party | None]:
+def _last(attempt: Attempt) -> tuple[Message | None, Party | None]:
     """The message that ended an attempt, and who sent it."""
     if not attempt.events:
         return None, None
