@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 
 from compute_horde.django.database import in_database
 from validator.config import Config
@@ -12,9 +11,6 @@ from validator.synthetic.control import excusing, store, targets
 from validator.synthetic.control.faults import ControlFault
 from validator.synthetic.control.watch import ControlWatch
 from validator.synthetic.loop_delay import LoopDelay
-
-# A miner that reported its manifest so lately was reached before the batch.
-REACHED_FOR = timedelta(hours=1)
 
 
 async def opened(
@@ -35,7 +31,7 @@ async def excuse_by_faults(
     Where no miner answered at all there is nothing to compare, and the batch counts for nobody.
     """
     owners = await in_database(store.reached_miners, miners)
-    reached = excusing.reached(attempts, owners, watch.began, watch.began - REACHED_FOR)
+    reached = excusing.reached(attempts, owners, watch.began, watch.began - excusing.REACHED_FOR)
     faults = watch.faults(reached)
     if any(attempt.was_answered for attempt in attempts):
         excusing.excuse(attempts, faults, owners, watch.began)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from compute_horde.faults import CAUSE, Cause, Culprit
@@ -29,6 +29,10 @@ SILENT = frozenset({Outcome.UNREACHABLE, Outcome.NOT_ACCEPTED, Outcome.NOT_READY
 # Attempts that these end may be excused; a wrong answer or a decline has no such cause.
 EXCUSABLE = SILENT | {Outcome.JOB_FAILED, Outcome.MINER_FAILED}
 POINTS = 1
+# A miner that reported its manifest so lately was reached before.
+REACHED_FOR = timedelta(hours=1)
+# Addresses are read every minute: what moved within less than this is not known in any case.
+UNREAD_FOR = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def explains(fault: ControlFault, attempt: Attempt, miner: ReachedMiner | None) 
         case FaultKind.BUCKET:
             return _is_transfer(attempt, fault.target)
         case FaultKind.CHAIN:
-            return _has_moved(attempt, miner, fault.since)
+            return _has_moved(attempt, miner, fault)
         case FaultKind.UPLINK:
             return is_silent(attempt)
         case FaultKind.LOAD:
@@ -199,14 +203,16 @@ def _is_transfer(attempt: Attempt, host: str) -> bool:
     return False
 
 
-def _has_moved(attempt: Attempt, miner: ReachedMiner | None, since: datetime) -> bool:
+def _has_moved(attempt: Attempt, miner: ReachedMiner | None, fault: ControlFault) -> bool:
     """Whether the miner may have announced an address that could not be read.
 
-    Not so if it answered at the old one since then.
+    Only if it answered at the old one until the fault began, and not since then.
     """
     if attempt.outcome is not Outcome.UNREACHABLE or attempt.was_answered:
         return False
-    return miner is None or miner.reported_at is None or miner.reported_at < since
+    if miner is None or miner.reported_at is None or fault.until - fault.since < UNREAD_FOR:
+        return False
+    return fault.since - REACHED_FOR <= miner.reported_at < fault.since
 
 
 def _urls(value: object) -> list[str]:

@@ -1,6 +1,6 @@
 """Faults on the validator's side, and the times they lasted, from the results of probes; pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -130,4 +130,17 @@ def of_target(target: Target, record: TargetRecord, now: datetime) -> list[Contr
     return [
         replace(fault, since=since, until=until, problem=problem)
         for since, until, problem in record.failures(now)
+    ]
+
+
+def chain_faults(records: Mapping[Target, TargetRecord], now: datetime) -> list[ControlFault]:
+    """The times in which no node of the chain that ever worked took connections."""
+    nodes = {
+        target.name: record
+        for target, record in records.items()
+        if target.kind is FaultKind.CHAIN and record.worked_at is not None
+    }
+    return [
+        ControlFault(FaultKind.CHAIN, ", ".join(nodes), since, until, problem)
+        for since, until, problem in common_times(one.failures(now) for one in nodes.values())
     ]

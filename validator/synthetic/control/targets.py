@@ -32,7 +32,11 @@ def of_settings(config: Config) -> list[Probe]:
         for choice in choices
         if (image := choice.image)
     ]
-    nodes = [_address(FaultKind.CHAIN, url) for url in endpoints(config.chain_url)]
+    urls: list[str] = []
+    # A name that is no network's is reported by whatever reads the chain.
+    with suppress(ValueError):
+        urls = endpoints(config.chain_url)
+    nodes = [_address(FaultKind.CHAIN, url) for url in urls]
     others = [_address(None, config.facilitator_url)]
     others += [_given(address) for address in config.control_probes]
     return [*(one for one in [*nodes, *others] if one), *of_images(images)]

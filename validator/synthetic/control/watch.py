@@ -1,6 +1,7 @@
 """Watches the validator's own side while a batch runs, in the loop that runs the batch."""
 
 import asyncio
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -14,11 +15,14 @@ from validator.synthetic.control.faults import (
     Probed,
     Target,
     TargetRecord,
+    chain_faults,
     of_target,
 )
 from validator.synthetic.control.probes import Probe, has_default_route, http_client, problem_of
 from validator.synthetic.control.uplink import MinerSilence, uplink_faults
 from validator.synthetic.loop_delay import LoopDelay
+
+log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 5.0
 # A batch waits so long for the first round, which then goes on beside it.
@@ -98,16 +102,28 @@ class ControlWatch:
         if has_route is not None:
             problem = "" if has_route else "this machine has none"
             self._route.add(Probed(now, now, problem))
-        await asyncio.gather(
-            *(self._probe(one) for one in (self._probes if probes is None else probes))
+        chosen = self._probes if probes is None else probes
+        results = await asyncio.gather(
+            *(self._probe(one) for one in chosen), return_exceptions=True
         )
+        for probe, result in zip(chosen, results, strict=True):
+            if isinstance(result, Exception):
+                # What cannot be probed must not end a batch.
+                log.warning(
+                    "control probe failed by an error",
+                    extra={"target": probe.target.name, "problem": repr(result)[:200]},
+                )
 
     def faults(self, miners: Collection[MinerSilence]) -> list[ControlFault]:
         """What failed on the validator's side, by the probes and by the miners' silence."""
         now = steady_now()
         found = [
-            fault for target, one in self.records.items() for fault in of_target(target, one, now)
+            fault
+            for target, one in self.records.items()
+            if target.kind is not FaultKind.CHAIN
+            for fault in of_target(target, one, now)
         ]
+        found += chain_faults(self.records, now)
         found += uplink_faults(self.records, miners, self._route.failures(now), now)
         found += [
             ControlFault(FaultKind.LOAD, "this machine", since, until, problem)

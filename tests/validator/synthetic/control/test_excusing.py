@@ -65,7 +65,7 @@ def explained(one: Attempt, target: str = "") -> set[FaultKind]:
 @pytest.mark.parametrize(
     ("outcome", "kinds"),
     [
-        (Outcome.UNREACHABLE, {FaultKind.UPLINK, FaultKind.CHAIN}),
+        (Outcome.UNREACHABLE, {FaultKind.UPLINK}),
         (Outcome.NOT_ACCEPTED, {FaultKind.UPLINK}),
         (Outcome.NOT_READY, {FaultKind.UPLINK, FaultKind.REGISTRY}),
         (Outcome.TOO_LATE, {FaultKind.UPLINK, FaultKind.LOAD}),
@@ -153,14 +153,17 @@ def test_storage_explains_a_miner_that_is_late_with_its_inputs_or_its_results() 
     assert found == [[True, False, False], [False, False, True]]
 
 
-@pytest.mark.parametrize(("reported", "is_explained"), [(None, True), (-1, True), (1, False)])
+@pytest.mark.parametrize(
+    ("reported", "is_explained"), [(None, False), (-1, True), (-3601, False), (1, False)]
+)
 def test_the_chain_explains_a_miner_that_may_have_moved(
     reported: float | None, is_explained: bool
 ) -> None:
     moment = None if reported is None else at(reported)
     miner = ReachedMiner("miner", "10.0.0.1", "", moment)
     one = ended(Outcome.UNREACHABLE)
-    assert explains(fault(FaultKind.CHAIN), one, miner) is is_explained
+    assert explains(fault(FaultKind.CHAIN, until=120), one, miner) is is_explained
+    assert not explains(fault(FaultKind.CHAIN, until=119), one, miner)
 
 
 def test_only_faults_at_the_time_of_an_attempt_excuse_it() -> None:

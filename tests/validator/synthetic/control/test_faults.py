@@ -9,6 +9,7 @@ from validator.synthetic.control.faults import (
     Probed,
     Target,
     TargetRecord,
+    chain_faults,
     common_times,
     of_target,
 )
@@ -68,6 +69,16 @@ def test_a_target_has_the_faults_of_its_kind() -> None:
     assert fault == ControlFault(FaultKind.REGISTRY, "registry.example", at(0), at(20), "refused")
     assert fault.reason == "the registry of the image failed (registry.example: refused)"
     assert of_target(Target(None, "outside:1"), made, at(20)) == []
+
+
+def test_the_chain_has_failed_when_none_of_its_nodes_works() -> None:
+    one, other = (Target(FaultKind.CHAIN, name) for name in ("one", "other"))
+    failing = record("", "refused")
+    (fault,) = chain_faults({one: failing, other: record("refused"), REGISTRY: failing}, at(20))
+    assert (fault.kind, fault.target, fault.since) == (FaultKind.CHAIN, "one", at(0))
+    assert chain_faults({one: failing, other: record("", "")}, at(20)) == []
+    (fault,) = chain_faults({one: failing, other: failing}, at(20))
+    assert fault.target == "one, other"
 
 
 def test_a_fault_overlaps_what_has_a_moment_in_common() -> None:
