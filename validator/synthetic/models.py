@@ -148,7 +148,7 @@ class BatchFault(models.Model):
 
 
 class ControlTarget(models.Model):
-    """What control probes try, and their newest result; those never tried again are kept."""
+    """What control probes try, and their newest result; evicted when it is tried no more."""
 
     kind = models.CharField(
         max_length=16, choices=FAULTS, blank=True, help_text="empty: it tells of the uplink only"
