@@ -40,6 +40,14 @@ def test_users_jobs_and_benchmarks_count_alike():
     }
 
 
+def test_a_job_that_a_fault_of_the_validator_spares_counts_the_seconds_it_would_have_taken():
+    spared = worked(20, outcome=JobOutcome.SPARED, fault="the uplink failed")
+    assert items(worked(100), spared) == {
+        "work on benchmarks": (100, 200),
+        "jobs excused: the uplink failed": (20, 40),
+    }
+
+
 def test_the_measured_efficiency_counts():
     known = (KnownEfficiency("a", LLM, measured=Fraction("0.95")),)
     assert items(worked(100), efficiencies=known) == {
