@@ -63,10 +63,6 @@ A validator says why a miner earned what it earned: `python -m validator explain
 address `/scores/HOTKEY`, signed. `export` prints everything that a cycle's scores come from, and
 `replay` computes them again anywhere.
 
-What this validator collects today is enough for `jobs`. With `seconds` refusals cost nothing yet
-and every efficiency is 1, since free executors and benchmarks are not collected; `allowance` is
-refused at the start, since the blocks that receipts are paid with are not.
-
 `cases.json` is an object with a list `cases`; a case of these three formulas has `facts`
 (`CycleFacts` in `validator/scoring/facts.py`) and, where they differ from the table below,
 `parameters`.
@@ -78,7 +74,12 @@ JOBS = """## The formula `jobs`
 | synthetic job, right answer in time | 1 |
 | user's job, completed | 1 |
 | job declined as busy, with a valid excuse | 1 |
+| synthetic job that a fault on the validator's side made fail | 1 |
 | anything else: refused, failed, wrong, late, cheated | 0 |
+
+What a fault on the validator's side explains counts exactly as a right answer does, so that it
+costs an innocent miner nothing; [synthetic-batches.md](synthetic-batches.md) says which faults are
+found and what they explain.
 
 An excuse is valid when receipts of other jobs prove that all executors of the class have work. A
 validator takes them from the pages that the miner publishes: besides started receipts also accepted
@@ -97,10 +98,16 @@ SECONDS = """## The formula `seconds`
 
     points = sum over classes of: value of the class * efficiency factor * seconds of work
 
-Seconds of users' jobs and of benchmarks count alike; only completed jobs count. The efficiency
-factor is what the validator measured of the miner's executors of the class, 1 until measured. A
-refusal without an excuse, while the miner had executors free, takes a step off the factor; work
-gives it back, up to where it was. What is left of the factor is carried on to the next cycle.
+Seconds of users' jobs and of benchmarks count alike; only completed jobs count. A synthetic job
+that a fault on the validator's side made fail counts the mean time of the miner's completed ones of
+the class in the cycle, or of all miners' if it has none.
+
+The efficiency factor is what the validator measured of the miner's executors of the class in the
+batches of the last ten cycles: the mean of promised / measured time over right answers to `hash`
+jobs, where `VALIDATOR_HASH_PROMISED_SECONDS` or the kind's `promised_seconds` says what the class
+promises. It is at most 1, and 1 until measured. A refusal without an excuse of a synthetic job,
+while by the receipts the miner had executors free, takes a step off the factor; work gives it back,
+up to where it was. What is left of the factor is carried on to the next cycle.
 
 Example: A works 3600 seconds on users' jobs and 900 on benchmarks, with executors measured at 95 %
 of what their class promises, and refuses one job while two executors are free. After the refusal it
@@ -117,6 +124,12 @@ pay for a job of 120 seconds. The finished receipt of a user's job names the blo
 Every validator checks every receipt, in the order of time and job: a block may be 722 blocks old
 (737 with the leeway), pays once, and is void when the miner has offered fewer executors since. If
 what is left covers the cost of the job, its seconds count; if not, the receipt counts nothing.
+
+A validator reads stakes and effective manifests from its log of the network, and receipts as issued
+here and as published by miners; those of the 737 blocks before the cycle may have used up blocks
+and earn nothing again. Every block counts 12 seconds. The block at which a job started is that of
+the time of its started receipt, so that a job without one does not count. Receipts that this
+validator signs itself name no blocks yet: its own users' jobs earn nothing by this formula.
 
 Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
 used up. B has one of 60 seconds.

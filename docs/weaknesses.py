@@ -222,7 +222,8 @@ WEAKNESSES = (
     Weakness(
         23,
         "Payment marks all offered blocks as spent",
-        remains="allowance is not part of this version",
+        remains="so does the formula `allowance`, as all validators do; a validator that offers more "
+        "blocks than a job needs loses them itself, and this one signs no receipts with blocks yet",
         mitigation=NOT_IMPLEMENTED,
     ),
     Weakness(

@@ -24,6 +24,7 @@ TASKS = {
     "validator.network.tasks.poll_manifests": (config.manifest_seconds, "default"),
     "validator.synthetic.tasks.plan_batch": (config.tick_seconds, "chain"),
     "validator.synthetic.tasks.run_due_batch": (config.tick_seconds, "jobs"),
+    "validator.synthetic.tasks.probe_controls": (config.control_seconds, "default"),
     "validator.weights.tasks.publish_weights": (config.tick_seconds, "chain"),
     "validator.trusted_miner.tasks.cross_validate": (config.cross_validation_seconds, "trusted"),
     "validator.jobs.tasks.evict": (3600.0, "default"),

@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from bittensor_core import Keypair
 from pydantic import (
@@ -43,6 +44,15 @@ CLASS_WEIGHTS = {
     ExecutorClass.always_on__gpu_24gb: Decimal(1),
     ExecutorClass.always_on__test: Decimal(0),
 }
+
+
+def checked_addresses(given: list[str]) -> list[str]:
+    """The addresses, each a host and a port; raises `ValueError` for anything else."""
+    for address in given:
+        parts = urlsplit(f"//{address}")
+        if not parts.hostname or not parts.port or parts.netloc != address:
+            raise ValueError(f"{address!r} is no address of the form `host:port`")
+    return given
 
 
 class Config(ServiceSettings):
@@ -175,6 +185,12 @@ class Config(ServiceSettings):
     hash_candidates: int = Field(
         100, ge=1, description="numbers to search for each list of hashes, for the same classes"
     )
+    hash_promised_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="how long `hash` takes an executor that keeps its promise, for the "
+        "same classes; unset, efficiency is not measured",
+    )
     hash_seconds: int = Field(60, ge=1, description="time limit of `hash`, for the same classes")
     batch_kinds: dict[ExecutorClass, Annotated[list[KindChoice], Field(min_length=1)]] = Field(
         {},
@@ -215,6 +231,14 @@ class Config(ServiceSettings):
     new_miner_time_factor: int = Field(
         2, ge=1, le=10, description="time limits of new miners are so many times as long"
     )
+    control_probes: Annotated[Words, AfterValidator(checked_addresses)] = Field(
+        [],
+        description="addresses outside as `host:port`, two or more, of parties that are not "
+        "miners; when none takes connections, this validator's own network has failed",
+    )
+    control_seconds: float = Field(
+        60, gt=0, description="between probes of registries, chain and network outside batches"
+    )
     class_weights: dict[ExecutorClass, Decimal] = CLASS_WEIGHTS
     formula: FormulaName = Field(FormulaName.JOBS, description="how miners are scored")
     scoring: dict[str, Any] = Field(
@@ -245,11 +269,6 @@ class Config(ServiceSettings):
 
     @model_validator(mode="after")
     def _is_formula_complete(self) -> "Config":
-        if self.formula is FormulaName.ALLOWANCE:
-            raise ValueError(
-                "the formula `allowance` cannot be used yet: this validator does not collect the "
-                "blocks that receipts are paid with; use `jobs` or `seconds`"
-            )
         self.parameters()
         return self
 
@@ -303,6 +322,7 @@ class Config(ServiceSettings):
             "image": self.hash_image,
             "candidates": self.hash_candidates,
             "seconds": self.hash_seconds,
+            "promised_seconds": self.hash_promised_seconds,
         }
         usual = [KindChoice(kind="hash", parameters=parameters)]
         return {one: self.batch_kinds.get(one, usual) for one in ExecutorClass}

@@ -23,7 +23,7 @@ from validator.receipts.models import (
 )
 from validator.receipts.pages import page_at
 from validator.scores.models import ScoredCycle
-from validator.synthetic.models import Batch
+from validator.synthetic.models import Batch, ControlTarget
 from validator.trusted_miner.models import CheatFinding, CrossValidation
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ def evict(keep: timedelta) -> dict[str, int]:
         "facts": change_log.evict(keep),
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],
     }
+    ControlTarget.objects.filter(probed_at__lt=before).delete()
     log.info("old rows evicted", extra=deleted)
     return deleted
 

@@ -20,7 +20,7 @@ from validator.receipts.models import (
 )
 from validator.receipts.pages import page_at
 from validator.scores.models import Score, ScoredCycle
-from validator.synthetic.models import Batch
+from validator.synthetic.models import Batch, ControlTarget
 from validator.trusted_miner.models import CheatFinding, CrossValidation
 from validator.weights.models import WeightsSet
 
@@ -42,6 +42,7 @@ def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
             signature="0x",
             issued_at=now - age,
         )
+        ControlTarget.objects.create(name=f"{age.days}", probed_at=now - age)
         batch = Batch.objects.create(block=1, seed="s", alive_at=now)
         Batch.objects.filter(pk=batch.pk).update(started_at=now - age)
         snapshot = Snapshot.objects.create(block=1, tempo=1, neurons=1)
@@ -51,8 +52,8 @@ def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
         ScoredCycle.objects.filter(pk=cycle.pk).update(computed_at=now - age)
         Score.objects.create(cycle=cycle, hotkey="m", uid=1, share=1, u16=65535)
     eviction.evict(timedelta(days=7))
-    models = (Job, IssuedReceipt, Batch, Snapshot, ScoredCycle, Score, WeightsSet)
-    assert [model.objects.count() for model in models] == [1, 1, 1, 1, 1, 1, 2]
+    models = (Job, IssuedReceipt, Batch, Snapshot, ScoredCycle, Score, ControlTarget, WeightsSet)
+    assert [model.objects.count() for model in models] == [1, 1, 1, 1, 1, 1, 1, 2]
 
 
 def test_evidence_of_false_results_is_kept_longer_than_the_jobs() -> None:

@@ -9,6 +9,7 @@ from compute_horde import signing
 from compute_horde.cycles import Cycle
 from compute_horde.errors import ConfigurationError
 from compute_horde.signing import Signer
+from validator.scores.allowances import AllowanceRule
 from validator.scores.collect import collect
 from validator.scores.documents import documents
 from validator.scores.models import Score, ScoredCycle
@@ -24,12 +25,17 @@ class ScoresDifferError(ConfigurationError):
 
 
 def ensure_scored(
-    cycle: Cycle, netuid: int, parameters: ScoringParameters, validator: Signer
+    cycle: Cycle,
+    netuid: int,
+    parameters: ScoringParameters,
+    validator: Signer,
+    rule: AllowanceRule | None = None,
 ) -> ScoredCycle | None:
     """The scored cycle; scored now when it was not yet. Scores that are stored never change.
 
-    None while another worker scores it.
+    `rule` says what counts for allowance. None while another worker scores it.
     """
+    rule = rule or AllowanceRule(validator.ss58_address)
     known = ScoredCycle.objects.filter(cycle_start=cycle.start).first()
     if known is not None:
         return known
@@ -37,7 +43,7 @@ def ensure_scored(
         if not _try_lock():
             return None
         known = ScoredCycle.objects.filter(cycle_start=cycle.start).first()
-        return known or _score(cycle, netuid, parameters, validator)
+        return known or _score(cycle, netuid, parameters, validator, rule)
 
 
 def exported(cycle: ScoredCycle) -> str:
@@ -65,9 +71,13 @@ def _try_lock() -> bool:
 
 
 def _score(
-    cycle: Cycle, netuid: int, parameters: ScoringParameters, validator: Signer
+    cycle: Cycle,
+    netuid: int,
+    parameters: ScoringParameters,
+    validator: Signer,
+    rule: AllowanceRule,
 ) -> ScoredCycle:
-    facts = collect(cycle, netuid)
+    facts = collect(cycle, netuid, parameters, rule)
     scores = score_cycle(facts, parameters)
     scored = ScoredCycle.objects.create(
         cycle_start=cycle.start,

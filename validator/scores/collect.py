@@ -20,6 +20,8 @@ from validator.network.models import Neuron, Snapshot
 from validator.network.network_state import NetworkState, PastNeuron
 from validator.receipts.models import IssuedReceipt
 from validator.scores import rules
+from validator.scores.allowances import AllowanceFacts, AllowanceRule, allowance_facts
+from validator.scores.efficiencies import efficiencies, usual_seconds
 from validator.scoring.facts import (
     CycleFacts,
     ExecutorCount,
@@ -27,6 +29,8 @@ from validator.scoring.facts import (
     RegisteredMiner,
     WorkedJob,
 )
+from validator.scoring.parameters import DEFAULTS, FormulaName, ScoringParameters
+from validator.synthetic.control.faults import DESCRIPTIONS, FaultKind
 from validator.synthetic.models import Batch, Puzzle
 from validator.synthetic.outcomes import Outcome
 from validator.trusted_miner.findings import cheated_jobs
@@ -35,8 +39,16 @@ from validator.trusted_miner.findings import cheated_jobs
 JOBS_AT_ONCE = 5000
 
 
-def collect(cycle: Cycle, netuid: int) -> CycleFacts:
+def collect(
+    cycle: Cycle,
+    netuid: int,
+    parameters: ScoringParameters = DEFAULTS[FormulaName.JOBS],
+    rule: AllowanceRule = AllowanceRule(),  # noqa: B008
+) -> CycleFacts:
     """The facts of a complete cycle, as far as this validator knows them.
+
+    What only one formula reads is there when `parameters` name that formula; `rule` says what
+    counts for allowance.
 
     What was offered in the two last peak cycles is left out when either is not in the log: unknown
     sizes earn no bonus and no penalty.
@@ -48,6 +60,9 @@ def collect(cycle: Cycle, netuid: int) -> CycleFacts:
     at_peaks = [network_at(one.stop - 1) for one in (peak, previous)]
     is_known = all(one.manifests_known_from is not None for one in at_peaks)
     peak_offered, previous_offered = (tuple(_offered(one)) for one in at_peaks)
+    formula, spending = parameters.formula, AllowanceFacts()
+    if formula is FormulaName.ALLOWANCE:
+        spending = allowance_facts(cycle, parameters.allowance, rule)
     return CycleFacts(
         cycle_start=cycle.start,
         is_peak=cycle.start == peak.start or not is_known,
@@ -56,6 +71,10 @@ def collect(cycle: Cycle, netuid: int) -> CycleFacts:
         miners=tuple(_miners(state)),
         jobs=tuple(sorted(jobs, key=lambda job: (job.at, job.job_uuid))),
         offered=tuple(_offered(state)),
+        efficiencies=efficiencies(cycle) if formula is FormulaName.SECONDS else (),
+        blocks=spending.blocks,
+        manifests=spending.manifests,
+        receipts=spending.receipts,
     )
 
 
@@ -78,12 +97,23 @@ def _synthetic(cycle: Cycle) -> Iterator[WorkedJob]:
     attempts = Puzzle.objects.filter(
         batch__cycle_start=cycle.start, batch__state=Batch.State.DONE
     ).values_list(
-        "job_id", "hotkey", "executor_class", "outcome", "excused", "blamed", "finished_at"
+        *("job_id", "hotkey", "executor_class", "outcome", "excused", "blamed", "control_fault"),
+        *("finished_at", "free_executors"),
     )
-    for uuid, hotkey, name, ended_as, excused, blamed, finished_at in attempts:
-        outcome = rules.counts_as(Outcome(ended_as), Culprit(blamed), excused=excused)
+    for uuid, hotkey, name, ended_as, excused, blamed, fault, finished_at, free in attempts:
+        outcome = rules.counts_as(
+            Outcome(ended_as), Culprit(blamed), excused=excused, control_fault=fault
+        )
         if outcome and (kind := ExecutorClass.known(name)):
-            yield WorkedJob(str(uuid), hotkey, kind, outcome, at=_unix(finished_at))
+            yield WorkedJob(
+                str(uuid),
+                hotkey,
+                kind,
+                outcome,
+                at=_unix(finished_at),
+                free_executors=(free or 0) if outcome is JobOutcome.REFUSED else 0,
+                fault=DESCRIPTIONS[FaultKind(fault)] if fault else "",
+            )
 
 
 def organic_jobs(since: datetime, until: datetime | None) -> QuerySet[Job]:
@@ -130,8 +160,22 @@ def _worked_seconds(jobs: Sequence[UUID]) -> dict[UUID, Fraction]:
 
 
 def _with_seconds(jobs: Sequence[WorkedJob]) -> list[WorkedJob]:
+    """The jobs with what executors worked.
+
+    A job that a control fault spares counts the mean time of the miner's completed synthetic jobs
+    of the class, or else that of all miners' jobs.
+    """
     worked = _worked_seconds([UUID(job.job_uuid) for job in jobs])
-    return [replace(job, seconds=worked.get(UUID(job.job_uuid), Fraction(0))) for job in jobs]
+    found = [replace(job, seconds=worked.get(UUID(job.job_uuid), Fraction(0))) for job in jobs]
+    done = JobOutcome.COMPLETED
+    usual = usual_seconds(job for job in found if job.outcome is done and not job.is_organic)
+
+    def usual_of(job: WorkedJob) -> Fraction:
+        of_class = usual.get(job.executor_class, Fraction(0))
+        return usual.get((job.hotkey, job.executor_class), of_class)
+
+    spared = JobOutcome.SPARED
+    return [replace(job, seconds=usual_of(job)) if job.outcome is spared else job for job in found]
 
 
 def _miners(state: NetworkState) -> Iterator[RegisteredMiner]:

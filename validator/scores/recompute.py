@@ -23,6 +23,7 @@ from validator.config import Config, config
 from validator.operators.models import OperatorAction
 from validator.operators.work import queue_for
 from validator.scores.actions import store_scores
+from validator.scores.allowances import AllowanceRule
 from validator.scores.collect import collect
 from validator.scores.models import ScoredCycle
 from validator.scores.recording import RecordingError, facts_json, read_parameters
@@ -58,8 +59,9 @@ def recomputed(scored: ScoredCycle, config: Config) -> Recomputation:
         ValueError: the facts contradict each other.
     """
     limits = read_parameters(scored.parameters).limits
-    facts = collect(Cycle(scored.cycle_start, scored.cycle_stop, 0), config.netuid)
-    return Recomputation(facts_json(facts), score_cycle(facts, config.parameters(limits)))
+    cycle, parameters = Cycle(scored.cycle_start, scored.cycle_stop, 0), config.parameters(limits)
+    facts = collect(cycle, config.netuid, parameters, AllowanceRule.configured(config))
+    return Recomputation(facts_json(facts), score_cycle(facts, parameters))
 
 
 def preview(subject: str, config: Config) -> Preview:

@@ -20,11 +20,16 @@ OUTCOMES = {
 }
 
 
-def counts_as(outcome: Outcome, blamed: Culprit, *, excused: bool) -> JobOutcome | None:
+def counts_as(
+    outcome: Outcome, blamed: Culprit, *, excused: bool, control_fault: str = ""
+) -> JobOutcome | None:
     """How an attempt of a batch counts for its miner; None when it does not.
 
-    What is not the miner's fault, such as a failure of the validator, does not count against it.
+    What is not the miner's fault, such as a failure of the validator, does not count against it. An
+    attempt that a control fault explains counts as a right answer does.
     """
+    if control_fault:
+        return JobOutcome.SPARED
     if excused:
         return JobOutcome.EXCUSED
     if outcome is not Outcome.CORRECT and blamed is not Culprit.MINER:

@@ -19,10 +19,15 @@ Place = tuple[str, ExecutorClass]
 
 
 class JobOutcome(StrEnum):
-    """How a job that was offered to a miner ended, as this validator judged it."""
+    """How a job that was offered to a miner ended, as this validator judged it.
+
+    `EXCUSED` by the miner's work for others; `SPARED` by a fault on the validator's side, so that
+    it is worth what a completed job is.
+    """
 
     COMPLETED = "completed"
     EXCUSED = "excused"
+    SPARED = "spared"
     REFUSED = "refused"
     FAILED = "failed"
     WRONG = "wrong"
@@ -44,7 +49,9 @@ class WorkedJob:
     """A job offered to a miner; `at` is the unix time at which it ended.
 
     `seconds`: how long an executor worked. `free_executors`: how many the miner had free when it
-    refused. `is_trusted`: it ran on the validator's own miner, which earns nothing.
+    refused. `is_trusted`: it ran on the validator's own miner, which earns nothing. `fault`: what
+    failed on the validator's side, of a job that is spared; its `seconds` are those that it would
+    have taken.
     """
 
     job_uuid: Annotated[str, Field(max_length=64)]
@@ -56,6 +63,7 @@ class WorkedJob:
     seconds: NotNegative = Fraction(0)
     free_executors: Count = 0
     is_trusted: bool = False
+    fault: Annotated[str, Field(max_length=100)] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,8 @@ class PaidReceipt:
     """The finished receipt of a user's job: it costs `cost` seconds and offers `blocks`.
 
     `started_block`: the block at the time of the started receipt. `at`: unix time of the receipt.
+    One that `is_earlier` is of the time before the cycle: it may have used up blocks, and earns
+    nothing again.
     """
 
     job_uuid: Annotated[str, Field(max_length=64)]
@@ -124,6 +134,7 @@ class PaidReceipt:
     started_block: Block
     cost: NotNegative
     blocks: tuple[Block, ...]
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

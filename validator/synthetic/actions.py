@@ -17,6 +17,10 @@ from validator.network.actions import ServingMiner, latest_snapshot, serving_min
 from validator.synthetic import measured, results, schedule, selection
 from validator.synthetic.attempts import Attempt, blame_nobody_for_silence
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
+from validator.synthetic.control import checks, store
+from validator.synthetic.control.excusing import EXCUSABLE
+from validator.synthetic.control.faults import ControlFault
+from validator.synthetic.control.watch import ControlWatch
 from validator.synthetic.excuses import ExcuseJudge, Place, ReceiptJudge, ReceiptRule, excuse_busy
 from validator.synthetic.models import Batch
 from validator.synthetic.outcomes import ANSWERED, Outcome
@@ -119,10 +123,14 @@ async def _run_attempts(batch: Batch, config: Config, judge: ExcuseJudge) -> Seq
     heartbeat = asyncio.create_task(_send_heartbeats(batch))
     try:
         attempts = await _prepare(batch, miners, config)
-        await run.connect()
-        await run.run_all(attempts)
+        async with await checks.opened(config, attempts, run.loop_delay) as watch:
+            await run.connect()
+            await run.run_all(attempts)
+            if any(attempt.outcome in EXCUSABLE for attempt in attempts):
+                await watch.finish()
         await excuse_busy(attempts, judge, _declared(miners))
-        await in_database(_store_and_end, batch, attempts)
+        faults = await checks.excuse_by_faults(attempts, watch, miners)
+        await in_database(_store_and_end, batch, attempts, watch, faults)
         await run.send_receipts(attempts)
         return attempts
     finally:
@@ -152,7 +160,9 @@ def _declared(miners: Sequence[ServingMiner]) -> dict[Place, int]:
     }
 
 
-def _store_and_end(batch: Batch, attempts: Sequence[Attempt]) -> None:
+def _store_and_end(
+    batch: Batch, attempts: Sequence[Attempt], watch: ControlWatch, faults: Sequence[ControlFault]
+) -> None:
     """Store the results and end the batch at once: a stop afterwards loses none of them."""
     problem = blame_nobody_for_silence(attempts)
     answered = {one.executor.hotkey for one in attempts if one.outcome in ANSWERED}
@@ -160,13 +170,16 @@ def _store_and_end(batch: Batch, attempts: Sequence[Attempt]) -> None:
     with transaction.atomic():
         results.store_ended(attempts)
         measured.note_answers(answered)
+        store.store_targets(watch.records)
+        store.store_faults(batch, faults)
         Batch.objects.filter(pk=batch.pk).update(
             offers_took_ms=offers_took(attempts) / timedelta(milliseconds=1),
             loop_delay_ms=worst * 1000,
         )
         _end(batch, Batch.State.FAILED if problem else Batch.State.DONE, problem)
     right = sum(attempt.outcome is Outcome.CORRECT for attempt in attempts)
-    extra = {"batch": batch.pk, "attempts": len(attempts), "right": right}
+    excused = sum(bool(attempt.control_fault) for attempt in attempts)
+    extra = {"batch": batch.pk, "attempts": len(attempts), "right": right, "excused": excused}
     if problem:
         log.warning("batch failed", extra={**extra, "problem": problem})
     else:

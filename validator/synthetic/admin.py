@@ -11,12 +11,18 @@ from django.utils.safestring import SafeString
 
 from compute_horde.django.admin_columns import hotkey
 from compute_horde.django.large_lists import LargeListAdmin
-from compute_horde.django.read_only_admin import ReadOnlyAdmin
+from compute_horde.django.read_only_admin import ReadOnly, ReadOnlyAdmin
 from compute_horde.faults import Culprit
 from validator.synthetic import attempts_table
-from validator.synthetic.models import Batch, MeasuredMiner, Puzzle
+from validator.synthetic.models import Batch, BatchFault, ControlTarget, MeasuredMiner, Puzzle
 from validator.synthetic.outcomes import Outcome
 from validator.synthetic.run_now import RUN_BATCH
+
+
+class BatchFaultInline(ReadOnly, admin.TabularInline):
+    """What failed on the validator's side while a batch ran."""
+
+    model = BatchFault
 
 
 @admin.register(Batch)
@@ -39,6 +45,7 @@ class BatchAdmin(ReadOnlyAdmin):
     search_fields = ["=cycle_start", "problem", "notes"]
     exclude = ["seed"]
     readonly_fields = ["outcomes", "each_miner", "each_attempt"]
+    inlines = [BatchFaultInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
         """Batches, with their results counted in the same query."""
@@ -117,13 +124,30 @@ class PuzzleAdmin(LargeListAdmin):
         "verdict",
         "finished_at",
     ]
-    list_filter = ["outcome", "blamed", "excused", "kind", "executor_class", "points"]
+    list_filter = [
+        "outcome",
+        "blamed",
+        "excused",
+        "control_fault",
+        "kind",
+        "executor_class",
+        "points",
+    ]
     search_fields = ["hotkey", "job__uuid", "verdict"]
     exact_fields = ("job", "hotkey")
     bounding_filters = ("batch", "hotkey")
     newest_by = "id"
     exclude = ["seed"]
     list_select_related = ["batch"]
+
+
+@admin.register(ControlTarget)
+class ControlTargetAdmin(ReadOnlyAdmin):
+    """What control probes try, and what they found last."""
+
+    list_display = ["kind", "name", "problem", "worked_at", "probed_at"]
+    list_filter = ["kind"]
+    search_fields = ["name", "problem"]
 
 
 @admin.register(MeasuredMiner)

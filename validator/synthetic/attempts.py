@@ -39,7 +39,9 @@ class Attempt:
     """An executor's attempt at its job: state, events, receipts, times and outcome.
 
     `time_factor` multiplies the time limits; it is above 1 for new miners. `declined_at` is the
-    time of the last offer that the miner declined as busy.
+    time of the last offer that the miner declined as busy, `free_executors` how many of the class
+    it had free then. `control_fault` is what failed on the validator's side, if that explains how
+    the attempt ended.
     """
 
     prepared: PreparedJob
@@ -52,6 +54,8 @@ class Attempt:
     blamed: Culprit = Culprit.NOBODY
     points: int = 0
     excused: bool = False
+    control_fault: str = ""
+    free_executors: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     receipts: list[SignedReceipt] = field(default_factory=list)

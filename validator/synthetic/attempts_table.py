@@ -22,7 +22,7 @@ from validator.synthetic.outcomes import Outcome
 MAX_ROWS = 3000
 HEADINGS = (
     "miner", "class", "kind", "outcome", "points", "at fault", "reason", "ready after",
-    "answered after", "own delay",
+    "answered after", "own delay", "excused by",
 )  # fmt: skip
 MINER_HEADINGS = (
     "miner", "class", "attempts", "outcomes", "at fault", "excused", "slowest answer",
@@ -31,6 +31,7 @@ MINER_HEADINGS = (
 COLUMNS = (
     "hotkey", "executor_class", "kind", "outcome", "points", "blamed", "verdict",
     "offered_at", "ready_at", "finished_at", "loop_delay_ms",
+    "control_fault",
 )  # fmt: skip
 
 
@@ -122,11 +123,11 @@ def attempts(batch: Batch) -> SafeString:
 
 def _texts(row: tuple[object, ...]) -> tuple[object, ...]:
     hotkey, name, kind, outcome, points, blamed, verdict, *times = row
-    offered, ready, finished, delay = times
+    offered, ready, finished, delay, fault = times
     at_fault = "" if outcome in {Outcome.CORRECT, Outcome.OPEN} else blamed
     own_delay = f"{delay:.0f} ms" if isinstance(delay, float) else ""
     after = _seconds(offered, ready), _seconds(ready or offered, finished)
-    return hotkey, name, kind, outcome, points, at_fault, verdict, *after, own_delay
+    return hotkey, name, kind, outcome, points, at_fault, verdict, *after, own_delay, fault
 
 
 def _seconds(since: object, until: object) -> str:

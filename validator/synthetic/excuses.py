@@ -19,14 +19,16 @@ from validator.synthetic.outcomes import REASON_CHARACTERS, Outcome
 
 # A miner's hotkey and a class of its executors.
 Place = tuple[str, ExecutorClass]
+DECLINED = frozenset({Outcome.DECLINED_BUSY, Outcome.DECLINED})
 
 
 @dataclass(frozen=True, slots=True)
 class Excuse:
-    """Whether receipts excuse a busy miner, and what they show."""
+    """Whether receipts excuse a busy miner, what they show, and how many executors were free."""
 
     excused: bool
     reason: str
+    free: int = 0
 
 
 class ExcuseJudge(Protocol):
@@ -100,6 +102,7 @@ class ReceiptJudge:
             excused=is_excused(accepted=accepted, excuses=busy, executors=executors),
             reason=f"receipts show {busy} of {executors} executors busy with users' jobs, "
             f"and {accepted} took a job of this batch",
+            free=max(executors - busy - accepted, 0),
         )
 
     @cached_property
@@ -114,14 +117,17 @@ async def excuse_busy(
 ) -> None:
     """Excuse the attempts that were declined as busy with good reason; each earns a point.
 
+    Of all that were declined it notes how many executors the miner had free.
     `declared`: the executors in the manifests from which the batch chose those it tested.
     """
-    declined = [one for one in attempts if one.outcome is Outcome.DECLINED_BUSY]
+    declined = [one for one in attempts if one.outcome in DECLINED]
     accepted = Counter(_place(one) for one in attempts if one.accepted_at)
     excuses = await in_database(_judged, declined, accepted, judge, declared)
     for attempt, excuse in zip(declined, excuses, strict=True):
-        attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
-        attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
+        attempt.free_executors = excuse.free
+        if attempt.outcome is Outcome.DECLINED_BUSY:
+            attempt.excused, attempt.points = excuse.excused, int(excuse.excused)
+            attempt.reason = f"{attempt.reason} ({excuse.reason})"[:REASON_CHARACTERS]
 
 
 def _judged(

@@ -9,6 +9,8 @@ TICK_SECONDS = 0.01
 # Delays are kept as the worst of each piece of time of this length, so that the memory for a batch
 # of 20 minutes is 12 000 numbers.
 PIECE_SECONDS = 0.1
+# Shorter delays are usual and not counted in `late_seconds`.
+LATE_SECONDS = 0.1
 
 
 class LoopDelay:
@@ -18,6 +20,8 @@ class LoopDelay:
     """
 
     def __init__(self) -> None:
+        # The sum of all delays of at least `LATE_SECONDS`.
+        self.late_seconds = 0.0
         self._moments: list[float] = []
         self._delays: list[float] = []
         self._due = monotonic()
@@ -56,6 +60,7 @@ class LoopDelay:
 
     def record(self, moment: float, delay: float) -> None:
         """Keep a delay that was observed at `moment`."""
+        self.late_seconds += delay if delay >= LATE_SECONDS else 0.0
         if self._moments and moment - self._moments[-1] < PIECE_SECONDS:
             if delay > self._delays[-1]:
                 self._moments[-1], self._delays[-1] = moment, delay

@@ -12,8 +12,10 @@ from validator.synthetic.outcomes import Outcome
 
 ONLINE = Q(outcome=Outcome.CORRECT) | Q(excused=True)
 # Attempts that show nothing of the executor, since the validator failed.
-UNKNOWN = Q(outcome__in=(Outcome.OPEN, Outcome.VALIDATOR_FAILED, Outcome.INTERRUPTED)) | Q(
-    outcome=Outcome.UNREACHABLE, blamed=Culprit.NOBODY
+UNKNOWN = (
+    Q(outcome__in=(Outcome.OPEN, Outcome.VALIDATOR_FAILED, Outcome.INTERRUPTED))
+    | Q(outcome=Outcome.UNREACHABLE, blamed=Culprit.NOBODY)
+    | ~Q(control_fault="")
 )
 
 

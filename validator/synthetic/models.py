@@ -4,10 +4,12 @@ from django.db import models
 
 from compute_horde.faults import Culprit
 from validator.jobs.models import CLASSES, Job
+from validator.synthetic.control.faults import FaultKind
 from validator.synthetic.outcomes import Outcome
 
 OUTCOMES = [(one.value, one.value.replace("_", " ")) for one in Outcome]
 CULPRITS = [(one.value, one.value) for one in Culprit]
+FAULTS = [(one.value, one.value) for one in FaultKind]
 
 
 class Batch(models.Model):
@@ -99,6 +101,17 @@ class Puzzle(models.Model):
     excused = models.BooleanField(
         default=False, db_default=False, help_text="busy, and receipts show with what"
     )
+    control_fault = models.CharField(
+        max_length=16,
+        choices=FAULTS,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="what failed on the validator's side, which excuses it like a right answer",
+    )
+    free_executors = models.IntegerField(
+        null=True, help_text="how many the miner had free when it declined as busy"
+    )
     is_new_miner = models.BooleanField(
         default=False, db_default=False, help_text="the miner was new and had more time"
     )
@@ -116,6 +129,42 @@ class Puzzle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.hotkey}: {self.verdict or self.outcome}"
+
+
+class BatchFault(models.Model):
+    """Something on the validator's side that did not work while a batch ran."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="faults")
+    kind = models.CharField(max_length=16, choices=FAULTS)
+    target = models.CharField(max_length=300)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    problem = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["since", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target}: {self.problem}"
+
+
+class ControlTarget(models.Model):
+    """What control probes try, and their newest result; evicted when it is tried no more."""
+
+    kind = models.CharField(
+        max_length=16, choices=FAULTS, blank=True, help_text="empty: it tells of the uplink only"
+    )
+    name = models.CharField(max_length=300)
+    worked_at = models.DateTimeField(null=True, help_text="empty: never, so it excuses nobody")
+    problem = models.CharField(max_length=200, blank=True, help_text="empty: it works")
+    probed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["kind", "name"]
+        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="one_row_per_target")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
 
 
 class MeasuredMiner(models.Model):

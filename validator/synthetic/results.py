@@ -23,14 +23,15 @@ _UPDATE = """
 UPDATE synthetic_puzzle SET points = new.points, verdict = new.verdict, outcome = new.outcome,
     blamed = new.blamed, excused = new.excused, metrics = new.metrics,
     offered_at = new.offered_at, accepted_at = new.accepted_at, ready_at = new.ready_at,
-    started_at = new.started_at, finished_at = new.finished_at, loop_delay_ms = new.loop_delay_ms
+    started_at = new.started_at, finished_at = new.finished_at, loop_delay_ms = new.loop_delay_ms,
+    control_fault = new.control_fault, free_executors = new.free_executors
 FROM unnest(
     %(jobs)s::uuid[], %(points)s::int[], %(verdicts)s::text[], %(outcomes)s::text[],
     %(blamed)s::text[], %(excused)s::bool[], %(metrics)s::jsonb[], %(offered)s::timestamptz[],
     %(accepted)s::timestamptz[], %(ready)s::timestamptz[], %(started)s::timestamptz[],
-    %(finished)s::timestamptz[], %(delays)s::float8[]
+    %(finished)s::timestamptz[], %(delays)s::float8[], %(faults)s::text[], %(free)s::int[]
 ) AS new (job_id, points, verdict, outcome, blamed, excused, metrics, offered_at, accepted_at,
-    ready_at, started_at, finished_at, loop_delay_ms)
+    ready_at, started_at, finished_at, loop_delay_ms, control_fault, free_executors)
 WHERE synthetic_puzzle.job_id = new.job_id
 """
 
@@ -124,6 +125,8 @@ def _update(attempts: Sequence[Attempt]) -> None:
         "outcomes": _texts(attempt.outcome for attempt in attempts),
         "blamed": _texts(attempt.blamed for attempt in attempts),
         "excused": [attempt.excused for attempt in attempts],
+        "faults": _texts(attempt.control_fault for attempt in attempts),
+        "free": [attempt.free_executors for attempt in attempts],
         "metrics": [Jsonb(attempt.metrics) for attempt in attempts],
         "delays": [attempt.loop_delay * 1000 for attempt in attempts],
         **{name: moments(name) for name in ("offered", "accepted", "ready", "started", "finished")},

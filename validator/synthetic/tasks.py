@@ -6,6 +6,7 @@ from validator.config import config
 from validator.network import chain
 from validator.operators import work
 from validator.synthetic import actions, run_now, schedule
+from validator.synthetic.control import checks
 
 
 @shared_task
@@ -18,6 +19,12 @@ def plan_batch() -> None:
 def run_due_batch() -> None:
     """Run the planned batch, if its slot has come."""
     actions.run_due(chain.opened, config)
+
+
+@shared_task
+def probe_controls() -> None:
+    """Probe what batches depend on, so that each knows what worked before it."""
+    checks.probe_once(config)
 
 
 @shared_task

@@ -22,6 +22,7 @@ from validator.config import Config
 from validator.network.actions import latest_snapshot
 from validator.network.models import Snapshot
 from validator.scores.actions import ensure_scored
+from validator.scores.allowances import AllowanceRule
 from validator.scores.models import Score, ScoredCycle
 from validator.scoring.parameters import LimitParameters
 from validator.synthetic.models import Batch
@@ -96,7 +97,8 @@ def _compute(chain: Chain, row: WeightsSet, config: Config, paid: Cycle) -> bool
     """Score the paid cycle, once; False when there is nothing to set."""
     if not row.is_computed:
         parameters = config.parameters(limits_of(chain.hyperparameters()))
-        scored = ensure_scored(paid, config.netuid, parameters, config.hotkey)
+        rule = AllowanceRule.configured(config)
+        scored = ensure_scored(paid, config.netuid, parameters, config.hotkey, rule)
         if scored is None:
             return False
         shares = scored.scores.filter(u16__gt=0).values_list("hotkey", "share")

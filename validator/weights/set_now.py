@@ -28,6 +28,7 @@ from validator.network.models import Neuron, Snapshot
 from validator.network.network_state import NetworkState
 from validator.operators.models import OperatorAction
 from validator.operators.work import queue_for
+from validator.scores.allowances import AllowanceRule
 from validator.scores.collect import collect
 from validator.scores.models import Score
 from validator.scoring.formulas import score_cycle
@@ -85,7 +86,9 @@ def weights_now(paid: Cycle, config: Config, limits: LimitParameters) -> dict[in
     stored = Score.objects.filter(cycle__cycle_start=paid.start)
     weights = {hotkey: Fraction(u16) for hotkey, u16 in stored.values_list("hotkey", "u16")}
     if not weights:
-        scores = score_cycle(collect(paid, config.netuid), config.parameters(limits))
+        parameters = config.parameters(limits)
+        facts = collect(paid, config.netuid, parameters, AllowanceRule.configured(config))
+        scores = score_cycle(facts, parameters)
         weights = {miner.hotkey: Fraction(miner.u16) for miner in scores.miners}
     uids = dict(Neuron.objects.filter(registered=True).values_list("hotkey", "uid"))
     earned = {hotkey: weight for hotkey, weight in weights.items() if weight}

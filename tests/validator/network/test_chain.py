@@ -22,6 +22,13 @@ def _caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols"))
 
 
+def test_nodes_are_given_by_address_or_by_the_name_of_a_network() -> None:
+    assert chain.endpoints("ws://a:1, wss://b/secret") == ["ws://a:1", "wss://b/secret"]
+    named, given = chain.endpoints("finney,ws://a:1")
+    assert named.startswith("wss://")
+    assert given == "ws://a:1"
+
+
 @pytest.fixture
 def local_chain() -> Iterator[RunningChain]:
     with running(netuid=8) as one:

@@ -19,8 +19,10 @@ from tests.validator.scores.cycles import (
     seen,
     users_job,
 )
+from validator.receipts.models import IssuedReceipt
 from validator.scores.collect import collect, time_of
 from validator.scoring.facts import ExecutorCount, JobOutcome, RegisteredMiner
+from validator.scoring.parameters import DEFAULTS, FormulaName
 from validator.trusted_miner.models import CheatFinding
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +88,36 @@ def test_a_busy_miner_with_receipts_is_excused() -> None:
     attempt(batch(), "alice", "declined_busy", excused=True, blamed=Culprit.NOBODY)
     (job,) = collect(CYCLE, NETUID).jobs
     assert job.outcome is JobOutcome.EXCUSED
+
+
+def test_an_attempt_that_a_control_fault_explains_is_spared_with_its_usual_seconds() -> None:
+    held = batch()
+    attempt(held, "alice", "not_ready", control_fault="registry", blamed=Culprit.NOBODY)
+    worked = attempt(held, "bob")
+    IssuedReceipt.objects.create(
+        job_uuid=worked.job_id,
+        receipt_type="JobFinishedReceipt",
+        miner_hotkey="bob",
+        payload='{"time_took_us": 1500000}',
+        signature="0x",
+        issued_at=BEGAN,
+    )
+    (spared,) = (one for one in collect(CYCLE, NETUID).jobs if one.hotkey == "alice")
+    assert spared.outcome is JobOutcome.SPARED
+    assert spared.fault == "the registry of the image failed"
+    assert spared.seconds == Fraction("1.5")
+
+
+def test_a_refusal_tells_how_many_executors_were_free() -> None:
+    attempt(batch(), "alice", "declined_busy", free_executors=2)
+    assert [one.free_executors for one in collect(CYCLE, NETUID).jobs] == [2]
+
+
+def test_efficiencies_are_facts_of_the_formula_seconds_only() -> None:
+    attempt(batch(), "alice", metrics={"seconds": 4, "promised": 2})
+    assert collect(CYCLE, NETUID).efficiencies == ()
+    (known,) = collect(CYCLE, NETUID, DEFAULTS[FormulaName.SECONDS]).efficiencies
+    assert known.measured == Fraction(1, 2)
 
 
 @pytest.mark.parametrize("blamed", sorted(set(Culprit) - {Culprit.MINER}))

@@ -27,5 +27,11 @@ def test_a_failure_counts_against_the_miner_that_is_to_blame_for_it_only(outcome
         assert counts_as(outcome, blamed, excused=False) is expected
 
 
+def test_what_a_control_fault_explains_is_spared_whoever_is_blamed() -> None:
+    for blamed in Culprit:
+        found = counts_as(Outcome.UNREACHABLE, blamed, excused=False, control_fault="uplink")
+        assert found is JobOutcome.SPARED
+
+
 def test_an_excuse_counts_as_such() -> None:
     assert counts_as(Outcome.DECLINED_BUSY, Culprit.MINER, excused=True) is JobOutcome.EXCUSED

@@ -78,7 +78,9 @@ def test_users_jobs_on_all_executors_are_an_excuse() -> None:
 def test_jobs_of_the_same_batch_count_too() -> None:
     works()
     assert not judged().excused
+    assert judged().free == 1
     assert judged(accepted=1).excused
+    assert judged(accepted=2).free == 0
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ class Asked:
         declared: int,
     ) -> Excuse:
         self.calls.append((hotkey, executor_class, at, accepted, declared))
-        return Excuse(excused=True, reason="work")
+        return Excuse(excused=True, reason="work", free=3)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -213,3 +215,12 @@ async def test_a_miner_and_class_are_judged_once_in_a_batch() -> None:
         (True, 1, "busy: no (work)")
     }
     assert (took.excused, took.points) == (False, 0)
+    assert {one.free_executors for one in declined} == {3}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_another_decline_is_not_excused_but_free_executors_are_noted() -> None:
+    one = attempt("a")
+    one.outcome, one.reason, one.declined_at = Outcome.DECLINED, "unknown: no", NOW
+    await excuse_busy([one], Asked(), {})
+    assert (one.excused, one.points, one.reason, one.free_executors) == (False, 0, "unknown: no", 3)

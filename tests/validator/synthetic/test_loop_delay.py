@@ -41,3 +41,7 @@ async def test_a_blocked_loop_is_noticed_while_it_is_blocked_and_afterwards() ->
 
 def test_before_the_start_nothing_is_late() -> None:
     assert LoopDelay().worst_until_now(0.0) == 0.0
+
+
+def test_long_delays_add_up() -> None:
+    assert measured((1.0, 0.5), (2.0, 0.01), (3.0, 0.25)).late_seconds == 0.75

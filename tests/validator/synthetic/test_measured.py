@@ -86,3 +86,13 @@ def test_a_miner_is_first_seen_once_and_answers_later() -> None:
     assert known["a"].answered_at is not None
     assert known["c"].answered_at is None
     assert MeasuredMiner.objects.count() == 3
+
+
+def test_attempts_that_a_control_fault_explains_count_as_the_others() -> None:
+    held = batch(10)
+    for outcome in ("correct", "not_ready", "not_ready"):
+        attempt(held, "a", outcome)
+    Puzzle.objects.filter(pk=Puzzle.objects.filter(outcome="not_ready").first().pk).update(
+        control_fault="registry"
+    )
+    assert measured.online_in(10) == {("a", TEST): 2}

@@ -47,7 +47,8 @@ def allowance_points(facts: CycleFacts, parameters: ScoringParameters) -> list[C
 def judged(facts: CycleFacts, worth: AllowanceParameters) -> dict[Place, SpendingTotals]:
     """Judge the receipts by (time, job uuid, validator), the order in which all validators do.
 
-    Of several receipts of one validator about one job at a miner only the first counts.
+    Of several receipts of one validator about one job at a miner only the first counts. Earlier
+    receipts use up blocks, and are in no totals.
     """
     rule = SpendingRule(worth.block_expiry, worth.leeway_lower, worth.leeway_upper)
     blocks = BlockAllowances(
@@ -67,7 +68,8 @@ def judged(facts: CycleFacts, worth: AllowanceParameters) -> dict[Place, Spendin
             accounts[receipt.validator, place] = account
         cost = picoseconds(receipt.cost)
         is_paid = account.judge(Spend(cost, receipt.started_block, receipt.blocks)).paid
-        _add(totals[place], cost, is_paid=is_paid)
+        if not receipt.is_earlier:
+            _add(totals[place], cost, is_paid=is_paid)
     return dict(totals)
 
 

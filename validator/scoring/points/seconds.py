@@ -19,6 +19,8 @@ from validator.scoring.line_items import LineItem, Statement
 from validator.scoring.parameters import ScoringParameters, SecondsParameters
 from validator.scoring.points.class_points import ClassPoints, nothing, places
 
+# Jobs that count as work.
+WORKED = frozenset({JobOutcome.COMPLETED, JobOutcome.SPARED})
 NO_WORK = "the factor counts once the miner does work of this class"
 
 
@@ -60,7 +62,7 @@ def willingness_after(
 
 def _events(jobs: Iterable[WorkedJob]) -> Iterator[WorkEvent]:
     for job in jobs:
-        if job.outcome == JobOutcome.COMPLETED:
+        if job.outcome in WORKED:
             yield WorkEvent(job.seconds)
         elif _is_refusal(job):
             yield WorkEvent(refused=True)
@@ -86,16 +88,21 @@ def _of_class(
 
 def _worked(kind: ExecutorClass, jobs: Iterable[WorkedJob], value: Fraction) -> Iterator[LineItem]:
     seconds = {True: Fraction(0), False: Fraction(0)}
+    spared: dict[str, Fraction] = defaultdict(Fraction)
     unpaid = 0
     for job in jobs:
         if job.outcome == JobOutcome.COMPLETED:
             seconds[job.is_organic] += job.seconds
+        elif job.outcome == JobOutcome.SPARED:
+            spared[job.fault] += job.seconds
         elif job.outcome not in (JobOutcome.EXCUSED, JobOutcome.REFUSED):
             unpaid += 1
-    for is_organic, reason in ((False, "benchmarks"), (True, "users' jobs")):
-        if number := seconds[is_organic]:
+    work = [("work on benchmarks", seconds[False]), ("work on users' jobs", seconds[True])]
+    work += [(f"jobs excused: {fault}", number) for fault, number in sorted(spared.items())]
+    for reason, number in work:
+        if number:
             remedy = "" if value else "a second of this class has no value in this cycle"
-            yield LineItem(f"work on {reason}", number, "seconds", value * number, remedy, kind)
+            yield LineItem(reason, number, "seconds", value * number, remedy, kind)
     if unpaid:
         remedy = "complete jobs in time and with the right result"
         number = Fraction(unpaid)

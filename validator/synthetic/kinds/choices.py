@@ -38,6 +38,12 @@ class KindChoice(BaseModel):
         KINDS[self.kind].Parameters.model_validate(self.parameters)
         return self
 
+    @property
+    def image(self) -> str:
+        """The image of its jobs; empty where that is not a parameter."""
+        parameters = KINDS[self.kind].Parameters.model_validate(self.parameters)
+        return str(getattr(parameters, "image", ""))
+
     def plugin(self) -> Kind:
         """The kind with these parameters."""
         kind = KINDS[self.kind]

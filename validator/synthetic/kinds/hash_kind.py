@@ -4,6 +4,7 @@ import base64
 import io
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +36,8 @@ class HashParameters(BaseModel):
     `version` 1 sends the whole puzzle when the executor is ready. Version 2 sends the lists of
     hashes early, as a volume with the offer, and only the key, without which they are of no use,
     when the executor is ready. `sha384` needs an image with hashcat or sha384sum.
+    `promised_seconds` is how long an executor takes that keeps the promise of its class: a miner's
+    efficiency is measured by it, and not without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +52,7 @@ class HashParameters(BaseModel):
         "sha256",
     )
     seconds: int = Field(60, ge=1, le=3600)
+    promised_seconds: float | None = Field(None, gt=0, le=3600)
 
     @property
     def difficulty(self) -> Difficulty:
@@ -73,8 +77,12 @@ class HashKind:
         return Preparation([self._job(executor) for executor in executors])
 
     def verify(self, job: PreparedJob, result: JobFinished, seconds: float) -> Verdict:
-        """One point for the right answer."""
-        return compared(job, result, seconds)
+        """One point for the right answer; notes what the class promised, if that is known."""
+        verdict = compared(job, result, seconds)
+        promised = self._parameters.promised_seconds
+        if promised is None:
+            return verdict
+        return replace(verdict, metrics={**verdict.metrics, "promised": promised})
 
     def _job(self, executor: DeclaredExecutor) -> PreparedJob:
         parameters = self._parameters

@@ -1,5 +1,6 @@
 """The seconds of users' jobs whose receipts the allowance covers."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -47,6 +48,16 @@ def test_blocks_pay_once_and_the_earlier_receipt_wins_whatever_the_order():
     late, early = receipt("a", at=2, cost=12), receipt("b", at=1, cost=23)
     for order in ((late, early), (early, late)):
         assert points(*order)["jobs paid by allowance: 1"] == (23, 23)
+
+
+def test_a_receipt_of_the_time_before_uses_blocks_up_and_earns_nothing_again():
+    before = replace(receipt("a", cost=12, blocks=(1,)), is_earlier=True)
+    assert points(before, receipt("b", at=1)) == {
+        "jobs that the allowance does not cover: 1": (24, 0)
+    }
+    assert points(before, receipt("b", at=1, blocks=(2, 3))) == {
+        "jobs paid by allowance: 1": (24, 24)
+    }
 
 
 def test_a_receipt_counts_once():

@@ -42,11 +42,22 @@ def test_each_kind_of_job_earns_a_point():
 
 
 def test_what_earns_nothing_is_listed_with_a_remedy():
-    bad = [outcome for outcome in JobOutcome if outcome not in ("completed", "excused")]
+    good = ("completed", "excused", "spared")
+    bad = [outcome for outcome in JobOutcome if outcome not in good]
     (of_a,) = points([job("a", outcome=outcome) for outcome in bad])
     assert of_a.statement.total == 0
     assert len(of_a.statement.items) == len(bad) == 5
     assert all(one.remedy for one in of_a.statement.items)
+
+
+def test_a_job_that_a_fault_of_the_validator_spares_is_worth_what_a_completed_one_is():
+    worth = JobParameters(synthetic_points=Decimal(2), excused_points=Decimal(0))
+    spared = job("a", outcome=JobOutcome.SPARED, fault="the registry of the image failed")
+    found = [points([one, job("a")], worth=worth)[0] for one in (spared, job("a"))]
+    assert [(one.horde_points, one.horde_size) for one in found] == [(4, 2)] * 2
+    (item, _) = sorted(found[0].statement.items, key=lambda one: one.reason, reverse=True)
+    assert item.reason == "synthetic jobs excused: the registry of the image failed"
+    assert item.amount == 2
 
 
 def test_jobs_on_the_trusted_miner_and_of_strangers_earn_nothing():

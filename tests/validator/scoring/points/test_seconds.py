@@ -40,6 +40,14 @@ def test_users_jobs_and_benchmarks_count_alike():
     }
 
 
+def test_a_job_that_a_fault_of_the_validator_spares_counts_the_seconds_it_would_have_taken():
+    spared = worked(20, outcome=JobOutcome.SPARED, fault="the uplink failed")
+    assert items(worked(100), spared) == {
+        "work on benchmarks": (100, 200),
+        "jobs excused: the uplink failed": (20, 40),
+    }
+
+
 def test_the_measured_efficiency_counts():
     known = (KnownEfficiency("a", LLM, measured=Fraction("0.95")),)
     assert items(worked(100), efficiencies=known) == {
@@ -117,7 +125,7 @@ def test_points_are_value_times_factor_times_seconds(facts):
         before = known.get((one.hotkey, LLM)) or KnownEfficiency(one.hotkey, LLM)
         factor, seconds = before.carried, Fraction(0)
         for each in sorted(of_a, key=lambda job: (job.at, job.job_uuid)):
-            if each.outcome == JobOutcome.COMPLETED:
+            if each.outcome in (JobOutcome.COMPLETED, JobOutcome.SPARED):
                 factor = min(1, factor + each.seconds * Fraction("0.1") / 3600)
                 seconds += each.seconds
             elif each.outcome == REFUSED and each.free_executors:

@@ -137,3 +137,8 @@ async def test_a_kind_that_breaks_is_a_shortage() -> None:
 def test_a_wrong_choice_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         KindChoice(**wrong)
+
+
+def test_a_choice_knows_the_image_of_its_jobs() -> None:
+    assert KindChoice(kind="hash", parameters={"image": "a/b:1"}).image == "a/b:1"
+    assert KindChoice(kind="hash").image == "computehorde/hash:v1"

@@ -158,3 +158,11 @@ def single_list(*arguments: str) -> str:
 
 def test_the_script_says_when_there_is_nothing_to_find() -> None:
     assert single_list("salt-", "3", "0" * 64) == "?\n"
+
+
+async def test_what_the_class_promises_is_noted_with_the_time() -> None:
+    prepared = await job()
+    answer = result(UUID, prepared.expected)
+    kinds = [HashKind(HashParameters(promised_seconds=given)) for given in (None, 2.5)]
+    found = [kind.verify(prepared, answer, 1.5).metrics for kind in kinds]
+    assert found == [{"seconds": 1.5}, {"seconds": 1.5, "promised": 2.5}]

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('synthetic', '0003_outcomes_of_old_attempts'),
+        ('synthetic', '0004_control_faults'),
     ]
 
     operations = [

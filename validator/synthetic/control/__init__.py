@@ -1,0 +1,1 @@
+"""Control probes: which failures of a batch the validator's own side explains."""
