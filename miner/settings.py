@@ -9,6 +9,7 @@ ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "miner.urls"
 FEATURES = [
     "miner.executors",
+    "miner.hotkeys",
     "miner.validators",
     "miner.jobs",
     "miner.receipts",

@@ -1,0 +1,48 @@
+"""What each hotkey of this miner offers to validators."""
+
+from collections.abc import Sequence
+
+from compute_horde.errors import RejectionError
+from compute_horde.hardware import ExecutorClass
+from compute_horde.vocabulary import RejectionReason
+from miner.executors.pool import ExecutorPool
+from miner.hotkeys import rules
+from miner.hotkeys.actions import PresentMainHotkey
+from miner.hotkeys.rules import Division
+
+
+class Offers:
+    """The manifest of each hotkey; all hotkeys share the executors of one pool.
+
+    Each may have as many executors busy at once as it offers, so that its own receipts prove that
+    it is busy.
+    """
+
+    def __init__(
+        self,
+        pool: ExecutorPool,
+        hotkeys: Sequence[str],
+        main: PresentMainHotkey,
+        division: Division,
+    ) -> None:
+        self._pool, self._hotkeys = pool, tuple(hotkeys)
+        self._main, self._division = main, division
+
+    def manifest(self, hotkey: str) -> dict[ExecutorClass, int]:
+        """How many executors of each class a hotkey offers now."""
+        return rules.part(
+            self._pool.manifest,
+            hotkey,
+            hotkeys=self._hotkeys,
+            main=self._main.hotkey,
+            division=self._division,
+        )
+
+    def check(self, executor_class: ExecutorClass, hotkey: str) -> None:
+        """Raise `RejectionError` unless the hotkey offers executors of a class."""
+        if self.manifest(hotkey).get(executor_class):
+            return
+        text = f"this miner has no executors of {executor_class}"
+        if self._pool.manifest.get(executor_class):
+            text = f"this hotkey offers no executors of {executor_class} now, others of it do"
+        raise RejectionError(RejectionReason.UNKNOWN, text)
