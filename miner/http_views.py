@@ -71,8 +71,9 @@ async def receipt_page(request: ASGIRequest, page: int) -> HttpResponse:
 
 async def _page(request: ASGIRequest, page: int) -> HttpResponse:
     miner = request.scope.get("miner")
-    several = miner is not None and len(miner.served) > 1
-    hotkey = miner.served_at(request.scope).ss58_address if several else ""
+    hotkey = ""
+    if miner and len(miner.served) > 1:
+        hotkey = miner.served_at(request.scope).ss58_address
     size = await pages.size(page, hotkey)
     if not size:
         raise Http404

@@ -87,7 +87,7 @@ class Miner:
 
     def served_at(self, scope: Mapping[str, Any]) -> ServedHotkey:
         """The hotkey that a connection addresses, by the port that it came to."""
-        _, port = scope.get("server") or ("", None)
+        _, port = scope.get("server") or ("", 0)
         return self._by_port.get(port, self.served[0])
 
     def intake_of(self, hotkey: ServedHotkey) -> JobIntake:

@@ -11,7 +11,7 @@ from compute_horde.django.database import in_database
 from compute_horde.django.job_record import notify
 from compute_horde.django.notifications import listen
 from miner.hotkeys.models import CycleMainHotkey, MainHotkeyOrder
-from miner.hotkeys.rules import Schedule
+from miner.hotkeys.rules import MainHotkeySchedule
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ RETRY_SECONDS = 1.0
 COMMAND = "command"
 
 
-def begin_cycle(cycle: Cycle, schedule: Schedule) -> CycleMainHotkey:
+def begin_cycle(cycle: Cycle, schedule: MainHotkeySchedule) -> CycleMainHotkey:
     """Decide the main hotkey of a cycle, unless that was done before; returns its row."""
     with transaction.atomic():
         row, is_new = CycleMainHotkey.objects.get_or_create(
@@ -37,7 +37,9 @@ def begin_cycle(cycle: Cycle, schedule: Schedule) -> CycleMainHotkey:
     return row
 
 
-def order(hotkey: str, schedule: Schedule, *, by: str, at_once: bool = False) -> MainHotkeyOrder:
+def order(
+    hotkey: str, schedule: MainHotkeySchedule, *, by: str, at_once: bool = False
+) -> MainHotkeyOrder:
     """Make `hotkey` the main one from the next cycle on; empty: follow the schedule again.
 
     With `at_once` from the present cycle on, though validators may have asked in it already. While
@@ -57,19 +59,19 @@ def order(hotkey: str, schedule: Schedule, *, by: str, at_once: bool = False) ->
     return given
 
 
-def main_hotkey(schedule: Schedule) -> str:
+def main_hotkey(schedule: MainHotkeySchedule) -> str:
     """The present main hotkey: that of the newest cycle, or what holds while none is known."""
     if present := CycleMainHotkey.objects.first():
         return present.hotkey
     return str(_decision(0, 0, schedule)["hotkey"])
 
 
-def next_main_hotkey(present: CycleMainHotkey, schedule: Schedule) -> str:
+def next_main_hotkey(present: CycleMainHotkey, schedule: MainHotkeySchedule) -> str:
     """The main hotkey of the cycle after the present one, unless it is ordered otherwise."""
     return str(_decision(present.cycle_stop, present.number + 1, schedule)["hotkey"])
 
 
-def _decision(start: int, number: int, schedule: Schedule) -> dict[str, str]:
+def _decision(start: int, number: int, schedule: MainHotkeySchedule) -> dict[str, str]:
     given = MainHotkeyOrder.objects.filter(from_block__lte=start).first()
     if given and given.hotkey:
         return {"hotkey": given.hotkey, "source": CycleMainHotkey.Source.ORDER}
@@ -79,7 +81,7 @@ def _decision(start: int, number: int, schedule: Schedule) -> dict[str, str]:
 class PresentMainHotkey:
     """The present main hotkey in memory; `follow` reads it after every change."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: MainHotkeySchedule) -> None:
         self._schedule = schedule
         self.hotkey = schedule.at(0)
 

@@ -8,7 +8,7 @@ from compute_horde.errors import ConfigurationError
 from miner.config import Config
 from miner.hotkeys import actions
 from miner.hotkeys.models import CycleMainHotkey
-from miner.hotkeys.rules import Schedule
+from miner.hotkeys.rules import MainHotkeySchedule
 from miner.hotkeys.schedule import main_hotkey_schedule
 from miner.hotkeys.served import load_hotkeys
 
@@ -40,7 +40,7 @@ def main_hotkey(config: Config, arguments: list[str]) -> None:
     sys.stdout.write(_present(schedule))
 
 
-def _present(schedule: Schedule) -> str:
+def _present(schedule: MainHotkeySchedule) -> str:
     present = CycleMainHotkey.objects.first()
     if present is None:
         return (

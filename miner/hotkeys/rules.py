@@ -15,7 +15,7 @@ class Division(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class MainHotkeySchedule:
     """The main hotkeys in their order; each is the main one for `cycles_each` cycles."""
 
     hotkeys: tuple[str, ...]

@@ -16,7 +16,6 @@ from compute_horde.cycles import cycle_at
 from localnet.chain.admin import administer
 from localnet.chain.testing import running
 from miner import periodic
-from miner.announcing import address_towards
 from miner.config import config
 from miner.hotkeys.models import CycleMainHotkey
 from miner.hotkeys.served import ServedHotkey
@@ -120,10 +119,6 @@ def test_the_announced_port_may_differ_from_the_local_one():
     chain = FakeChain()
     periodic_tasks(chain, external_port=4000).announce()
     assert chain.served == [("127.0.0.1", 4000)]
-
-
-def test_the_detected_address_is_the_one_that_packets_are_sent_from():
-    assert address_towards("ws://127.0.0.1:9944") == "127.0.0.1"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,10 +8,10 @@ from compute_horde.cycles import Cycle
 from compute_horde.django.database import in_database
 from miner.hotkeys import actions
 from miner.hotkeys.models import CycleMainHotkey, MainHotkeyOrder
-from miner.hotkeys.rules import Schedule
+from miner.hotkeys.rules import MainHotkeySchedule
 
 FIRST, SECOND = Cycle(0, 722, 0), Cycle(722, 1444, 1)
-SCHEDULE = Schedule(("a", "b"))
+SCHEDULE = MainHotkeySchedule(("a", "b"))
 
 
 def decided(cycle: Cycle) -> tuple[str, str]:
@@ -22,7 +22,7 @@ def decided(cycle: Cycle) -> tuple[str, str]:
 @pytest.mark.django_db
 def test_a_cycle_is_decided_when_it_begins_and_not_again() -> None:
     assert decided(FIRST) == ("a", "schedule")
-    other = Schedule(("c",))
+    other = MainHotkeySchedule(("c",))
     assert actions.begin_cycle(FIRST, other).hotkey == "a"
     assert actions.main_hotkey(other) == "a"
     assert decided(SECOND) == ("b", "schedule")

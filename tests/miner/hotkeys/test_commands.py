@@ -10,7 +10,7 @@ from compute_horde.errors import ConfigurationError
 from miner.config import Config, config
 from miner.hotkeys import actions
 from miner.hotkeys.commands import main_hotkey
-from miner.hotkeys.rules import Schedule
+from miner.hotkeys.rules import MainHotkeySchedule
 from tests.miner.conftest import MINER, STRANGER
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ def test_it_shows_the_present_and_the_next_main_hotkey(
 ) -> None:
     main_hotkey(settings, [])
     assert "no cycle is known yet" in capsys.readouterr().out
-    actions.begin_cycle(Cycle(0, 722, 0), Schedule((OURS,)))
+    actions.begin_cycle(Cycle(0, 722, 0), MainHotkeySchedule((OURS,)))
     main_hotkey(settings, [OTHER])
     assert capsys.readouterr().out.splitlines() == [
         "this miner does not serve that hotkey; another one of yours must",

@@ -13,7 +13,7 @@ from compute_horde.protocol.handshake import GenericError, ValidatorAuth
 from compute_horde.protocol.job import ExecutorReady, JobAccepted, JobDeclined
 from compute_horde.vocabulary import Extension, RejectionReason
 from miner.hotkeys import actions
-from miner.hotkeys.rules import Division, Schedule
+from miner.hotkeys.rules import Division, MainHotkeySchedule
 from miner.hotkeys.served import ServedHotkey
 from miner.receipts.models import Receipt
 from tests.miner.conftest import MINER, VALIDATOR, Run, RunningMiner, record
@@ -98,7 +98,7 @@ async def test_when_the_main_hotkey_moves_all_are_told(run_miner: Run) -> None:
         first = await validator(it, None, Extension.OUTPUT)
         second = await validator(it, PORT, Extension.OUTPUT)
         assert (first.manifest, second.manifest) == ({CLASS: 2}, {})
-        schedule = Schedule((OTHER.ss58_address,))
+        schedule = MainHotkeySchedule((OTHER.ss58_address,))
         await in_database(actions.begin_cycle, Cycle(0, 722, 0), schedule)
         assert dict((await first.receive()).manifest) == {}
         assert dict((await second.receive()).manifest) == {CLASS: 2}

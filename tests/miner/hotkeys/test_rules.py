@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compute_horde.hardware import ExecutorClass
-from miner.hotkeys.rules import Division, Schedule, part
+from miner.hotkeys.rules import Division, MainHotkeySchedule, part
 
 TEST, GPU = ExecutorClass.always_on__test, ExecutorClass.always_on__gpu_24gb
 counts = st.dictionaries(st.sampled_from(ExecutorClass), st.integers(0, 50))
@@ -15,7 +15,7 @@ counts = st.dictionaries(st.sampled_from(ExecutorClass), st.integers(0, 50))
     ("cycles_each", "expected"), [(1, "abcabca"), (2, "aabbcca"), (10, "aaaaaaa")]
 )
 def test_main_hotkeys_take_turns(cycles_each: int, expected: str) -> None:
-    schedule = Schedule(("a", "b", "c"), cycles_each)
+    schedule = MainHotkeySchedule(("a", "b", "c"), cycles_each)
     assert "".join(schedule.at(number) for number in range(7)) == expected
 
 
