@@ -1,6 +1,7 @@
 """The settings of the miner, read from the environment."""
 
 import os
+from decimal import Decimal
 from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_urlsafe
@@ -104,6 +105,22 @@ class Config(ServiceSettings):
         Division.EVENLY,
         description="which hotkeys offer the executors: all `evenly`, or only the `main` one",
     )
+
+    costs: dict[ExecutorClass, Annotated[Decimal, Field(ge=0, lt=10**12)]] = Field(
+        {},
+        description="what an hour of an executor's work costs you, by class, in the subnet's alpha;"
+        " a class that earns less is not offered",
+    )
+    prices: dict[ExecutorClass, Annotated[Decimal, Field(ge=0, lt=10**12)]] = Field(
+        {},
+        description="what an hour of an executor's work earns, by class, in alpha; unset, it is "
+        "measured",
+    )
+    score_urls: dict[str, str] = Field(
+        {},
+        description="where validators publish their scores: the base URL of each, by hotkey",
+    )
+    score_seconds: float = Field(1800, gt=0, description="between reads of those scores")
 
     check_receipts: bool = Field(True, description="decline jobs whose started receipt is invalid")
     require_validator_signature: bool = Field(

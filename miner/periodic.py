@@ -22,6 +22,7 @@ from compute_horde.errors import ChainError, ComputeHordeError
 from compute_horde.signing import Signer
 from miner.announcing import Announcer
 from miner.config import Config
+from miner.earnings import actions as earnings
 from miner.hotkeys import actions as hotkeys
 from miner.hotkeys.schedule import main_hotkey_schedule
 from miner.hotkeys.served import ServedHotkey, load_hotkeys, primary
@@ -58,6 +59,7 @@ def evict(keep: timedelta) -> dict[str, int]:
     """Delete ended jobs and receipts older than `keep`; returns how many of each."""
     before = timezone.now() - keep
     gone = {"jobs": store.evict(before), "receipts": receipts.evict(before)}
+    gone["earnings"] = earnings.evict(before, hotkeys.evict(before))
     if any(gone.values()):
         log.info("old rows evicted", extra=gone)
     return gone
@@ -73,13 +75,17 @@ class PeriodicTasks:
         self._schedule = main_hotkey_schedule(config, hotkey)
 
     def tasks(self) -> list[PeriodicTask]:
-        """The tasks to run; without a chain, only the one that deletes old rows."""
-        evict = PeriodicTask("evict", EVICT_EVERY, self.evict)
+        """The tasks to run; without a chain, only those that do not use it."""
+        often = timedelta(seconds=self._config.score_seconds)
+        always = [
+            PeriodicTask("evict", EVICT_EVERY, self.evict),
+            PeriodicTask("read scores and prices", often, self.read_scores),
+        ]
         if not self._config.chain_url:
-            return [evict]
+            return always
         refresh = timedelta(seconds=self._config.refresh_seconds)
         announce = timedelta(seconds=self._config.announce_seconds)
-        tasks = [PeriodicTask("refresh validators", refresh, self.refresh), evict]
+        tasks = [PeriodicTask("refresh validators", refresh, self.refresh), *always]
         # Not at once: the first refresh announces the address if that is needed.
         again = PeriodicTask("announce", announce, self.announce, runs_at_once=False)
         return [*tasks, again] if self._serving else tasks
@@ -106,6 +112,9 @@ class PeriodicTasks:
             tempo = chain.hyperparameters().tempo
         cycle = cycle_at(metagraph.block, netuid=config.netuid, tempo=tempo)
         hotkeys.begin_cycle(cycle, self._schedule)
+        own = {one.served.ss58_address for one in self._announcers}
+        paid = {n.hotkey: n.emission_rao for n in metagraph.neurons if n.hotkey in own}
+        earnings.record_pay(cycle.start, paid)
         missing = [one for one in self._announcers if one.is_missing(metagraph)]
         self._announce(missing if self._serving else [], metagraph)
 
@@ -127,6 +136,13 @@ class PeriodicTasks:
                 problems.append(exc)
         if problems:
             raise problems[0]
+
+    def read_scores(self) -> None:
+        """Read what validators publish of our scores; then compare what classes cost and earn."""
+        if urls := self._config.score_urls:
+            own = [one.served.ss58_address for one in self._announcers]
+            log.info("scores read", extra={"scores": earnings.read_scores(urls, own)})
+        earnings.update_prices(self._config.costs, self._config.prices)
 
     def evict(self) -> None:
         """Delete the jobs and receipts that are older than `retention_days`."""

@@ -58,6 +58,12 @@ def _main_hotkey(rest: list[str]) -> None:
     main_hotkey(config, rest)
 
 
+def _earnings(rest: list[str]) -> None:
+    from miner.earnings.commands import earnings
+
+    earnings(rest)
+
+
 def _hotkey_files() -> tuple[Path, ...]:
     return (config.hotkey_file, *config.other_hotkeys)
 
@@ -90,5 +96,5 @@ SERVICE = Service(
         ),
         Process("keep", _keep, (*SHARED, *_chain()), HEADLESS),
     ),
-    {"seed": _seed, "evict": _evict, "main-hotkey": _main_hotkey},
+    {"seed": _seed, "evict": _evict, "main-hotkey": _main_hotkey, "earnings": _earnings},
 )

@@ -9,6 +9,7 @@ ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "miner.urls"
 FEATURES = [
     "miner.executors",
+    "miner.earnings",
     "miner.hotkeys",
     "miner.validators",
     "miner.jobs",

@@ -12,6 +12,8 @@ from compute_horde.protocol.capacity import Manifest
 from compute_horde.signing import Signer
 from compute_horde.vocabulary import Extension
 from miner.config import Config
+from miner.earnings.actions import PriceFloor
+from miner.earnings.declines import DeclineCounter
 from miner.executors.manager import ManagerSettings, load
 from miner.executors.pool import ExecutorPool
 from miner.hotkeys.actions import PresentMainHotkey
@@ -62,7 +64,10 @@ class Miner:
         self.active_jobs = ActiveJobs(self.pool, self.validator_sockets)
         self.main_hotkey = PresentMainHotkey(main_hotkey_schedule(config, hotkey))
         hotkeys = [one.ss58_address for one in self.served]
-        self.offers = Offers(self.pool, hotkeys, self.main_hotkey, config.division)
+        self.price_floor, self.declines = PriceFloor(), DeclineCounter()
+        self.offers = Offers(
+            self.pool, hotkeys, self.main_hotkey, config.division, self.price_floor
+        )
         self._intakes = {one.ss58_address: self._new_intake(one.signer) for one in self.served}
         self._by_port = {one.port: one for one in self.served}
         self._instance_id = ""
@@ -78,6 +83,7 @@ class Miner:
             self.pool,
             self.active_jobs,
             self.receipt_writer,
+            self.declines,
         )
 
     @property
@@ -101,9 +107,11 @@ class Miner:
         self._instance_id = await in_database(instance_id)
         await self.directory.read()
         await self.main_hotkey.read()
+        await self.price_floor.read()
         self._following = [
             asyncio.create_task(self.directory.follow()),
             asyncio.create_task(self.main_hotkey.follow(self._send_manifests)),
+            asyncio.create_task(self.price_floor.follow(self._send_manifests)),
         ]
         await self.pool.open()
 
@@ -142,6 +150,7 @@ class Miner:
             async with asyncio.timeout(grace + WRITE_SECONDS):
                 await self.active_jobs.close(grace)
                 await self.receipt_writer.close()
+                await self.declines.close()
         except TimeoutError:
             log.error("the last messages could not be stored; the next start ends their jobs")
         await self.pool.close()

@@ -1,22 +1,21 @@
 """The main hotkey: decided at the start of each cycle by `keep`, read by `web`, and ordered."""
 
-import asyncio
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from compute_horde.cycles import Cycle
 from compute_horde.django.database import in_database
 from compute_horde.django.job_record import notify
-from compute_horde.django.notifications import listen
+from miner.following import follow
 from miner.hotkeys.models import CycleMainHotkey, MainHotkeyOrder
 from miner.hotkeys.rules import MainHotkeySchedule
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "miner_main_hotkey"
-RETRY_SECONDS = 1.0
 COMMAND = "command"
 
 
@@ -78,31 +77,34 @@ def _decision(start: int, number: int, schedule: MainHotkeySchedule) -> dict[str
     return {"hotkey": schedule.at(number), "source": CycleMainHotkey.Source.SCHEDULE}
 
 
+def evict(before: datetime) -> int | None:
+    """Delete all cycles that began before a time but the newest; the first block of the oldest."""
+    newest = CycleMainHotkey.objects.first()
+    if newest is None:
+        return None
+    CycleMainHotkey.objects.filter(began_at__lt=before).exclude(pk=newest.pk).delete()
+    oldest = CycleMainHotkey.objects.last()
+    return oldest.cycle_start if oldest else newest.cycle_start
+
+
 class PresentMainHotkey:
     """The present main hotkey in memory; `follow` reads it after every change."""
 
     def __init__(self, schedule: MainHotkeySchedule) -> None:
-        self._schedule = schedule
+        self.schedule = schedule
         self.hotkey = schedule.at(0)
 
     async def read(self) -> None:
         """Read it from the database."""
-        self.hotkey = await in_database(main_hotkey, self._schedule)
+        self.hotkey = await in_database(main_hotkey, self.schedule)
 
     async def follow(self, on_change: Callable[[], None]) -> None:
         """Read it after every change and call `on_change`; never returns."""
-        async for _ in listen(CHANNEL):
+
+        async def read() -> None:
             before = self.hotkey
-            while not await self._try_read():
-                continue
+            await self.read()
             if self.hotkey != before:
                 on_change()
 
-    async def _try_read(self) -> bool:
-        try:
-            await self.read()
-        except (OperationalError, InterfaceError) as exc:
-            log.error("the main hotkey cannot be read", extra={"problem": str(exc)[:200]})
-            await asyncio.sleep(RETRY_SECONDS)
-            return False
-        return True
+        await follow(CHANNEL, read)

@@ -22,6 +22,7 @@ class CycleMainHotkey(models.Model):
     number = models.BigIntegerField(help_text="of the cycle, which schedules count")
     hotkey = models.CharField(max_length=SS58_LENGTH)
     source = models.CharField(max_length=16, choices=Source.choices)
+    began_at = models.DateTimeField(auto_now_add=True, help_text="when the cycle was first seen")
     decided_at = models.DateTimeField(auto_now=True)
 
     class Meta:

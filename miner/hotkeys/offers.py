@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from compute_horde.errors import RejectionError
+from compute_horde.faults import CAUSE
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import RejectionReason
+from miner.earnings.actions import PriceFloor
+from miner.earnings.rules import NOT_OFFERED, PRICE_FLOOR
 from miner.executors.pool import ExecutorPool
 from miner.hotkeys import rules
 from miner.hotkeys.actions import PresentMainHotkey
@@ -24,14 +27,17 @@ class Offers:
         hotkeys: Sequence[str],
         main: PresentMainHotkey,
         division: Division,
+        price_floor: PriceFloor,
     ) -> None:
         self._pool, self._hotkeys = pool, tuple(hotkeys)
         self._main, self._division = main, division
+        self._price_floor = price_floor
 
     def manifest(self, hotkey: str) -> dict[ExecutorClass, int]:
-        """How many executors of each class a hotkey offers now."""
+        """How many executors of each class a hotkey offers now: none of those that lose money."""
+        losses = self._price_floor.losses
         return rules.part(
-            self._pool.manifest,
+            {kind: count for kind, count in self._pool.manifest.items() if kind not in losses},
             hotkey,
             hotkeys=self._hotkeys,
             main=self._main.hotkey,
@@ -42,7 +48,9 @@ class Offers:
         """Raise `RejectionError` unless the hotkey offers executors of a class."""
         if self.manifest(hotkey).get(executor_class):
             return
-        text = f"this miner has no executors of {executor_class}"
-        if self._pool.manifest.get(executor_class):
+        cause, text = NOT_OFFERED, f"this miner has no executors of {executor_class}"
+        if loss := self._price_floor.losses.get(executor_class):
+            cause, text = PRICE_FLOOR, loss
+        elif self._pool.manifest.get(executor_class):
             text = f"this hotkey offers no executors of {executor_class} now, others of it do"
-        raise RejectionError(RejectionReason.UNKNOWN, text)
+        raise RejectionError(RejectionReason.UNKNOWN, text, context={CAUSE: cause})

@@ -7,6 +7,7 @@ from django.db import DatabaseError, InterfaceError
 
 from compute_horde.django.database import in_database
 from compute_horde.errors import HordeError, JobError, ProtocolError, RejectionError
+from compute_horde.faults import CAUSE
 from compute_horde.protocol.extensions import IntervalReceiptIssued
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobOffered, JobPayload
@@ -15,6 +16,7 @@ from compute_horde.receipts import JobFinishedReceipt, Receipt, counter_sign
 from compute_horde.signing import Signer
 from compute_horde.vocabulary import FailureReason, HordeReason, RejectionReason
 from compute_horde.volumes import Volume, first_unsafe_path
+from miner.earnings.declines import DeclineCounter, DeclinedOffer
 from miner.executors.executor import Executor
 from miner.executors.pool import ExecutorPool
 from miner.hotkeys.offers import Offers
@@ -60,6 +62,7 @@ class JobIntake:
     pool: ExecutorPool
     active_jobs: ActiveJobs
     receipt_writer: ReceiptWriter
+    declines: DeclineCounter
     is_closing: bool = False
 
     def parties(self, validator: str) -> Parties:
@@ -85,7 +88,7 @@ class JobIntake:
             else:
                 await self._reserve(job)
         except RejectionError as rejection:
-            await self._decline(offered, rejection, socket)
+            await self._decline(offered, rejection, validator, socket)
 
     async def handle_payload(
         self, payload: JobPayload, raw: str, validator: str, socket: ValidatorSocket
@@ -226,7 +229,11 @@ class JobIntake:
             self.pool.send(job.executor, payload)
 
     async def _decline(
-        self, offered: JobOffered, rejection: RejectionError, socket: ValidatorSocket
+        self,
+        offered: JobOffered,
+        rejection: RejectionError,
+        validator: str,
+        socket: ValidatorSocket,
     ) -> None:
         excuses = []
         if rejection.reason is RejectionReason.BUSY:
@@ -234,6 +241,10 @@ class JobIntake:
             named = offered.job_started_receipt_payload.miner_hotkey
             excuses = await self.receipt_writer.excuses(offered.executor_class, at, named)
             excuses = [one for one in excuses if one.payload.job_uuid != offered.job_uuid]
+        cause = str((rejection.context or {}).get(CAUSE, rejection.reason))
+        self.declines.put(
+            DeclinedOffer(self.parties(validator), offered.executor_class, cause, bool(excuses))
+        )
         log.info(
             "job declined",
             extra={"job": offered.job_uuid, "reason": str(rejection.reason), "why": str(rejection)},
@@ -244,6 +255,7 @@ class JobIntake:
                 message=str(rejection),
                 reason=rejection.reason,
                 receipts=excuses,
+                context=rejection.context,
             )
         )
 

@@ -63,13 +63,18 @@ def periodic_tasks(chain, others=(), **changes):
     return it
 
 
-def test_without_a_chain_only_old_rows_are_deleted():
-    assert [task.name for task in periodic_tasks(None, chain_url=None).tasks()] == ["evict"]
+def test_without_a_chain_only_what_does_not_use_it_is_done():
+    tasks = periodic_tasks(None, chain_url=None).tasks()
+    assert [task.name for task in tasks] == ["evict", "read scores and prices"]
 
 
 def test_a_trusted_miner_is_not_announced():
     tasks = periodic_tasks(None, trusted=True).tasks()
-    assert [task.name for task in tasks] == ["refresh validators", "evict"]
+    assert [task.name for task in tasks] == [
+        "refresh validators",
+        "evict",
+        "read scores and prices",
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                 ('number', models.BigIntegerField(help_text='of the cycle, which schedules count')),
                 ('hotkey', models.CharField(max_length=48)),
                 ('source', models.CharField(choices=[('schedule', 'by MINER_MAIN_HOTKEYS'), ('order', 'by order of the operator')], max_length=16)),
+                ('began_at', models.DateTimeField(auto_now_add=True, help_text='when the cycle was first seen')),
                 ('decided_at', models.DateTimeField(auto_now=True)),
             ],
             options={
