@@ -116,6 +116,13 @@ def run_miner(transactional_db: None) -> Iterator[Run]:
     database.close_threads()
 
 
+@pytest.fixture
+def threads(transactional_db: None) -> Iterator[None]:
+    """Closes the connections of the threads that `in_database` uses."""
+    yield
+    database.close_threads()
+
+
 async def accepted(it: RunningMiner, **changes: object) -> tuple[ExecutorPeer, ValidatorPeer, str]:
     """A job whose executor is ready; both peers have received all messages so far."""
     executor, validator = await it.executor(), await it.validator()

@@ -59,6 +59,7 @@ def test_while_no_cycle_is_known_an_order_holds_at_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("threads")
 async def test_the_web_process_learns_of_the_next_cycle() -> None:
     changes: asyncio.Queue[str] = asyncio.Queue()
     main = actions.PresentMainHotkey(SCHEDULE)

@@ -56,17 +56,18 @@ async def test_executors_are_divided_and_each_hotkey_signs_its_own_receipts(run_
         first, second = await validator(it, None), await validator(it, PORT)
         assert (first.manifest, second.manifest) == ({CLASS: 2}, {CLASS: 1})
         offers = [second.offer(), second.offer(), first.offer(), first.offer(), first.offer()]
+        answers = []
         for offer, peer in zip(offers, (second, second, first, first, first), strict=True):
             await peer.send(offer)
-        assert isinstance(await second.receive(), JobAccepted)
-        declined = await second.receive()
+            answers.append(await peer.receive())
+        accepted, declined, *of_first = answers
+        assert isinstance(accepted, JobAccepted)
         # Another hotkey's jobs excuse nothing: validators take receipts of the asked one only.
         assert (declined.job_uuid, declined.reason) == (offers[1].job_uuid, RejectionReason.BUSY)
         assert [one.payload.job_uuid for one in declined.receipts] == [offers[0].job_uuid]
         declined.receipts[0].verify()
-        answers = [await first.receive() for _ in range(3)]
-        assert [type(one) for one in answers] == [JobAccepted, JobAccepted, JobDeclined]
-        assert {one.payload.job_uuid for one in answers[2].receipts} == {
+        assert [type(one) for one in of_first] == [JobAccepted, JobAccepted, JobDeclined]
+        assert {one.payload.job_uuid for one in of_first[2].receipts} == {
             offers[2].job_uuid,
             offers[3].job_uuid,
         }
