@@ -12,7 +12,7 @@ from compute_horde.protocol.capacity import Manifest
 from compute_horde.signing import Signer
 from compute_horde.vocabulary import Extension
 from miner.config import Config
-from miner.earnings.actions import PriceFloor
+from miner.earnings.actions import MinimumPrices
 from miner.earnings.declines import DeclineCounter
 from miner.executors.manager import ManagerSettings, load
 from miner.executors.pool import ExecutorPool
@@ -64,9 +64,9 @@ class Miner:
         self.active_jobs = ActiveJobs(self.pool, self.validator_sockets)
         self.main_hotkey = PresentMainHotkey(main_hotkey_schedule(config, hotkey))
         hotkeys = [one.ss58_address for one in self.served]
-        self.price_floor, self.declines = PriceFloor(), DeclineCounter()
+        self.minimum_prices, self.declines = MinimumPrices(), DeclineCounter()
         self.offers = Offers(
-            self.pool, hotkeys, self.main_hotkey, config.division, self.price_floor
+            self.pool, hotkeys, self.main_hotkey, config.division, self.minimum_prices
         )
         self._intakes = {one.ss58_address: self._new_intake(one.signer) for one in self.served}
         self._by_port = {one.port: one for one in self.served}
@@ -107,11 +107,11 @@ class Miner:
         self._instance_id = await in_database(instance_id)
         await self.directory.read()
         await self.main_hotkey.read()
-        await self.price_floor.read()
+        await self.minimum_prices.read()
         self._following = [
             asyncio.create_task(self.directory.follow()),
             asyncio.create_task(self.main_hotkey.follow(self._send_manifests)),
-            asyncio.create_task(self.price_floor.follow(self._send_manifests)),
+            asyncio.create_task(self.minimum_prices.follow(self._send_manifests)),
         ]
         await self.pool.open()
 

@@ -1,1 +1,1 @@
-"""What this miner earns and loses, and the price floor of each class."""
+"""What this miner earns and loses, and the minimum price of each class."""

@@ -1,4 +1,4 @@
-"""Keeps what is known of earnings up to date, and the price floor that follows from it."""
+"""Keeps what is known of earnings up to date, and the minimum price that follows from it."""
 
 import asyncio
 import json
@@ -147,7 +147,7 @@ def evict(before: datetime, before_cycle: int | None) -> int:
     return deleted
 
 
-class PriceFloor:
+class MinimumPrices:
     """The classes whose jobs would lose money, in memory; `follow` reads them after changes."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from compute_horde.vocabulary import RejectionReason
 
 # Less measured work than this says nothing about what a class earns.
 LEAST_HOURS = Decimal(1)
-PRICE_FLOOR = "price_floor"
+BELOW_MINIMUM_PRICE = "below_minimum_price"
 NOT_OFFERED = "not_offered"
 
 NEXT_STEPS = {
@@ -18,7 +18,7 @@ NEXT_STEPS = {
     str(RejectionReason.INVALID_SIGNATURE): "nothing: whoever asked could not prove who it is",
     str(RejectionReason.INVALID_RECEIPT): "compare the clocks; if it repeats, tell the validator",
     str(RejectionReason.VALIDATOR_BLACKLISTED): "take it off the blacklist in the admin",
-    PRICE_FLOOR: "lower MINER_COSTS, or wait until the class earns more",
+    BELOW_MINIMUM_PRICE: "lower MINER_COSTS, or wait until the class earns more",
     NOT_OFFERED: "nothing: the hotkey does not offer this class now",
 }
 OTHERWISE = "see the log for the message that was sent"
@@ -68,7 +68,7 @@ def is_loss(cost: Decimal, earned: Decimal | None) -> bool:
 def loss_text(executor_class: str, cost: Decimal, earned: Decimal) -> str:
     """What a validator is told whose job is declined because it would lose money."""
     return (
-        f"price floor: a job of {executor_class} would lose money here, where an executor-hour "
+        f"minimum price: a job of {executor_class} would lose money here, where an executor-hour "
         f"costs {_plain(cost)} alpha and earns {_plain(earned)}"
     )
 

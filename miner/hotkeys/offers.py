@@ -6,8 +6,8 @@ from compute_horde.errors import RejectionError
 from compute_horde.faults import CAUSE
 from compute_horde.hardware import ExecutorClass
 from compute_horde.vocabulary import RejectionReason
-from miner.earnings.actions import PriceFloor
-from miner.earnings.rules import NOT_OFFERED, PRICE_FLOOR
+from miner.earnings.actions import MinimumPrices
+from miner.earnings.rules import BELOW_MINIMUM_PRICE, NOT_OFFERED
 from miner.executors.pool import ExecutorPool
 from miner.hotkeys import rules
 from miner.hotkeys.actions import PresentMainHotkey
@@ -27,15 +27,15 @@ class Offers:
         hotkeys: Sequence[str],
         main: PresentMainHotkey,
         division: Division,
-        price_floor: PriceFloor,
+        minimum_prices: MinimumPrices,
     ) -> None:
         self._pool, self._hotkeys = pool, tuple(hotkeys)
         self._main, self._division = main, division
-        self._price_floor = price_floor
+        self._minimum_prices = minimum_prices
 
     def manifest(self, hotkey: str) -> dict[ExecutorClass, int]:
         """How many executors of each class a hotkey offers now: none of those that lose money."""
-        losses = self._price_floor.losses
+        losses = self._minimum_prices.losses
         return rules.part(
             {kind: count for kind, count in self._pool.manifest.items() if kind not in losses},
             hotkey,
@@ -49,8 +49,8 @@ class Offers:
         if self.manifest(hotkey).get(executor_class):
             return
         cause, text = NOT_OFFERED, f"this miner has no executors of {executor_class}"
-        if loss := self._price_floor.losses.get(executor_class):
-            cause, text = PRICE_FLOOR, loss
+        if loss := self._minimum_prices.losses.get(executor_class):
+            cause, text = BELOW_MINIMUM_PRICE, loss
         elif self._pool.manifest.get(executor_class):
             text = f"this hotkey offers no executors of {executor_class} now, others of it do"
         raise RejectionError(RejectionReason.UNKNOWN, text, context={CAUSE: cause})

@@ -1,4 +1,4 @@
-"""Scores and pay are stored once per cycle; the price floor follows from them."""
+"""Scores and pay are stored once per cycle; the minimum price follows from them."""
 
 from datetime import timedelta
 from decimal import Decimal

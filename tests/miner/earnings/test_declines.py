@@ -16,10 +16,14 @@ BUSY = DeclinedOffer(PARTIES, TEST, "busy", with_excuses=True)
 def test_counts_of_a_minute_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = timezone.now()
     monkeypatch.setattr(declines.timezone, "now", lambda: now)
-    store([BUSY, BUSY, BUSY._replace(cause="price_floor")])
+    store([BUSY, BUSY, BUSY._replace(cause="below_minimum_price")])
     store([BUSY, BUSY._replace(with_excuses=False)])
     rows = DeclineCount.objects.values_list("cause", "with_excuses", "count")
-    assert sorted(rows) == [("busy", False, 1), ("busy", True, 3), ("price_floor", True, 1)]
+    assert sorted(rows) == [
+        ("below_minimum_price", True, 1),
+        ("busy", False, 1),
+        ("busy", True, 3),
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,6 +20,9 @@ pytestmark = pytest.mark.django_db
 
 HOTKEY, ISSUER = MINER.ss58_address, VALIDATOR.ss58_address
 
+DECLINED_BUSY = "offer fewer executors or add some; with receipts it is excused"
+DECLINED_BY_PRICE = "lower MINER_COSTS, or wait until the class earns more"
+
 
 def table(one: EarningsReport, title: str) -> list[tuple[str, ...]]:
     return next(table.rows for table in one.tables if table.title == title)
@@ -51,7 +54,7 @@ def test_each_table_is_of_the_chosen_cycle() -> None:
     paid(722, Decimal("1.5"))
     scored(722, item("always_on.test", "0.5"), item("", "0", "refused without excuse"))
     failed_job()
-    for cause in ("busy", "price_floor"):
+    for cause in ("busy", "below_minimum_price"):
         store([DeclinedOffer(PARTIES, TEST, cause, with_excuses=cause == "busy")] * 2)
     actions.update_prices({TEST: Decimal(2)}, {TEST: Decimal(1)})
 
@@ -70,17 +73,13 @@ def test_each_table_is_of_the_chosen_cycle() -> None:
     second = report(present)
     assert [row[3:6] for row in table(second, "work")] == [("synthetic", "1", "60.0")]
     assert table(second, "declined") == [
+        (ISSUER, HOTKEY, TEST, "2", "below_minimum_price", DECLINED_BY_PRICE),
         (ISSUER, HOTKEY, TEST, "2", "busy, with receipts as excuses", DECLINED_BUSY),
-        (ISSUER, HOTKEY, TEST, "2", "price_floor", DECLINED_BY_PRICE),
     ]
     ((*_, count, why, next_step),) = table(second, "failed")
     assert (count, why) == ("1", "horde_failed: executor_disconnected, fault of miner")
     assert next_step
     assert [row[-1] for row in table(second, "prices now")] == ["refused"]
-
-
-DECLINED_BUSY = "offer fewer executors or add some; with receipts it is excused"
-DECLINED_BY_PRICE = "lower MINER_COSTS, or wait until the class earns more"
 
 
 def test_without_a_known_cycle_it_is_about_everything() -> None:

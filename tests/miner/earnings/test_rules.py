@@ -46,11 +46,11 @@ def test_a_job_loses_money_where_it_earns_less_than_it_costs() -> None:
     assert rules.is_loss(Decimal("1.1"), Decimal(1))
     assert not rules.is_loss(Decimal(1), Decimal(1))
     assert rules.loss_text("always_on.test", Decimal("1.10"), Decimal(0)) == (
-        "price floor: a job of always_on.test would lose money here, where an executor-hour costs "
+        "minimum price: a job of always_on.test would lose money here, where an executor-hour costs "
         "1.1 alpha and earns 0"
     )
 
 
 def test_every_cause_has_a_next_step() -> None:
-    assert "MINER_COSTS" in rules.next_step(rules.PRICE_FLOOR)
+    assert "MINER_COSTS" in rules.next_step(rules.BELOW_MINIMUM_PRICE)
     assert rules.next_step("unheard of") == rules.OTHERWISE

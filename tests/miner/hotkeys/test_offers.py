@@ -2,6 +2,7 @@
 
 import time
 from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
 from typing import Any
 
 from bittensor_core import Keypair
@@ -12,6 +13,7 @@ from compute_horde.protocol.capacity import MainHotkey, Manifest
 from compute_horde.protocol.handshake import GenericError, ValidatorAuth
 from compute_horde.protocol.job import ExecutorReady, JobAccepted, JobDeclined
 from compute_horde.vocabulary import Extension, RejectionReason
+from miner.earnings.actions import update_prices
 from miner.hotkeys import actions
 from miner.hotkeys.rules import Division, MainHotkeySchedule
 from miner.hotkeys.served import ServedHotkey
@@ -110,3 +112,19 @@ async def test_when_the_main_hotkey_moves_all_are_told(run_miner: Run) -> None:
         declined = await first.receive()
         assert declined.reason is RejectionReason.UNKNOWN
         assert "others of it do" in declined.message
+
+
+async def test_a_class_that_would_lose_money_is_not_offered_and_the_refusal_says_so(
+    run_miner: Run,
+) -> None:
+    async with run_miner() as it:
+        validator = await it.validator(VALIDATOR, Extension.OUTPUT)
+        await in_database(update_prices, {CLASS: Decimal(2)}, {CLASS: Decimal(1)})
+        assert dict((await validator.receive()).manifest) == {}
+        await validator.send(validator.offer())
+        answer = await validator.receive()
+        assert answer.reason is RejectionReason.UNKNOWN
+        assert answer.message.startswith("minimum price: a job of always_on.test would lose money")
+        assert answer.context == {"cause": "below_minimum_price"}
+        await in_database(update_prices, {}, {})
+        assert dict((await validator.receive()).manifest) == {CLASS: 1}

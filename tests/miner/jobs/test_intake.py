@@ -1,7 +1,5 @@
 """Messages of validators: offers accepted and declined, payloads, receipts."""
 
-from decimal import Decimal
-
 import pytest
 
 from compute_horde.django.database import in_database
@@ -15,15 +13,14 @@ from compute_horde.protocol.job import (
     JobFailed,
 )
 from compute_horde.signing import signed_hex
-from compute_horde.vocabulary import Extension, JobState, RejectionReason
+from compute_horde.vocabulary import JobState, RejectionReason
 from compute_horde.volumes import InlineVolume
-from miner.earnings.actions import update_prices
 from miner.earnings.models import DeclineCount
 from miner.jobs.models import Job
 from miner.receipts.models import Receipt
 from miner.validators.models import ValidatorBlacklist
 from tests.miner.conftest import VALIDATOR, accepted, record
-from tests.miner.peers import CLASS, ValidatorPeer
+from tests.miner.peers import ValidatorPeer
 
 HOTKEY = VALIDATOR.ss58_address
 
@@ -170,20 +167,6 @@ async def test_a_synthetic_job_is_declined_while_busy_and_users_jobs_alone_excus
         assert [one.payload.job_uuid for one in answer.receipts] == [first.job_uuid] * is_organic
     counted = await in_database(DeclineCount.objects.get)
     assert (counted.cause, counted.with_excuses, counted.count) == ("busy", is_organic, 1)
-
-
-async def test_a_class_that_would_lose_money_is_not_offered_and_the_refusal_says_so(run_miner):
-    async with run_miner() as it:
-        validator = await it.validator(VALIDATOR, Extension.OUTPUT)
-        await in_database(update_prices, {CLASS: Decimal(2)}, {CLASS: Decimal(1)})
-        assert dict((await validator.receive()).manifest) == {}
-        await validator.send(validator.offer())
-        answer = await validator.receive()
-        assert answer.reason is RejectionReason.UNKNOWN
-        assert answer.message.startswith("price floor: a job of always_on.test would lose money")
-        assert answer.context == {"cause": "price_floor"}
-        await in_database(update_prices, {}, {})
-        assert dict((await validator.receive()).manifest) == {CLASS: 1}
 
 
 async def test_a_repeated_offer_is_one_job(run_miner):
