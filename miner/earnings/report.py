@@ -230,4 +230,6 @@ def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     for row in (columns, *rows):
         cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        yield ("  " + "  ".join(cells)).rstrip()
+        line = ("  " + "  ".join(cells)).rstrip()
+        # Validators write some of it, and terminals obey control characters.
+        yield "".join(one if one.isprintable() else "?" for one in line)

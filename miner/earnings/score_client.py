@@ -9,7 +9,8 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,9 +32,9 @@ class ScoreItem(BaseModel):
 
     executor_class: str | None = Field(None, max_length=64)
     reason: str = Field(max_length=500)
-    number: str | float | int
+    number: Annotated[str, Field(max_length=100)] | float | int
     unit: str = Field("", max_length=100)
-    amount: str | float | int
+    amount: Decimal = Field(ge=-(10**6), le=10**6)
     remedy: str | None = Field(None, max_length=1000)
 
 
@@ -47,7 +48,7 @@ class ExplainedScore(BaseModel):
     hotkey: str
     cycle_start: int = Field(ge=-(10**12), le=10**12)
     cycle_stop: int = Field(ge=-(10**12), le=10**12)
-    share: str | float | int
+    share: Decimal
     items: list[ScoreItem] = Field(max_length=1000)
 
 

@@ -52,7 +52,7 @@ def test_each_table_is_of_the_chosen_cycle() -> None:
     worked(old.began_at + timedelta(hours=1), seconds=7200)
     worked(present.began_at + timedelta(minutes=1), seconds=60, is_organic=False)
     paid(722, Decimal("1.5"))
-    scored(722, item("always_on.test", "0.5"), item("", "0", "refused without excuse"))
+    scored(722, item("always_on.test", "0.5"), item("", "0", "refused without\x1b excuse"))
     failed_job()
     for cause in ("busy", "below_minimum_price"):
         store([DeclinedOffer(PARTIES, TEST, cause, with_excuses=cause == "busy")] * 2)
@@ -66,9 +66,11 @@ def test_each_table_is_of_the_chosen_cycle() -> None:
     ]
     assert table(first, "scores") == [
         (ISSUER, HOTKEY, "always_on.test", "0.5", "completed synthetic jobs: 3 jobs", ""),
-        (ISSUER, HOTKEY, "", "0", "refused without excuse: 3 jobs", "offer more"),
+        (ISSUER, HOTKEY, "", "0", "refused without\x1b excuse: 3 jobs", "offer more"),
     ]
     assert table(first, "declined") == table(first, "failed") == []
+
+    assert "refused without? excuse: 3 jobs" in first.as_text()
 
     second = report(present)
     assert [row[3:6] for row in table(second, "work")] == [("synthetic", "1", "60.0")]

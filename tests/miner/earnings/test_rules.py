@@ -46,8 +46,8 @@ def test_a_job_loses_money_where_it_earns_less_than_it_costs() -> None:
     assert rules.is_loss(Decimal("1.1"), Decimal(1))
     assert not rules.is_loss(Decimal(1), Decimal(1))
     assert rules.loss_text("always_on.test", Decimal("1.10"), Decimal(0)) == (
-        "minimum price: a job of always_on.test would lose money here, where an executor-hour costs "
-        "1.1 alpha and earns 0"
+        "minimum price: a job of always_on.test would lose money here, where an executor-hour "
+        "costs 1.1 alpha and earns 0"
     )
 
 

@@ -4,14 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from compute_horde.signing import signed_hex
 from miner.earnings import score_client
+from miner.earnings.rules import class_shares
 from miner.earnings.score_client import ScoreFetchError, ScoreSource, fetch_all, verified
 from tests.miner.conftest import MINER, STRANGER, VALIDATOR
 from tests.miner.earnings.documents import explained, item
+from tests.validator.scores.test_recording import SCORES
+from validator.scores.documents import documents
 
 HOTKEY = MINER.ss58_address
 GOOD = explained(VALIDATOR, HOTKEY, item("always_on.test", "0.5"))
@@ -45,7 +50,7 @@ async def test_a_signed_score_is_read() -> None:
         ((read_from, score, signed),) = await fetch_all([source])
     assert requests[0].startswith(f"GET /scores/{HOTKEY} HTTP/1.1".encode())
     assert read_from == source
-    assert (score.cycle_start, score.items[0].amount) == (0, "0.5")
+    assert (score.cycle_start, score.items[0].amount) == (0, Decimal("0.5"))
     assert signed.document.encode() in json.loads(GOOD)["document"].encode()
 
 
@@ -82,6 +87,8 @@ async def test_whatever_else_a_validator_answers_is_logged_and_not_used(
         {"hotkey": STRANGER.ss58_address},
         {"type": "weights"},
         {"items": [{"reason": "x" * 501, "number": 1, "amount": 1}]},
+        {"items": [item("always_on.test", "NaN")]},
+        {"items": [item("always_on.test", "1e9")]},
         {"cycle_start": 10**13},
     ],
     ids=str,
@@ -97,3 +104,14 @@ def test_what_the_validator_did_not_sign_is_refused() -> None:
     changed = GOOD.replace(b"0.5", b"0.9")
     with pytest.raises(ScoreFetchError, match="signature"):
         verified(changed, SOURCE)
+
+
+def test_what_our_validators_publish_is_understood() -> None:
+    texts = documents(SCORES, validator=VALIDATOR.ss58_address, cycle_start=722, cycle_stop=1444)
+    for hotkey, text in texts.items():
+        answer = {"document": text, "signature": signed_hex(VALIDATOR, text.encode())}
+        source = ScoreSource(VALIDATOR.ss58_address, "http://v", hotkey)
+        score, _ = verified(json.dumps(answer).encode(), source)
+        assert (score.cycle_start, score.cycle_stop) == (722, 1444)
+        assert sum(one.amount for one in score.items) == score.share
+    assert class_shares([(Decimal(1), json.loads(texts["alice"]))])
