@@ -26,30 +26,36 @@ class DeclinedOffer(NamedTuple):
 
 
 class DeclineCounter:
-    """Stores how many offers were declined, a moment later."""
+    """Stores how many offers were declined, a moment later.
+
+    However many there are while the database does not answer, only their counts are in memory.
+    """
 
     def __init__(self) -> None:
-        self._writer: BatchWriter[str, DeclinedOffer] = BatchWriter(
-            _write, linger_seconds=LINGER_SECONDS
+        self._counts: Counter[DeclinedOffer] = Counter()
+        self._writer: BatchWriter[str, None] = BatchWriter(
+            self._write, linger_seconds=LINGER_SECONDS
         )
 
     def put(self, declined: DeclinedOffer) -> None:
         """Count a declined offer."""
-        self._writer.put(ALL, declined)
+        if not self._counts:
+            self._writer.put(ALL, None)
+        self._counts[declined] += 1
 
     async def close(self) -> None:
         """Return when all are stored."""
         await self._writer.close()
 
+    async def _write(self, _key: str, _batch: list[None]) -> None:
+        counts, self._counts = self._counts, Counter()
+        await in_database(store, counts)
 
-async def _write(_key: str, batch: list[DeclinedOffer]) -> None:
-    await in_database(store, batch)
 
-
-def store(batch: list[DeclinedOffer]) -> None:
+def store(counts: Counter[DeclinedOffer]) -> None:
     """Add declined offers to the counts of this minute."""
     minute = timezone.now().replace(second=0, microsecond=0)
-    for declined, count in sorted(Counter(batch).items()):
+    for declined, count in sorted(counts.items()):
         DeclineCount.objects.update_or_create(
             minute=minute,
             miner_hotkey=declined.parties.miner,

@@ -1,5 +1,6 @@
 """Scores and pay are stored once per cycle; the minimum price follows from them."""
 
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -88,7 +89,7 @@ def test_what_is_too_old_is_deleted() -> None:
     paid(722, Decimal(1))
     scored(0)
     scored(722)
-    store([DeclinedOffer(PARTIES, TEST, "busy", with_excuses=False)])
+    store(Counter([DeclinedOffer(PARTIES, TEST, "busy", with_excuses=False)]))
     later = timezone.now() + timedelta(hours=1)
     assert actions.evict(later, 722) == 3
     assert actions.evict(later, None) == 0

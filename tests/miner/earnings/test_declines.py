@@ -1,5 +1,7 @@
 """Declined offers are counted by minute, parties, class and cause."""
 
+from collections import Counter
+
 import pytest
 from django.utils import timezone
 
@@ -16,8 +18,8 @@ BUSY = DeclinedOffer(PARTIES, TEST, "busy", with_excuses=True)
 def test_counts_of_a_minute_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = timezone.now()
     monkeypatch.setattr(declines.timezone, "now", lambda: now)
-    store([BUSY, BUSY, BUSY._replace(cause="below_minimum_price")])
-    store([BUSY, BUSY._replace(with_excuses=False)])
+    store(Counter([BUSY, BUSY, BUSY._replace(cause="below_minimum_price")]))
+    store(Counter([BUSY, BUSY._replace(with_excuses=False)]))
     rows = DeclineCount.objects.values_list("cause", "with_excuses", "count")
     assert sorted(rows) == [
         ("below_minimum_price", True, 1),
@@ -30,6 +32,11 @@ def test_counts_of_a_minute_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("threads")
 async def test_what_was_counted_is_stored_when_the_miner_ends() -> None:
     counter = DeclineCounter()
+    for _ in range(3):
+        counter.put(BUSY)
+    await counter.close()
+    assert (await DeclineCount.objects.aget()).count == 3
     counter.put(BUSY)
     await counter.close()
-    assert (await DeclineCount.objects.aget()).count == 1
+    counts = [one.count async for one in DeclineCount.objects.all()]
+    assert sum(counts) == 4

@@ -1,5 +1,6 @@
 """The report says what was earned and lost in a cycle, from whom and why."""
 
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -55,7 +56,7 @@ def test_each_table_is_of_the_chosen_cycle() -> None:
     scored(722, item("always_on.test", "0.5"), item("", "0", "refused without\x1b excuse"))
     failed_job()
     for cause in ("busy", "below_minimum_price"):
-        store([DeclinedOffer(PARTIES, TEST, cause, with_excuses=cause == "busy")] * 2)
+        store(Counter({DeclinedOffer(PARTIES, TEST, cause, with_excuses=cause == "busy"): 2}))
     actions.update_prices({TEST: Decimal(2)}, {TEST: Decimal(1)})
 
     first = report(old)
