@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from django.utils import timezone
 
+from compute_horde.django.database import in_database
 from miner.earnings import declines
 from miner.earnings.declines import DeclineCounter, DeclinedOffer, store
 from miner.earnings.models import DeclineCount
@@ -28,6 +29,10 @@ def test_counts_of_a_minute_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def counted() -> int:
+    return sum(DeclineCount.objects.values_list("count", flat=True))
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("threads")
 async def test_what_was_counted_is_stored_when_the_miner_ends() -> None:
@@ -35,8 +40,7 @@ async def test_what_was_counted_is_stored_when_the_miner_ends() -> None:
     for _ in range(3):
         counter.put(BUSY)
     await counter.close()
-    assert (await DeclineCount.objects.aget()).count == 3
+    assert await in_database(counted) == 3
     counter.put(BUSY)
     await counter.close()
-    counts = [one.count async for one in DeclineCount.objects.all()]
-    assert sum(counts) == 4
+    assert await in_database(counted) == 4
