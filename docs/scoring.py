@@ -144,7 +144,9 @@ TAIL = """## From points to weights
    together; the main hotkey, which the miner names once per cycle, gets 80 %, the others divide the
    rest evenly. Without a main hotkey all get the same. With `dancing.kind` = `main_hotkey` they get
    a bonus when the main hotkey differs from the cycle before. Example: two hotkeys with 120 points,
-   the main one moved: 132 points, 105.6 for the main hotkey and 26.4 for the other.
+   the main one moved: 132 points, 105.6 for the main hotkey and 26.4 for the other. A validator
+   asks for it when a quarter of the cycle is over, until a miner of the coldkey names one of its
+   registered hotkeys; that answer holds for the cycle.
 3. **Class weights**: the points of a class are scaled to sum to its weight. A class in which nobody
    worked gives nothing. The formula `seconds` has values instead and compares all points.
 4. **Dancing by size** (`dancing.kind` = `size`): a miner whose executors, counted by class weight,

@@ -1,6 +1,7 @@
 """The settings of the miner, read from the environment."""
 
 import os
+from decimal import Decimal
 from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_urlsafe
@@ -20,6 +21,7 @@ from compute_horde.configuration import DatabaseUrl, Port, ServiceSettings, load
 from compute_horde.django.forwarded import checked_proxies
 from compute_horde.django.settings import SecretKey
 from compute_horde.hardware import ExecutorClass
+from miner.hotkeys.rules import Division
 
 
 class Config(ServiceSettings):
@@ -93,7 +95,40 @@ class Config(ServiceSettings):
         description="serve the one validator of `validators` as its trusted miner: no chain, no "
         "receipts, and the miner's hotkey is not checked",
     )
-    main_hotkey: str | None = Field(None, description="the answer to a query for the main hotkey")
+    other_hotkeys: dict[Path, Port] = Field(
+        {},
+        description="further hotkeys of the same coldkey that share the executors: for each hotkey "
+        "file the port that is announced for it",
+    )
+    main_hotkeys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias=AliasChoices("MINER_MAIN_HOTKEYS", "MINER_MAIN_HOTKEY"),
+        description="the main hotkeys of the coldkey, in turn: the answer to queries for it; "
+        "unset, always the hotkey of `hotkey_file`",
+    )
+    main_hotkey_cycles: int = Field(
+        1, ge=1, description="for how many cycles each of them is the main one"
+    )
+    division: Division = Field(
+        Division.EVENLY,
+        description="which hotkeys offer the executors: all `evenly`, or only the `main` one",
+    )
+
+    costs: dict[ExecutorClass, Annotated[Decimal, Field(ge=0, lt=10**12)]] = Field(
+        {},
+        description="what an hour of an executor's work costs you, by class, in the subnet's alpha;"
+        " a class that earns less is not offered",
+    )
+    prices: dict[ExecutorClass, Annotated[Decimal, Field(ge=0, lt=10**12)]] = Field(
+        {},
+        description="what an hour of an executor's work earns, by class, in alpha; unset, it is "
+        "measured",
+    )
+    score_urls: dict[str, str] = Field(
+        {},
+        description="where validators publish their scores: the base URL of each, by hotkey",
+    )
+    score_seconds: float = Field(1800, gt=0, description="between reads of those scores")
 
     check_receipts: bool = Field(True, description="decline jobs whose started receipt is invalid")
     require_validator_signature: bool = Field(
@@ -148,7 +183,9 @@ class Config(ServiceSettings):
         32, description="connections of one address that are not logged in"
     )
 
-    @field_validator("validators", "streaming_images", "trusted_proxies", mode="before")
+    @field_validator(
+        "validators", "streaming_images", "trusted_proxies", "main_hotkeys", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """Parse a JSON list, or names separated by commas."""

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from miner import metrics
@@ -38,7 +38,10 @@ async def version_page(request: ASGIRequest) -> JsonResponse:
     except PackageNotFoundError:
         installed = "unknown"
     miner = request.scope.get("miner")
-    headers = miner.instance_proof(request.headers.get(NONCE_HEADER, "")) if miner else {}
+    headers = {}
+    if miner:
+        nonce = request.headers.get(NONCE_HEADER, "")
+        headers = miner.instance_proof(nonce, miner.served_at(request.scope))
     return JsonResponse({"miner_version": installed, "runner_version": "unknown"}, headers=headers)
 
 
@@ -48,8 +51,11 @@ async def metrics_page(request: ASGIRequest) -> HttpResponse:
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
 
-async def receipt_page(request: HttpRequest, page: int) -> HttpResponse:
-    """The receipts stored within five minutes (protocol §7.4, §7.5)."""
+async def receipt_page(request: ASGIRequest, page: int) -> HttpResponse:
+    """The receipts stored within five minutes (protocol §7.4, §7.5).
+
+    Of a miner with several hotkeys, those of the hotkey that is served at the port.
+    """
     if config.trusted or not config.publish_receipts:
         raise Http404
     try:
@@ -63,8 +69,12 @@ async def receipt_page(request: HttpRequest, page: int) -> HttpResponse:
         )
 
 
-async def _page(request: HttpRequest, page: int) -> HttpResponse:
-    size = await pages.size(page)
+async def _page(request: ASGIRequest, page: int) -> HttpResponse:
+    miner = request.scope.get("miner")
+    hotkey = ""
+    if miner and len(miner.served) > 1:
+        hotkey = miner.served_at(request.scope).ss58_address
+    size = await pages.size(page, hotkey)
     if not size:
         raise Http404
     part = rules.parse_range(request.headers.get("Range"), size)
@@ -73,14 +83,14 @@ async def _page(request: HttpRequest, page: int) -> HttpResponse:
         nothing = HttpResponse(status=416, content_type=JSON_LINES)
         nothing["Content-Range"] = f"bytes */{size}"
         return nothing
-    copy = await pages.read(page, size, part.start)
+    copy = await pages.read(page, size, part.start, hotkey)
     answer = PageResponse(copy, status=part.status, content_type=JSON_LINES)
     if part.status == 206:
         total = part.start + len(copy.body)
         answer["Content-Range"] = f"bytes {part.start}-{total - 1}/{total}"
     elif "gzip" in request.headers.get("Accept-Encoding", ""):
         answer["Content-Encoding"] = "gzip"
-        answer.content = await compressor.compressed(page, copy.body, copy)
+        answer.content = await compressor.compressed((hotkey, page), copy.body, copy)
         return answer
     answer.content = copy.body
     return answer

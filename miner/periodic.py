@@ -2,30 +2,31 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import signal
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 from django.db import connections
 from django.utils import timezone
 
 from compute_horde import startup
-from compute_horde.adapters.chain_port import Chain, Metagraph, Neuron, endpoints
-from compute_horde.adapters.wallet import load_hotkey
+from compute_horde.adapters.chain_port import Chain, Metagraph
 from compute_horde.concurrency.task_set import run_until_first
+from compute_horde.cycles import cycle_at
 from compute_horde.django.single_instance import run_exclusively
-from compute_horde.errors import ComputeHordeError
+from compute_horde.errors import ChainError, ComputeHordeError
 from compute_horde.signing import Signer
+from miner.announcing import Announcer
 from miner.config import Config
+from miner.earnings import actions as earnings
+from miner.hotkeys import actions as hotkeys
+from miner.hotkeys.schedule import main_hotkey_schedule
+from miner.hotkeys.served import ServedHotkey, load_hotkeys, primary
 from miner.jobs import store
-from miner.other_copy import CopyDetector, ProbeResult, probe
 from miner.receipts import store as receipts
 from miner.validators import actions as validators
 from miner.validators.rules import StakedHotkey
@@ -38,7 +39,6 @@ RETRY = timedelta(seconds=10)
 TIME_LIMIT = timedelta(minutes=5)
 MAX_WAITS = 3
 LOCK = "miner keep"
-HTTP_PORTS = {"wss": 443, "https": 443}
 
 
 class TaskHangsError(ComputeHordeError):
@@ -59,6 +59,7 @@ def evict(keep: timedelta) -> dict[str, int]:
     """Delete ended jobs and receipts older than `keep`; returns how many of each."""
     before = timezone.now() - keep
     gone = {"jobs": store.evict(before), "receipts": receipts.evict(before)}
+    gone["earnings"] = earnings.evict(before, hotkeys.evict(before))
     if any(gone.values()):
         log.info("old rows evicted", extra=gone)
     return gone
@@ -67,19 +68,24 @@ def evict(keep: timedelta) -> dict[str, int]:
 class PeriodicTasks:
     """The periodic tasks of one miner."""
 
-    def __init__(self, config: Config, hotkey: Signer) -> None:
+    def __init__(self, config: Config, hotkey: Signer, others: Sequence[ServedHotkey] = ()) -> None:
         self._config = config
         self._hotkey = hotkey
-        self._copy_detector = CopyDetector()
+        self._announcers = [Announcer(config, one) for one in (primary(config, hotkey), *others)]
+        self._schedule = main_hotkey_schedule(config, hotkey)
 
     def tasks(self) -> list[PeriodicTask]:
-        """The tasks to run; without a chain, only the one that deletes old rows."""
-        evict = PeriodicTask("evict", EVICT_EVERY, self.evict)
+        """The tasks to run; without a chain, only those that do not use it."""
+        often = timedelta(seconds=self._config.score_seconds)
+        always = [
+            PeriodicTask("evict", EVICT_EVERY, self.evict),
+            PeriodicTask("read scores and prices", often, self.read_scores),
+        ]
         if not self._config.chain_url:
-            return [evict]
+            return always
         refresh = timedelta(seconds=self._config.refresh_seconds)
         announce = timedelta(seconds=self._config.announce_seconds)
-        tasks = [PeriodicTask("refresh validators", refresh, self.refresh), evict]
+        tasks = [PeriodicTask("refresh validators", refresh, self.refresh), *always]
         # Not at once: the first refresh announces the address if that is needed.
         again = PeriodicTask("announce", announce, self.announce, runs_at_once=False)
         return [*tasks, again] if self._serving else tasks
@@ -89,9 +95,12 @@ class PeriodicTasks:
         return self._config.serving and not self._config.trusted
 
     def refresh(self) -> None:
-        """Store the validators of the metagraph; announce the address if the chain has another."""
+        """Store the validators of the metagraph, and the main hotkey when a cycle begins.
+
+        Announces the addresses of hotkeys for which the chain has others.
+        """
         config = self._config
-        with self._chain() as chain:
+        with self._chain(self._hotkey) as chain:
             metagraph = chain.metagraph()
             if not config.trusted:
                 neurons = [
@@ -100,87 +109,52 @@ class PeriodicTasks:
                 ]
                 minimum = Decimal(str(config.minimum_stake))
                 validators.refresh(neurons, minimum=minimum, count=config.validator_count)
-            if self._serving and (neuron := self._registered_neuron(metagraph)):
-                if (neuron.ip, neuron.port) == self._address():
-                    self._copy_detector.mark_announced()
-                else:
-                    self._announce_address(chain, metagraph)
+            tempo = chain.hyperparameters().tempo
+        cycle = cycle_at(metagraph.block, netuid=config.netuid, tempo=tempo)
+        hotkeys.begin_cycle(cycle, self._schedule)
+        own = {one.served.ss58_address for one in self._announcers}
+        paid = {n.hotkey: n.emission_rao for n in metagraph.neurons if n.hotkey in own}
+        earnings.record_pay(cycle.start, paid)
+        missing = [one for one in self._announcers if one.is_missing(metagraph)]
+        self._announce(missing if self._serving else [], metagraph)
 
     def announce(self) -> None:
-        """Announce the address on the chain."""
-        with self._chain() as chain:
-            self._announce_address(chain, chain.metagraph())
+        """Announce the addresses on the chain."""
+        with self._chain(self._hotkey) as chain:
+            metagraph = chain.metagraph()
+        self._announce(self._announcers, metagraph)
+
+    def _announce(self, announcers: Iterable[Announcer], metagraph: Metagraph) -> None:
+        """Announce each, though another one fails; raises the first error in the end."""
+        problems = []
+        for one in announcers:
+            try:
+                if not one.must_yield(metagraph):
+                    with self._chain(one.served.signer) as chain:
+                        one.announce(chain)
+            except ChainError as exc:
+                problems.append(exc)
+        if problems:
+            raise problems[0]
+
+    def read_scores(self) -> None:
+        """Read what validators publish of our scores; then compare what classes cost and earn."""
+        if urls := self._config.score_urls:
+            own = [one.served.ss58_address for one in self._announcers]
+            log.info("scores read", extra={"scores": earnings.read_scores(urls, own)})
+        earnings.update_prices(self._config.costs, self._config.prices)
 
     def evict(self) -> None:
         """Delete the jobs and receipts that are older than `retention_days`."""
         evict(timedelta(days=self._config.retention_days))
 
     @contextlib.contextmanager
-    def _chain(self) -> Iterator[Chain]:
+    def _chain(self, hotkey: Signer) -> Iterator[Chain]:
         # The import takes half a second and 15 MiB; other tasks do not need it.
         from compute_horde.adapters.chain import connect
 
-        with connect(str(self._config.chain_url), self._config.netuid, self._hotkey) as chain:
+        with connect(str(self._config.chain_url), self._config.netuid, hotkey) as chain:
             yield chain
-
-    def _address(self) -> tuple[str, int]:
-        config = self._config
-        ip = str(config.external_ip or address_towards(endpoints(str(config.chain_url))[0]))
-        return ip, config.external_port or config.port
-
-    def _registered_neuron(self, metagraph: Metagraph) -> Neuron | None:
-        """This miner's entry in the metagraph, or None."""
-        hotkey = self._hotkey.ss58_address
-        return next((n for n in metagraph.neurons if n.hotkey == hotkey), None)
-
-    def _announce_address(self, chain: Chain, metagraph: Metagraph) -> None:
-        ip, port = self._address()
-        if self._must_yield(metagraph):
-            return
-        chain.serve_axon(ip, port)
-        self._copy_detector.mark_announced()
-        log.info("announced", extra={"ip": ip, "port": port})
-        if not ipaddress.ip_address(ip).is_global:
-            log.warning("announced address is not public; set MINER_EXTERNAL_IP", extra={"ip": ip})
-
-    def _must_yield(self, metagraph: Metagraph) -> bool:
-        """Whether another copy of this miner prevents the announcement; logs each copy found."""
-        registered, (ip, port) = self._registered_neuron(metagraph), self._address()
-        if registered is None or not registered.port:
-            return False
-        if (registered.ip, registered.port) == (ip, port):
-            return False
-        found = probe(registered.ip, registered.port, self._hotkey.ss58_address)
-        where = {"other": f"{registered.ip}:{registered.port}", "ours": f"{ip}:{port}"}
-        if found is ProbeResult.UNPROVEN:
-            log.warning(
-                "the miner at the address that the chain has for this hotkey did not prove that it "
-                "has the hotkey; announced nevertheless; if the other miner is yours, stop it",
-                extra=where,
-            )
-        if found is not ProbeResult.OTHER_COPY:
-            return False
-        if self._copy_detector.must_yield():
-            log.error(
-                "not announced, because another copy with this hotkey answers: stop it, or set "
-                "MINER_SERVING=false here",
-                extra=where,
-            )
-            return True
-        log.error(
-            "announced, although another copy with this hotkey still answers: stop it",
-            extra=where,
-        )
-        return False
-
-
-def address_towards(url: str) -> str:
-    """The local address that packets to `url` are sent from; sends nothing."""
-    parts = urlsplit(url)
-    port = parts.port or HTTP_PORTS.get(parts.scheme, 80)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((parts.hostname or url, port))
-        return str(probe.getsockname()[0])
 
 
 def start_in_thread(task: PeriodicTask) -> "asyncio.Future[BaseException | None]":
@@ -255,5 +229,6 @@ async def keep(tasks: list[PeriodicTask], hotkey: str | None = None) -> None:
 
 def run(config: Config) -> None:
     """Run the process `python -m miner keep`."""
-    hotkey = load_hotkey(config.hotkey_file)
-    asyncio.run(keep(PeriodicTasks(config, hotkey).tasks(), hotkey.ss58_address))
+    first, *others = load_hotkeys(config)
+    names = " ".join(one.ss58_address for one in (first, *others))
+    asyncio.run(keep(PeriodicTasks(config, first.signer, others).tasks(), names))

@@ -1,5 +1,7 @@
 """The processes and commands of `python -m miner`, and what each needs to start."""
 
+from pathlib import Path
+
 from compute_horde.adapters.wallet import load_hotkey
 from compute_horde.django.needs import ListenAddress, Need, asked, chain, database, hotkey
 from compute_horde.django.service import Process, Service
@@ -9,6 +11,10 @@ PREFIX = "MINER_"
 SETTINGS = "miner.settings"
 HEADLESS = "miner.settings_headless"
 listener = ListenAddress(config.host, config.port, PREFIX)
+other_listeners = [
+    ListenAddress(config.host, port, f"{PREFIX}OTHER_HOTKEYS: ")
+    for port in config.other_hotkeys.values()
+]
 admin_listener = ListenAddress(config.admin_host, config.admin_port, f"{PREFIX}ADMIN_")
 
 
@@ -23,7 +29,7 @@ async def _check_executor_manager() -> None:
 def _web() -> None:
     from miner.server import serve
 
-    serve(config, listener, admin_listener)
+    serve(config, [listener, *other_listeners], admin_listener)
 
 
 def _keep() -> None:
@@ -46,16 +52,32 @@ def _evict(rest: list[str]) -> None:
     run_command("miner", rest, evict, config.retention_days)
 
 
+def _main_hotkey(rest: list[str]) -> None:
+    from miner.hotkeys.commands import main_hotkey
+
+    main_hotkey(config, rest)
+
+
+def _earnings(rest: list[str]) -> None:
+    from miner.earnings.commands import earnings
+
+    earnings(rest)
+
+
+def _hotkey_files() -> tuple[Path, ...]:
+    return (config.hotkey_file, *config.other_hotkeys)
+
+
 def _chain() -> tuple[Need, ...]:
-    """The need for the chain, or nothing for a miner that does not use it."""
+    """The need for the chain with each hotkey; nothing for a miner that does not use it."""
     if not config.chain_url:
         return ()
     registered = config.serving and not config.trusted
     where = config.chain_url, config.netuid
-    return (chain(*where, config.hotkey_file, PREFIX, registered=registered),)
+    return tuple(chain(*where, file, PREFIX, registered=registered) for file in _hotkey_files())
 
 
-SHARED = (hotkey(config.hotkey_file), database(PREFIX))
+SHARED = (*map(hotkey, _hotkey_files()), database(PREFIX))
 
 SERVICE = Service(
     "miner",
@@ -65,10 +87,14 @@ SERVICE = Service(
         Process(
             "web",
             _web,
-            (listener.need, admin_listener.need, asked("engine", _check_executor_manager), *SHARED),
+            (
+                *(one.need for one in (listener, *other_listeners, admin_listener)),
+                asked("engine", _check_executor_manager),
+                *SHARED,
+            ),
             SETTINGS,
         ),
         Process("keep", _keep, (*SHARED, *_chain()), HEADLESS),
     ),
-    {"seed": _seed, "evict": _evict},
+    {"seed": _seed, "evict": _evict, "main-hotkey": _main_hotkey, "earnings": _earnings},
 )

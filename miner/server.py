@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -11,7 +11,6 @@ import uvicorn
 import uvloop
 
 from compute_horde import startup
-from compute_horde.adapters.wallet import load_hotkey
 from compute_horde.django.connection_limits import ConnectionLimits
 from compute_horde.django.guarded_http import BodyRule, BodyRules, Headers, HttpGuard
 from compute_horde.django.guarded_websocket import LimitedWebSocketProtocol
@@ -20,6 +19,7 @@ from compute_horde.django.single_instance import run_exclusively
 from compute_horde.frames import MAX_FRAME_BYTES
 from miner.asgi import AdminApplication, Application
 from miner.config import Config
+from miner.hotkeys.served import load_hotkeys
 from miner.wiring import Miner
 
 LOCK = "miner web"
@@ -70,7 +70,7 @@ class MinerServer(uvicorn.Server):
         startup.ready(
             listens=self._address,
             admin=self._admin.address,
-            hotkey=self._miner.hotkey.ss58_address,
+            hotkey=" ".join(one.ss58_address for one in self._miner.served),
             executors={str(kind): count for kind, count in counts.items()},
             manager=self._miner.config.executor_manager,
         )
@@ -98,9 +98,15 @@ def admin_rule(method: bytes, target: bytes, headers: Headers) -> BodyRule:
     return BodyRule(ADMIN_BYTES)
 
 
-def serve(config: Config, listener: ListenAddress, admin_listener: ListenAddress) -> None:
-    """Serve until SIGTERM or Ctrl-C; wait first for another web process on the same database."""
-    miner = Miner(config, load_hotkey(config.hotkey_file))
+def serve(
+    config: Config, listeners: Sequence[ListenAddress], admin_listener: ListenAddress
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; wait first for another web process on the same database.
+
+    There is one listener for each hotkey.
+    """
+    first, *others = load_hotkeys(config)
+    miner = Miner(config, first.signer, others)
     options = _options(
         config,
         Application(miner),
@@ -115,8 +121,9 @@ def serve(config: Config, listener: ListenAddress, admin_listener: ListenAddress
         timeout_graceful_shutdown=1,
     )
     admin = _options(config, AdminApplication(miner), admin_rule, ws="none", lifespan="off")
-    server = MinerServer(options, miner, listener.address, AdminSite(admin, admin_listener))
-    work = partial(server.serve, listener.sockets)
+    address = " ".join(one.address for one in listeners)
+    server = MinerServer(options, miner, address, AdminSite(admin, admin_listener))
+    work = partial(server.serve, [socket for one in listeners for socket in one.sockets])
     uvloop.run(run_exclusively(LOCK, work))
 
 

@@ -9,6 +9,8 @@ ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "miner.urls"
 FEATURES = [
     "miner.executors",
+    "miner.earnings",
+    "miner.hotkeys",
     "miner.validators",
     "miner.jobs",
     "miner.receipts",

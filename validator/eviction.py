@@ -12,7 +12,7 @@ from compute_horde.lifecycle import FINAL
 from validator.config import config
 from validator.jobs.models import Job
 from validator.network import change_log
-from validator.network.models import Snapshot
+from validator.network.models import NamedMainHotkey, Snapshot
 from validator.operators.models import OperatorAction
 from validator.receipts.models import (
     IssuedReceipt,
@@ -65,6 +65,7 @@ def evict(keep: timedelta) -> dict[str, int]:
         "scored cycles": delete_in_batches(ScoredCycle.objects.filter(computed_at__lt=before)),
         "batches": delete_in_batches(Batch.objects.filter(started_at__lt=before)),
         "facts": change_log.evict(keep),
+        "main hotkeys": NamedMainHotkey.objects.filter(named_at__lt=before).delete()[0],
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],
     }
     ControlTarget.objects.filter(probed_at__lt=before).delete()

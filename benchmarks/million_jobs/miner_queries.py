@@ -28,6 +28,7 @@ from compute_horde.receipts import Receipt
 from compute_horde.vocabulary import JobState
 from miner.jobs import store
 from miner.jobs.models import Job
+from miner.jobs.validator_sockets import Parties
 from miner.receipts import store as receipts
 from miner.receipts.rules import page_at
 from miner.validators import actions as validators
@@ -106,12 +107,13 @@ def cases(jobs: int) -> Sequence[Case]:
     accepted = uuid_of(unfinished_number(jobs, JobState.ACCEPTED, first=FIRST))
     ready = ExecutorReady(job_uuid=accepted)
     page = page_at(now - timedelta(days=DAYS / 2))
+    parties = Parties("", VALIDATOR)
     keep, nothing_old = now - timedelta(days=DAYS, hours=-1), now - timedelta(days=DAYS + 1)
     return [
         Case("store", _store),
         Case("find", lambda: store.find(some)),
         Case("write", lambda: store.write(JobState.ACCEPTED, [ready], {})),
-        Case("unclosed", lambda: store.unclosed(VALIDATOR, now - timedelta(minutes=10))),
+        Case("unclosed", lambda: store.unclosed(parties, now - timedelta(minutes=10))),
         Case("messages_of", lambda: store.messages_of(some)),
         Case("end_unfinished", store.end_unfinished, is_batch=True),
         # One hour's jobs, some 1400 of a million.

@@ -73,6 +73,7 @@ def metagraph(columns: Mapping[str, Any], *, netuid: int, block: int) -> Metagra
         columns["validator_permit"],
         columns["axons"],
         columns["last_update"],
+        columns.get("emission", [0] * len(hotkeys)),
         strict=True,
     )
     neurons = tuple(
@@ -85,8 +86,9 @@ def metagraph(columns: Mapping[str, Any], *, netuid: int, block: int) -> Metagra
             ip=_ip(axon),
             port=_port(axon),
             last_update=_natural(last_update),
+            emission_rao=_natural(emission),
         )
-        for uid, (hotkey, coldkey, stake, permit, axon, last_update) in enumerate(rows)
+        for uid, (hotkey, coldkey, stake, permit, axon, last_update, emission) in enumerate(rows)
     )
     return Metagraph(block, neurons)
 

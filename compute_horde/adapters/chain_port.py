@@ -49,7 +49,10 @@ class NotPermitted(ChainRefused):
 
 @dataclass(frozen=True, slots=True)
 class Neuron:
-    """One participant of the subnet; `port` is 0 when it serves no address."""
+    """One participant of the subnet; `port` is 0 when it serves no address.
+
+    `emission_rao` is what it was paid in the last epoch, in rao of the subnet's alpha.
+    """
 
     uid: int
     hotkey: str
@@ -59,6 +62,7 @@ class Neuron:
     ip: str
     port: int
     last_update: int
+    emission_rao: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from compute_horde.concurrency.batch_writer import BatchWriter
 from compute_horde.concurrency.task_set import TaskSet
 from compute_horde.django.database import in_database, write_until_stored
 from compute_horde.errors import Cancelled, HordeError, JobError
+from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.extensions import understood
 from compute_horde.protocol.job import ExecutorReady, StreamingReady
 from compute_horde.protocol.links import MINER_TO_VALIDATOR
@@ -23,7 +24,7 @@ from compute_horde.vocabulary import Extension, HordeReason, JobState, Party
 from miner.executors.pool import ExecutorPool
 from miner.jobs import rules, store
 from miner.jobs.live_job import LiveJob
-from miner.jobs.validator_sockets import ValidatorSockets
+from miner.jobs.validator_sockets import Parties, ValidatorSockets
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,7 @@ class ActiveJobs:
     of this process ends its jobs anyway.
     """
 
-    def __init__(
-        self, miner: signing.Signer, pool: ExecutorPool, validator_sockets: ValidatorSockets
-    ) -> None:
-        self._miner = miner
+    def __init__(self, pool: ExecutorPool, validator_sockets: ValidatorSockets) -> None:
         self._pool = pool
         self._validator_sockets = validator_sockets
         self._jobs: dict[str, LiveJob] = {}
@@ -61,6 +59,18 @@ class ActiveJobs:
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def count(self, miner: str, executor_class: ExecutorClass) -> int:
+        """How many jobs of a class are active that were offered to this hotkey of the miner."""
+        return sum(
+            job.miner.ss58_address == miner and job.offered.executor_class == executor_class
+            for job in self._jobs.values()
+        )
+
+    def of(self, uuid: str, parties: Parties) -> LiveJob | None:
+        """The active job with this UUID, if it is one of these parties."""
+        job = self._jobs.get(uuid)
+        return job if job and job.parties == parties else None
 
     def add(self, job: LiveJob) -> None:
         """Add a job that has an executor; messages about it wait until its row is stored."""
@@ -128,9 +138,9 @@ class ActiveJobs:
         """Like `end`, but returns at once."""
         self._tasks.spawn(self.end(job, error))
 
-    async def flush(self, validator: str) -> None:
-        """Return when all messages so far about a validator's jobs are in the database."""
-        uuids = [job.uuid for job in self._jobs.values() if job.validator == validator]
+    async def flush(self, parties: Parties) -> None:
+        """Return when all messages so far about the jobs of `parties` are in the database."""
+        uuids = [job.uuid for job in self._jobs.values() if job.parties == parties]
         await asyncio.gather(*(self._writer.flush(uuid) for uuid in uuids))
 
     async def close(self, grace_seconds: float) -> None:
@@ -144,13 +154,13 @@ class ActiveJobs:
             await asyncio.gather(*(self.end(job, shutdown) for job in list(self._jobs.values())))
         await self._writer.close()
 
-    async def unclosed(self, validator: str, ended_after: timedelta) -> list[str]:
-        """The jobs that a validator has not closed with a finished receipt, oldest first.
+    async def unclosed(self, parties: Parties, ended_after: timedelta) -> list[str]:
+        """The jobs of `parties` without a finished receipt of the validator, oldest first.
 
         Of ended jobs, only those that ended within the last `ended_after`.
         """
-        await self.flush(validator)
-        return await in_database(store.unclosed, validator, timezone.now() - ended_after)
+        await self.flush(parties)
+        return await in_database(store.unclosed, parties, timezone.now() - ended_after)
 
     async def messages_of(
         self, uuids: Iterable[str], peer: frozenset[Extension]
@@ -190,7 +200,7 @@ class ActiveJobs:
         self.remove(job)
 
     def _send(self, job: LiveJob, message: JobMessage) -> None:
-        self._validator_sockets.send(job.validator, job.socket, message)
+        self._validator_sockets.send(job.parties, job.socket, message)
 
     def _for_validator(self, job: LiveJob, message: JobMessage) -> JobMessage:
         """The message without the executor's token; a streaming address is signed by the miner."""
@@ -199,7 +209,7 @@ class ActiveJobs:
                 address = self._pool.address_of(job.executor) if job.executor else None
                 update = {"executor_token": None, "ip": address}
                 message = message.model_copy(update=update)
-                signature = signing.signed_hex(self._miner, message.blob())
+                signature = signing.signed_hex(job.miner, message.blob())
                 return message.model_copy(update={"miner_signature": signature})
             case ExecutorReady():
                 return message.model_copy(update={"executor_token": None})

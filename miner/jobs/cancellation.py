@@ -10,7 +10,7 @@ from compute_horde.protocol.extensions import CancelOrdered
 from miner.jobs import rules, store
 from miner.jobs.intake import JobIntake
 from miner.jobs.live_job import LiveJob
-from miner.jobs.validator_sockets import ValidatorSocket
+from miner.jobs.validator_sockets import Parties, ValidatorSocket
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,11 @@ async def cancel(
         rules.check_signature(raw, validator, replace(intake.policy, require_signature=True))
     except RejectionError as rejection:
         raise ProtocolError(f"CancelJobRequest refused, {rejection}") from rejection
-    job = intake.active_jobs[order.job_uuid]
+    job, parties = intake.active_jobs[order.job_uuid], intake.parties(validator)
     if job is None:
-        await _repeat_messages(order.job_uuid, validator, socket)
+        await _repeat_messages(order.job_uuid, parties, socket)
         return
-    if job.validator != validator:
+    if job.parties != parties:
         raise _unknown_job(order.job_uuid)
     job.socket = socket
     if not job.is_cancelled:
@@ -48,10 +48,10 @@ async def _end(intake: JobIntake, job: LiveJob, order: CancelOrdered) -> None:
     await intake.active_jobs.end(job, Cancelled())
 
 
-async def _repeat_messages(uuid: str, validator: str, socket: ValidatorSocket) -> None:
+async def _repeat_messages(uuid: str, parties: Parties, socket: ValidatorSocket) -> None:
     """Repeat the messages about an ended job, which the validator may have missed."""
     row = await in_database(store.find, uuid)
-    if row is None or row.validator_hotkey != validator:
+    if row is None or (row.miner_hotkey, row.validator_hotkey) != parties:
         raise _unknown_job(uuid)
     for text in await in_database(store.messages_of, uuid):
         socket.enqueue(text, uuid)

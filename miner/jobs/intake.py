@@ -7,6 +7,7 @@ from django.db import DatabaseError, InterfaceError
 
 from compute_horde.django.database import in_database
 from compute_horde.errors import HordeError, JobError, ProtocolError, RejectionError
+from compute_horde.faults import CAUSE
 from compute_horde.protocol.extensions import IntervalReceiptIssued
 from compute_horde.protocol.handshake import GenericError
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobOffered, JobPayload
@@ -15,12 +16,14 @@ from compute_horde.receipts import JobFinishedReceipt, Receipt, counter_sign
 from compute_horde.signing import Signer
 from compute_horde.vocabulary import FailureReason, HordeReason, RejectionReason
 from compute_horde.volumes import Volume, first_unsafe_path
+from miner.earnings.declines import DeclineCounter, DeclinedOffer
 from miner.executors.executor import Executor
 from miner.executors.pool import ExecutorPool
+from miner.hotkeys.offers import Offers
 from miner.jobs import rules, store
 from miner.jobs.active_jobs import ActiveJobs
 from miner.jobs.live_job import LiveJob
-from miner.jobs.validator_sockets import ValidatorSocket
+from miner.jobs.validator_sockets import Parties, ValidatorSocket
 from miner.receipts.signing import counter_sign_started_receipt
 from miner.receipts.store import ReceiptWriter
 from miner.validators.actions import ValidatorDirectory
@@ -47,15 +50,24 @@ class ExecutorAssignment:
 
 @dataclass(slots=True)
 class JobIntake:
-    """Handles messages of validators; `is_closing` is set when the miner takes no more jobs."""
+    """Handles messages of validators to `miner`, one of the hotkeys of this miner.
+
+    `offers` says what they are offered; `is_closing` is set when the miner takes no more jobs.
+    """
 
     miner: Signer
+    offers: Offers
     policy: rules.JobPolicy
     directory: ValidatorDirectory
     pool: ExecutorPool
     active_jobs: ActiveJobs
     receipt_writer: ReceiptWriter
+    declines: DeclineCounter
     is_closing: bool = False
+
+    def parties(self, validator: str) -> Parties:
+        """The parties of a job that this validator offers here."""
+        return Parties(self.miner.ss58_address, validator)
 
     async def handle_offer(
         self, offered: JobOffered, raw: str, validator: str, socket: ValidatorSocket
@@ -67,23 +79,23 @@ class JobIntake:
             if problem := _unsafe_path_text(offered.volume):
                 await socket.send_message(GenericError(details=problem))
                 raise RejectionError(RejectionReason.UNKNOWN, problem)
-            job = LiveJob(offered, validator, socket, receipt)
+            job = LiveJob(offered, self.miner, validator, socket, receipt)
             if active := self.active_jobs[job.uuid]:
-                if active.validator == validator:
+                if active.parties == job.parties:
                     active.socket = socket
-                await self.active_jobs.flush(validator)
+                await self.active_jobs.flush(job.parties)
                 await self._repeat_messages(job)
             else:
                 await self._reserve(job)
         except RejectionError as rejection:
-            await self._decline(offered, rejection, socket)
+            await self._decline(offered, rejection, validator, socket)
 
     async def handle_payload(
         self, payload: JobPayload, raw: str, validator: str, socket: ValidatorSocket
     ) -> None:
         """Forward the full job to its executor."""
-        job = self.active_jobs[payload.job_uuid]
-        if job is None or job.validator != validator or job.executor is None:
+        job = self.active_jobs.of(payload.job_uuid, self.parties(validator))
+        if job is None or job.executor is None:
             raise ProtocolError(f"Received JobRequest for unknown job_uuid: {payload.job_uuid}")
         try:
             rules.check_signature(raw, validator, self._policy_for(validator))
@@ -110,8 +122,8 @@ class JobIntake:
             payload, issued.signature, self.miner, is_trusted_miner=self.policy.trusted
         )
         await self.receipt_writer.put(receipt)
-        job = self.active_jobs[payload.job_uuid]
-        if job is None or job.validator != validator:
+        job = self.active_jobs.of(payload.job_uuid, self.parties(validator))
+        if job is None:
             return
         job.socket = socket
         if isinstance(payload, JobFinishedReceipt):
@@ -125,10 +137,10 @@ class JobIntake:
         if uuid := rules.job_uuid_of(raw, rules.OFFER):
             if self.active_jobs[uuid] is None:
                 await socket.send_message(JobDeclined(job_uuid=uuid, message=problem))
-        elif uuid := rules.job_uuid_of(raw, rules.PAYLOAD):
-            job = self.active_jobs[uuid]
-            if job and job.validator == validator:
-                await self.active_jobs.end(job, JobError(FailureReason.UNKNOWN, problem))
+        elif (uuid := rules.job_uuid_of(raw, rules.PAYLOAD)) and (
+            job := self.active_jobs.of(uuid, self.parties(validator))
+        ):
+            await self.active_jobs.end(job, JobError(FailureReason.UNKNOWN, problem))
 
     def _check(self, offered: JobOffered, raw: str, validator: str) -> Receipt | None:
         if self.is_closing:
@@ -137,7 +149,7 @@ class JobIntake:
             raise RejectionError(RejectionReason.VALIDATOR_BLACKLISTED)
         rules.check_signature(raw, validator, self._policy_for(validator))
         receipt = counter_sign_started_receipt(offered, validator, self.miner, self.policy)
-        rules.check_offered(offered, self.pool.manifest)
+        self.offers.check(offered.executor_class, self.miner.ss58_address)
         rules.check_streaming(offered, self.policy)
         return receipt
 
@@ -159,24 +171,22 @@ class JobIntake:
 
         Awaits nothing before the job is added, so that an offer is not accepted twice.
         """
-        job.executor = self.pool.reserve(
-            job.offered.executor_class, ExecutorAssignment(job, self.active_jobs)
-        )
+        kind, miner = job.offered.executor_class, self.miner.ss58_address
+        if self.active_jobs.count(miner, kind) < self.offers.manifest(miner).get(kind, 0):
+            job.executor = self.pool.reserve(kind, ExecutorAssignment(job, self.active_jobs))
         if job.executor:
             self.active_jobs.add(job)
             await self._accept(job, job.executor)
         elif not await self._repeat_messages(job):
-            raise RejectionError(
-                RejectionReason.BUSY, f"all executors of {job.offered.executor_class} are busy"
-            )
+            raise RejectionError(RejectionReason.BUSY, f"all executors of {kind} are busy")
 
     async def _repeat_messages(self, job: LiveJob) -> bool:
         """Send all messages about a job that was accepted before; False if it was not."""
         row = await in_database(store.find, job.uuid)
         if row is None:
             return False
-        expected = (job.validator, rules.digest(job.offered))
-        if (row.validator_hotkey, row.offer_digest) != expected:
+        expected = (*job.parties, rules.digest(job.offered))
+        if (row.miner_hotkey, row.validator_hotkey, row.offer_digest) != expected:
             raise ProtocolError(f"job_uuid {job.uuid} was offered before, with other contents")
         for text in await in_database(store.messages_of, job.uuid):
             job.socket.enqueue(text, job.uuid)
@@ -219,13 +229,22 @@ class JobIntake:
             self.pool.send(job.executor, payload)
 
     async def _decline(
-        self, offered: JobOffered, rejection: RejectionError, socket: ValidatorSocket
+        self,
+        offered: JobOffered,
+        rejection: RejectionError,
+        validator: str,
+        socket: ValidatorSocket,
     ) -> None:
         excuses = []
         if rejection.reason is RejectionReason.BUSY:
             at = offered.job_started_receipt_payload.timestamp
-            excuses = await self.receipt_writer.excuses(offered.executor_class, at)
+            named = offered.job_started_receipt_payload.miner_hotkey
+            excuses = await self.receipt_writer.excuses(offered.executor_class, at, named)
             excuses = [one for one in excuses if one.payload.job_uuid != offered.job_uuid]
+        cause = str((rejection.context or {}).get(CAUSE, rejection.reason))
+        self.declines.put(
+            DeclinedOffer(self.parties(validator), offered.executor_class, cause, bool(excuses))
+        )
         log.info(
             "job declined",
             extra={"job": offered.job_uuid, "reason": str(rejection.reason), "why": str(rejection)},
@@ -236,6 +255,7 @@ class JobIntake:
                 message=str(rejection),
                 reason=rejection.reason,
                 receipts=excuses,
+                context=rejection.context,
             )
         )
 

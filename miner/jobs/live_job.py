@@ -6,19 +6,21 @@ from time import monotonic
 
 from compute_horde.protocol.job import JobOffered, JobPayload
 from compute_horde.receipts import Receipt
+from compute_horde.signing import Signer
 from compute_horde.vocabulary import JobState
 from miner.executors.executor import Executor
-from miner.jobs.validator_sockets import ValidatorSocket
+from miner.jobs.validator_sockets import Parties, ValidatorSocket
 
 
 @dataclass(slots=True, eq=False)
 class LiveJob:
     """An active job; ahead of its database row by the messages not yet written.
 
-    `stored_state` is the state of the row.
+    `stored_state` is the state of the row, `miner` the hotkey that the job was offered to.
     """
 
     offered: JobOffered
+    miner: Signer
     validator: str
     socket: ValidatorSocket
     receipt: Receipt | None = None
@@ -35,3 +37,8 @@ class LiveJob:
     def uuid(self) -> str:
         """The UUID of the job."""
         return self.offered.job_uuid
+
+    @property
+    def parties(self) -> Parties:
+        """The hotkeys of miner and validator."""
+        return Parties(self.miner.ss58_address, self.validator)

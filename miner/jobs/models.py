@@ -21,6 +21,9 @@ class Job(job_record.JobRecord):
         db_default=Func(Value("miner_acceptedjob_id_seq"), function="nextval"),
         help_text="grows with acceptance",
     )
+    miner_hotkey = models.CharField(
+        max_length=SS58_LENGTH, db_default="", help_text="the one that the job was offered to"
+    )
     validator_hotkey = models.CharField(max_length=SS58_LENGTH)
     executor_class = models.CharField(max_length=64, choices=CLASSES)
     executor_token = models.CharField(max_length=64, help_text="SHA-256 of the one-time token")

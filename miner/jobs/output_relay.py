@@ -10,6 +10,7 @@ from compute_horde.lifecycle import FINAL
 from compute_horde.output_buffer import OutputBuffer, SendQueue
 from compute_horde.protocol.extensions import OutputPrinted, ProgressMade
 from miner.jobs.live_job import LiveJob
+from miner.jobs.validator_sockets import Parties
 
 JOB_BYTES = 8 * 2**20
 ALL_BYTES = 64 * 2**20
@@ -119,27 +120,27 @@ class OutputRelay:
         self.buffer = OutputBuffer(job_bytes, all_bytes)
         self._jobs: dict[str, LiveJob] = {}
         self._checks_left: dict[str, int] = {}
-        self._queues: dict[str, set[OutboundQueue]] = {}
+        self._queues: dict[Parties, set[OutboundQueue]] = {}
 
-    def subscribe(self, validator: str, queue: OutboundQueue) -> None:
-        """Relay the output of the validator's jobs to a queue, first all that is held."""
-        self._queues.setdefault(validator, set()).add(queue)
+    def subscribe(self, parties: Parties, queue: OutboundQueue) -> None:
+        """Relay the output of the jobs of `parties` to a queue, first all that is held."""
+        self._queues.setdefault(parties, set()).add(queue)
         for uuid, job in self._jobs.items():
-            if job.validator == validator:
+            if job.parties == parties:
                 queue.on_output(uuid)
 
-    def unsubscribe(self, validator: str, queue: OutboundQueue) -> None:
+    def unsubscribe(self, parties: Parties, queue: OutboundQueue) -> None:
         """Stop relaying to a queue."""
-        queues = self._queues.get(validator, set())
+        queues = self._queues.get(parties, set())
         queues.discard(queue)
         if not queues:
-            self._queues.pop(validator, None)
+            self._queues.pop(parties, None)
 
     def relay(self, job: LiveJob, output: OutputPrinted | ProgressMade) -> None:
         """Relay output or progress that an executor sent about its active job."""
         if job.state in FINAL:
             return
-        queues = self._queues.get(job.validator, ())
+        queues = self._queues.get(job.parties, ())
         if isinstance(output, ProgressMade):
             for queue in queues:
                 queue.put_progress(output)
@@ -151,10 +152,10 @@ class OutputRelay:
             for queue in queues:
                 queue.on_output(job.uuid)
 
-    def on_receipt(self, job_uuid: str, validator: str) -> None:
+    def on_receipt(self, job_uuid: str, parties: Parties) -> None:
         """The validator sent the finished receipt, so it hardly needs the output again."""
         job = self._jobs.get(job_uuid)
-        if job and job.validator == validator:
+        if job and job.parties == parties:
             self._checks_left[job_uuid] = min(self._checks_left[job_uuid], CHECKS_AFTER_RECEIPT)
 
     def _schedule_check(self, job_uuid: str, checks: int) -> None:
@@ -168,8 +169,8 @@ class OutputRelay:
         elif checks := self._checks_left[job_uuid]:
             self._schedule_check(job_uuid, checks - 1)
         else:
-            validator = self._jobs.pop(job_uuid).validator
+            parties = self._jobs.pop(job_uuid).parties
             del self._checks_left[job_uuid]
             self.buffer.forget(job_uuid)
-            for queue in self._queues.get(validator, ()):
+            for queue in self._queues.get(parties, ()):
                 queue.forget(job_uuid)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from compute_horde import frames, signing
 from compute_horde.deadlines import Budget
 from compute_horde.errors import BadSignature, ProtocolError, RejectionError
-from compute_horde.hardware import PROMISES, ExecutorClass
+from compute_horde.hardware import PROMISES
 from compute_horde.image_names import is_listed
 from compute_horde.job_uuid import is_job_uuid
 from compute_horde.nul_characters import replace_nul
@@ -55,14 +54,6 @@ def for_executor(offered: JobOffered, address: str | None) -> JobOffered:
         return offered
     details = offered.streaming_details.model_copy(update={"executor_ip": address})
     return offered.model_copy(update={"streaming_details": details})
-
-
-def check_offered(offered: JobOffered, manifest: Mapping[ExecutorClass, int]) -> None:
-    """Raise `RejectionError` unless this miner offers executors of the job's class."""
-    if not manifest.get(offered.executor_class):
-        raise RejectionError(
-            RejectionReason.UNKNOWN, f"this miner has no executors of {offered.executor_class}"
-        )
 
 
 def check_streaming(offered: JobOffered, policy: JobPolicy) -> None:

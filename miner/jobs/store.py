@@ -17,6 +17,7 @@ from compute_horde.vocabulary import HordeReason, JobState, Party, ReceiptType
 from miner.jobs import rules
 from miner.jobs.live_job import LiveJob
 from miner.jobs.models import Job, JobEvent
+from miner.jobs.validator_sockets import Parties
 from miner.receipts.models import Receipt
 
 
@@ -25,6 +26,7 @@ def new_row(job: LiveJob, token: str) -> Job:
     return Job(
         uuid=job.uuid,
         state=JobState.RECEIVED,
+        miner_hotkey=job.miner.ss58_address,
         validator_hotkey=job.validator,
         executor_class=job.offered.executor_class,
         executor_token=sha256(token.encode()).hexdigest(),
@@ -56,21 +58,22 @@ def write(state: JobState, messages: Sequence[JobMessage], fields: dict[str, Any
     return Job.apply_after(state, *messages, **fields)
 
 
-def unclosed(validator: str, ended_after: datetime) -> list[str]:
-    """Jobs that a validator has not closed with a finished receipt, oldest first.
+def unclosed(parties: Parties, ended_after: datetime) -> list[str]:
+    """Jobs of `parties` that the validator has not closed with a finished receipt, oldest first.
 
     Of ended jobs, only those that ended after `ended_after`.
     """
     closed = Receipt.objects.filter(
         job_uuid=OuterRef("pk"),
-        validator_hotkey=validator,
+        validator_hotkey=parties.validator,
         receipt_type=ReceiptType.FINISHED,
     )
     active = Q(state__in=lifecycle.UNFINISHED)
     rows = Job.objects.filter(
         ~Exists(closed),
         active | Q(state_since__gte=ended_after),
-        validator_hotkey=validator,
+        miner_hotkey=parties.miner,
+        validator_hotkey=parties.validator,
     )
     return [str(pk) for pk in rows.order_by("created_at").values_list("pk", flat=True)]
 

@@ -52,7 +52,10 @@ class ValidatorConsumer(MessageConsumer):
         super().__init__(**kwargs)
         self.extensions: frozenset[Extension] = frozenset()
         self._miner = miner
+        self._served = miner.served[0]
+        self._intake = miner.intake_of(self._served)
         self._hotkey = ""
+        self._parties = self._intake.parties("")
         self._address = ""
         self._is_counted = False
         self._first_message = asyncio.Event()
@@ -79,6 +82,9 @@ class ValidatorConsumer(MessageConsumer):
     async def connect(self) -> None:
         """Accept the connection; an unknown validator gets the reason and is disconnected later."""
         self._hotkey = self.scope["url_route"]["kwargs"]["hotkey"]
+        self._served = self._miner.served_at(self.scope)
+        self._intake = self._miner.intake_of(self._served)
+        self._parties = self._intake.parties(self._hotkey)
         peer = self.scope.get("client")
         self._address = peer[0] if peer else ""
         self._is_counted = self._miner.connection_limiter.admit(self._address)
@@ -122,7 +128,7 @@ class ValidatorConsumer(MessageConsumer):
         """Report a protocol error, and decline or end the job that the message was about."""
         await super().complain(problem)
         if self._authenticated and not self._was_decoded:
-            await self._miner.intake.handle_invalid(self._raw, str(problem), self._hotkey, self)
+            await self._intake.handle_invalid(self._raw, str(problem), self._hotkey, self)
 
     def enqueue(self, text: str, job_uuid: str) -> None:
         """Queue a message to be sent; a validator that does not read is disconnected."""
@@ -147,8 +153,8 @@ class ValidatorConsumer(MessageConsumer):
         """Stop sending; the jobs continue, and are reported when the validator reconnects."""
         self._is_cut_off = True
         self._stop_counting()
-        self._miner.validator_sockets.remove(self._hotkey, self)
-        self._miner.output_relay.unsubscribe(self._hotkey, self._queue)
+        self._miner.validator_sockets.remove(self._parties, self)
+        self._miner.output_relay.unsubscribe(self._parties, self._queue)
         self._queue.close()
         await self._tasks.cancel()
 
@@ -157,7 +163,7 @@ class ValidatorConsumer(MessageConsumer):
         problem = rules.login_problem(
             auth,
             path_hotkey=self._hotkey,
-            miner_hotkey=None if trusted else miner.hotkey.ss58_address,
+            miner_hotkey=None if trusted else self._parties.miner,
             now=time.time(),
         )
         if not problem and auth != self._auth:
@@ -171,22 +177,23 @@ class ValidatorConsumer(MessageConsumer):
         self._auth = auth
         self.extensions = extensions.announced(auth.extensions)
         supported = extensions.in_kind(auth.extensions)
-        await self.send_message(Manifest(manifest=dict(miner.pool.manifest), extensions=supported))
+        manifest = miner.offers.manifest(self._parties.miner)
+        await self.send_message(Manifest(manifest=manifest, extensions=supported))
         if self._authenticated:
             return
         self._authenticated = True
         self._stop_counting()
         if Extension.OUTPUT in self.extensions:
             self._queue = self._new_queue(output=True)
-            miner.output_relay.subscribe(self._hotkey, self._queue)
-        miner.validator_sockets.add(self._hotkey, self)
+            miner.output_relay.subscribe(self._parties, self._queue)
+        miner.validator_sockets.add(self._parties, self)
         self._spawn(self._send_messages())
         early, self._early = self._early, []
         for message, raw in early:
             await self._report_errors(self._process(message, raw))
 
     async def _process(self, message: ToMiner, raw: str) -> None:
-        intake, size = self._miner.intake, memory_of([message, raw])
+        intake, size = self._intake, memory_of([message, raw])
         if not self.has_received:
             self._resumed_job = _job_of_first_message(message)
             self._first_message.set()
@@ -199,7 +206,7 @@ class ValidatorConsumer(MessageConsumer):
                 await intake.handle_payload(message, raw, self._hotkey, self)
             case AcceptedReceiptIssued() | IntervalReceiptIssued() | FinishedReceiptIssued():
                 if isinstance(message, FinishedReceiptIssued):
-                    self._miner.output_relay.on_receipt(message.payload.job_uuid, self._hotkey)
+                    self._miner.output_relay.on_receipt(message.payload.job_uuid, self._parties)
                 await self._run_within_limit(
                     intake.handle_receipt(message, self._hotkey, self), size
                 )
@@ -207,8 +214,7 @@ class ValidatorConsumer(MessageConsumer):
                 work = cancellation.cancel(intake, message, raw, self._hotkey, self)
                 await self._run_within_limit(work, size)
             case MainHotkey():
-                main_hotkey = self._miner.config.main_hotkey or self._miner.hotkey.ss58_address
-                await self.send_message(MainHotkey(main_hotkey=main_hotkey))
+                await self.send_message(MainHotkey(main_hotkey=self._miner.main_hotkey.hotkey))
 
     async def _run_within_limit(self, work: Coroutine[Any, Any, None], size: int) -> None:
         """Handle a message of `size` bytes in a task, after waiting until there is room for it."""
@@ -236,7 +242,7 @@ class ValidatorConsumer(MessageConsumer):
         window = timedelta(seconds=self._miner.config.resend_seconds)
         active_jobs = self._miner.active_jobs
         try:
-            missed = await active_jobs.unclosed(self._hotkey, window)
+            missed = await active_jobs.unclosed(self._parties, window)
             await self._wait_for_first_message()
             if self._is_for_one_job:
                 missed = [self._resumed_job] if self._resumed_job in missed else []
@@ -280,7 +286,7 @@ class ValidatorConsumer(MessageConsumer):
         """Send the reason, and close the connection after `reject_seconds`."""
         log.info("validator rejected", extra={"validator": self._hotkey, "why": why})
         self._rejected = True
-        self._miner.validator_sockets.remove(self._hotkey, self)
+        self._miner.validator_sockets.remove(self._parties, self)
         await self.send_message(GenericError(details=why))
         self._spawn(self._close_later())
 

@@ -1,10 +1,17 @@
 """The open sockets of validators, and which of them get the messages about a job."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from compute_horde.protocol.extensions import understood
 from compute_horde.protocol.message import JobMessage, Message
 from compute_horde.vocabulary import Extension
+
+
+class Parties(NamedTuple):
+    """The two hotkeys of a job: the one of this miner that was addressed, and the validator's."""
+
+    miner: str
+    validator: str
 
 
 class ValidatorSocket(Protocol):
@@ -25,24 +32,30 @@ class ValidatorSocket(Protocol):
 
 
 class ValidatorSockets:
-    """The sockets of each validator, oldest first."""
+    """The sockets of each validator to each hotkey of this miner, oldest first."""
 
     def __init__(self) -> None:
-        self._sockets: dict[str, list[ValidatorSocket]] = {}
+        self._sockets: dict[Parties, list[ValidatorSocket]] = {}
 
-    def add(self, validator: str, socket: ValidatorSocket) -> None:
-        """Add a socket, which then gets the messages about jobs of `validator`."""
-        self._sockets.setdefault(validator, []).append(socket)
+    def add(self, parties: Parties, socket: ValidatorSocket) -> None:
+        """Add a socket, which then gets the messages about jobs of `parties`."""
+        self._sockets.setdefault(parties, []).append(socket)
 
-    def remove(self, validator: str, socket: ValidatorSocket) -> None:
+    def remove(self, parties: Parties, socket: ValidatorSocket) -> None:
         """Remove a closed socket."""
-        sockets = self._sockets.get(validator, [])
+        sockets = self._sockets.get(parties, [])
         if socket in sockets:
             sockets.remove(socket)
         if not sockets:
-            self._sockets.pop(validator, None)
+            self._sockets.pop(parties, None)
 
-    def send(self, validator: str, job_socket: ValidatorSocket | None, message: JobMessage) -> None:
+    def every(self) -> list[tuple[Parties, ValidatorSocket]]:
+        """All sockets."""
+        return [(parties, one) for parties, some in self._sockets.items() for one in some]
+
+    def send(
+        self, parties: Parties, job_socket: ValidatorSocket | None, message: JobMessage
+    ) -> None:
         """Send a message to the socket used last for its job, and to all sockets opened later.
 
         The first may be broken without the miner noticing; repeated messages do no harm. If it is
@@ -50,7 +63,7 @@ class ValidatorSockets:
         announced the extension. A published validator uses one socket per job, so while the socket
         of the job is open, its other sockets that received a message are for other jobs.
         """
-        sockets = self._sockets.get(validator, [])
+        sockets = self._sockets.get(parties, [])
         is_open = job_socket in sockets
         start = sockets.index(job_socket) if job_socket and is_open else 0
         text = message.encode()

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from collections import OrderedDict
+from collections.abc import Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 CACHE_BYTES = 16 * 2**20
@@ -10,14 +11,14 @@ LEVEL = 6
 
 
 class PageCompressor:
-    """A cache of compressed pages, by number and length: a page grows only at its end."""
+    """A cache of compressed pages, by name and length: a page grows only at its end."""
 
     def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
         self._cache_bytes = cache_bytes
-        self._pages: OrderedDict[tuple[int, int], Future[bytes]] = OrderedDict()
+        self._pages: OrderedDict[tuple[Hashable, int], Future[bytes]] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, "receipt pages")
 
-    async def compressed(self, page: int, body: bytes, owner: object = None) -> bytes:
+    async def compressed(self, page: Hashable, body: bytes, owner: object = None) -> bytes:
         """`body` as gzip; concurrent calls for the same page share one compression.
 
         `owner` counts the memory of `body`, so it is referenced until the compression is done.

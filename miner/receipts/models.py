@@ -16,6 +16,7 @@ class Receipt(models.Model):
     job_uuid = models.UUIDField()
     receipt_type = models.CharField(max_length=32, choices=TYPES)
     interval = models.IntegerField(default=0, help_text="which one, of an interval receipt")
+    miner_hotkey = models.CharField(max_length=SS58_LENGTH, db_default="")
     validator_hotkey = models.CharField(max_length=SS58_LENGTH)
     timestamp = models.DateTimeField(db_index=True)
     executor_class = models.CharField(max_length=64, choices=CLASSES, blank=True)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.models import BigIntegerField, Func, IntegerField, Sum
+from django.db.models import BigIntegerField, Func, IntegerField, QuerySet, Sum
 from django.utils import timezone
 
 from compute_horde import lifecycle, receipts
@@ -25,7 +25,7 @@ ALL_RECEIPTS = "receipts"
 _PAGE_FROM = """
 SELECT body, ends FROM (
     SELECT id, body, sum(octet_length(body) + 1) OVER (ORDER BY id)::bigint AS ends
-    FROM miner_receipt WHERE page = %(page)s
+    FROM miner_receipt WHERE page = %(page)s AND %(miner)s IN ('', miner_hotkey)
 ) AS line WHERE ends > %(start)s ORDER BY id
 """
 
@@ -55,10 +55,15 @@ class ReceiptWriter:
         if isinstance(receipt.payload, JobFinishedReceipt):
             await self._writer.flush(ALL_RECEIPTS)
 
-    async def excuses(self, executor_class: ExecutorClass, now: datetime) -> list[receipts.Receipt]:
-        """The receipts that excuse this miner from jobs of a class at `now` (protocol §5.7)."""
+    async def excuses(
+        self, executor_class: ExecutorClass, now: datetime, miner: str = ""
+    ) -> list[receipts.Receipt]:
+        """The receipts that excuse this miner from jobs of a class at `now` (protocol §5.7).
+
+        Validators take only those that name the hotkey which they ask: `miner`, all if it is empty.
+        """
         await self._writer.flush(ALL_RECEIPTS)
-        return await in_database(find_excuses, executor_class, now)
+        return await in_database(find_excuses, executor_class, now, miner)
 
     async def close(self) -> None:
         """Return when all receipts are stored."""
@@ -82,6 +87,7 @@ def _row(receipt: receipts.Receipt, page: int) -> Receipt:
         job_uuid=payload.job_uuid,
         receipt_type=payload.receipt_type,
         interval=payload.interval if isinstance(payload, JobIntervalReceipt) else 0,
+        miner_hotkey=payload.miner_hotkey,
         validator_hotkey=payload.validator_hotkey,
         timestamp=payload.timestamp,
         executor_class=started.executor_class if started else "",
@@ -93,9 +99,14 @@ def _row(receipt: receipts.Receipt, page: int) -> Receipt:
     )
 
 
-def find_excuses(executor_class: ExecutorClass, now: datetime) -> list[receipts.Receipt]:
-    """Organic started receipts of a class that are valid at `now` (protocol §5.7)."""
-    rows = Receipt.objects.filter(
+def find_excuses(
+    executor_class: ExecutorClass, now: datetime, miner: str = ""
+) -> list[receipts.Receipt]:
+    """Organic started receipts of a class that are valid at `now` (protocol §5.7).
+
+    Those that name the hotkey `miner`; of all hotkeys, if it is empty.
+    """
+    rows = _of(miner).filter(
         executor_class=executor_class, timestamp__lte=now, excuses_until__gte=now
     )
     return [receipts.Receipt.model_validate_json(row.body) for row in rows]
@@ -106,20 +117,27 @@ def page_text(page: int) -> str:
     return page_body(page).decode()
 
 
-def page_body(page: int, start: int = 0) -> bytes:
-    """Like `page_text`, but as bytes, and from byte `start` on; earlier rows are not sent."""
+def page_body(page: int, start: int = 0, miner: str = "") -> bytes:
+    """Like `page_text`, but as bytes, and from byte `start` on; earlier rows are not sent.
+
+    Of the receipts that name the hotkey `miner`; of all, if it is empty.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_PAGE_FROM, {"page": page, "start": start})
+        cursor.execute(_PAGE_FROM, {"page": page, "start": start, "miner": miner})
         rows = cursor.fetchall()
     body = b"".join(text.encode() + b"\n" for text, _ in rows)
     begins = rows[-1][1] - len(body) if rows else start
     return body[start - begins :]
 
 
-def page_size(page: int) -> int:
-    """The length of a page in bytes, without reading the page."""
+def page_size(page: int, miner: str = "") -> int:
+    """The length of a page in bytes, without reading the page; `miner` as in `page_body`."""
     size = Sum(OctetLength("body") + 1, output_field=BigIntegerField())
-    return Receipt.objects.filter(page=page).aggregate(size=size)["size"] or 0
+    return _of(miner).filter(page=page).aggregate(size=size)["size"] or 0
+
+
+def _of(miner: str) -> QuerySet[Receipt]:
+    return Receipt.objects.filter(miner_hotkey=miner) if miner else Receipt.objects.all()
 
 
 def evict(before: datetime) -> int:

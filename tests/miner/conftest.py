@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -21,13 +21,16 @@ from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import ExecutorReady, JobAccepted
 from miner.asgi import AdminApplication, Application
 from miner.config import config
+from miner.hotkeys.served import ServedHotkey
 from miner.jobs.models import Job
+from miner.jobs.validator_sockets import Parties
 from miner.wiring import Miner
 from tests.miner.peers import ExecutorPeer, ScriptedManager, ValidatorPeer
 
 VALIDATOR = Keypair.create_from_uri("//Alice")
 STRANGER = Keypair.create_from_uri("//Charlie")
 MINER = Keypair.create_from_uri("//Bob")
+PARTIES = Parties(MINER.ss58_address, VALIDATOR.ss58_address)
 SETTINGS = {
     "executor_manager": "tests.miner.peers:ScriptedManager",
     "executors": {ExecutorClass.always_on__test: 1},
@@ -97,8 +100,10 @@ def run_miner(transactional_db: None) -> Iterator[Run]:
     """`async with run_miner(executors=…) as it:` runs a miner with these settings."""
 
     @asynccontextmanager
-    async def run(**changes: object) -> AsyncIterator[RunningMiner]:
-        miner = Miner(config.model_copy(update=SETTINGS | changes), MINER)
+    async def run(
+        others: Sequence[ServedHotkey] = (), **changes: object
+    ) -> AsyncIterator[RunningMiner]:
+        miner = Miner(config.model_copy(update=SETTINGS | changes), MINER, others)
         await miner.open()
         it = RunningMiner(miner)
         try:
@@ -108,6 +113,13 @@ def run_miner(transactional_db: None) -> Iterator[Run]:
             await it.close_connections()
 
     yield run
+    database.close_threads()
+
+
+@pytest.fixture
+def threads(transactional_db: None) -> Iterator[None]:
+    """Closes the connections of the threads that `in_database` uses."""
+    yield
     database.close_threads()
 
 

@@ -18,7 +18,7 @@ from miner.config import config
 from miner.receipts import store
 from miner.receipts.models import Receipt
 from miner.validators.models import ValidatorBlacklist
-from tests.miner.conftest import VALIDATOR, accepted
+from tests.miner.conftest import PARTIES, VALIDATOR, accepted
 from tests.miner.receipts.test_store import started
 
 
@@ -81,7 +81,7 @@ async def test_a_page_is_read_whole_and_then_from_an_offset():
 async def test_jobs_executors_and_metrics_have_pages(run_miner, admin):
     async with run_miner() as it:
         _, _, uuid = await accepted(it)
-        await it.miner.active_jobs.flush(VALIDATOR.ss58_address)
+        await it.miner.active_jobs.flush(PARTIES)
         job = await in_database(admin.get, reverse("admin:jobs_job_change", args=[uuid]))
         assert b"V0ExecutorReadyRequest" in job.content
         assert b"Save" not in job.content

@@ -11,11 +11,14 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from compute_horde.adapters.chain_port import Metagraph, Neuron
+from compute_horde.adapters.chain_port import ChainUnreachable, Hyperparameters, Metagraph, Neuron
+from compute_horde.cycles import cycle_at
 from localnet.chain.admin import administer
 from localnet.chain.testing import running
 from miner import periodic
 from miner.config import config
+from miner.hotkeys.models import CycleMainHotkey
+from miner.hotkeys.served import ServedHotkey
 from miner.jobs.models import Job
 from miner.periodic import PeriodicTask, PeriodicTasks
 from miner.receipts.models import Receipt
@@ -35,6 +38,9 @@ class FakeChain:
     def metagraph(self, block: int | None = None) -> Metagraph:
         return Metagraph(1, self.neurons)
 
+    def hyperparameters(self) -> Hyperparameters:
+        return Hyperparameters(359, 0, 0, 0, 0, False, 0, 0)
+
     def serve_axon(self, ip: str, port: int) -> None:
         self.served.append((ip, port))
 
@@ -49,20 +55,26 @@ def neuron(keypair, stake=0, ip="0.0.0.0", port=0):
     return Neuron(0, keypair.ss58_address, "cold", stake * TAO, True, ip, port, 0)
 
 
-def periodic_tasks(chain, **changes):
+def periodic_tasks(chain, others=(), **changes):
     settings = {"chain_url": "ws://x", "external_ip": "127.0.0.1", "port": 8000, "trusted": False}
-    it = PeriodicTasks(config.model_copy(update=settings | {"serving": True} | changes), MINER)
-    it._chain = lambda: chain
+    changed = config.model_copy(update=settings | {"serving": True} | changes)
+    it = PeriodicTasks(changed, MINER, others)
+    it._chain = lambda _: chain
     return it
 
 
-def test_without_a_chain_only_old_rows_are_deleted():
-    assert [task.name for task in periodic_tasks(None, chain_url=None).tasks()] == ["evict"]
+def test_without_a_chain_only_what_does_not_use_it_is_done():
+    tasks = periodic_tasks(None, chain_url=None).tasks()
+    assert [task.name for task in tasks] == ["evict", "read scores and prices"]
 
 
 def test_a_trusted_miner_is_not_announced():
     tasks = periodic_tasks(None, trusted=True).tasks()
-    assert [task.name for task in tasks] == ["refresh validators", "evict"]
+    assert [task.name for task in tasks] == [
+        "refresh validators",
+        "evict",
+        "read scores and prices",
+    ]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -83,14 +95,35 @@ def test_a_miner_registered_with_another_address_is_announced_at_once(ip, port, 
     assert chain.served == announced
 
 
+@pytest.mark.django_db(transaction=True)
+def test_further_hotkeys_are_announced_at_their_own_ports_though_one_cannot_be():
+    class RefusingChain(FakeChain):
+        def serve_axon(self, ip: str, port: int) -> None:
+            if port == 8000:
+                raise ChainUnreachable("away")
+            super().serve_axon(ip, port)
+
+    chain = RefusingChain(neuron(MINER, 0, "127.0.0.1", 1), neuron(STRANGER, 0, "127.0.0.1", 1))
+    others = [ServedHotkey(STRANGER, 8001, 8001)]
+    with pytest.raises(ChainUnreachable):
+        periodic_tasks(chain, others).refresh()
+    assert chain.served == [("127.0.0.1", 8001)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_main_hotkey_of_a_cycle_is_decided_when_it_is_first_seen():
+    hotkeys = {"main_hotkeys": ("a", "b"), "netuid": 12}
+    periodic_tasks(FakeChain(), **hotkeys).refresh()
+    row = CycleMainHotkey.objects.get()
+    cycle = cycle_at(1, netuid=12, tempo=359)
+    assert (row.cycle_start, row.cycle_stop, row.number) == (cycle.start, cycle.stop, cycle.number)
+    assert row.hotkey == "ab"[cycle.number % 2]
+
+
 def test_the_announced_port_may_differ_from_the_local_one():
     chain = FakeChain()
     periodic_tasks(chain, external_port=4000).announce()
     assert chain.served == [("127.0.0.1", 4000)]
-
-
-def test_the_detected_address_is_the_one_that_packets_are_sent_from():
-    assert periodic.address_towards("ws://127.0.0.1:9944") == "127.0.0.1"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -209,7 +242,7 @@ def test_on_a_real_chain_the_miner_is_announced_and_its_validator_accepted(tmp_p
             chain_admin.add_neuron(hotkey, STRANGER.ss58_address, stake * TAO)
             chain_admin.fund(hotkey, TAO)
         running_tasks.refresh()
-        with running_tasks._chain() as reader:
+        with running_tasks._chain(MINER) as reader:
             found = {n.hotkey: (n.ip, n.port) for n in reader.metagraph().neurons}
         assert found[MINER.ss58_address] == ("192.0.2.1", 4711)
         assert Validator.objects.get(active=True).hotkey == VALIDATOR.ss58_address

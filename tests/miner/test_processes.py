@@ -29,7 +29,7 @@ def test_an_unknown_command_is_answered_with_the_known_ones():
     command = [sys.executable, "-m", "miner", "dance"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
-    assert "web|keep|migrate|seed|evict|health|manage" in answer.stderr
+    assert "web|keep|migrate|seed|evict|main-hotkey|earnings|health|manage" in answer.stderr
 
 
 def test_each_process_needs_what_it_uses(configured):

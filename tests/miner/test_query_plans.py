@@ -9,11 +9,13 @@ from django.utils import timezone
 from benchmarks.million_jobs.messages import EXECUTOR_CLASS
 from benchmarks.million_jobs.miner_queries import VALIDATOR, rows
 from miner.jobs import store
+from miner.jobs.validator_sockets import Parties
 from miner.receipts import store as receipts
 from tests.query_plans import fill, without_their_index
 
 pytestmark = pytest.mark.django_db
 
+PARTIES = Parties("miner", VALIDATOR)
 NOW = timezone.now()
 OLD = NOW - timedelta(days=29)
 
@@ -23,7 +25,7 @@ def test_the_migrations_are_complete():
 
 
 QUERIES = [
-    ("acceptedjob_by_state", lambda: store.unclosed(VALIDATOR, NOW)),
+    ("acceptedjob_by_state", lambda: store.unclosed(PARTIES, NOW)),
     ("acceptedjob_by_state", store.end_unfinished),
     ("miner_acceptedjob_created_at", lambda: store.evict(OLD)),
     ("receipt_that_excuses", lambda: receipts.find_excuses(EXECUTOR_CLASS, NOW)),

@@ -76,6 +76,6 @@ async def test_draining_ends_jobs_and_stops_executors_and_refuses_new_jobs(run_m
 async def test_closing_stops_following_the_validators(run_miner):
     async with run_miner() as it:
         miner = it.miner
-        assert not miner._following.done()
-    assert miner.intake.is_closing
-    assert miner._following.done()
+        assert not any(task.done() for task in miner._following)
+    assert miner.is_closing
+    assert all(task.done() for task in miner._following)

@@ -10,7 +10,7 @@ from tests.peers.user import request
 from validator import eviction
 from validator.jobs import actions
 from validator.jobs.models import Job
-from validator.network.models import Snapshot
+from validator.network.models import NamedMainHotkey, Snapshot
 from validator.receipts.models import (
     IssuedReceipt,
     PageCheckpoint,
@@ -47,13 +47,17 @@ def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
         Batch.objects.filter(pk=batch.pk).update(started_at=now - age)
         snapshot = Snapshot.objects.create(block=1, tempo=1, neurons=1)
         Snapshot.objects.filter(pk=snapshot.pk).update(taken_at=now - age)
+        NamedMainHotkey.objects.create(cycle_start=age.days, named_at=now - age)
         WeightsSet.objects.create(cycle_start=age.days, earned_in=0, published_at=now - age)
         cycle = ScoredCycle.objects.create(cycle_start=age.days, cycle_stop=age.days + 1)
         ScoredCycle.objects.filter(pk=cycle.pk).update(computed_at=now - age)
         Score.objects.create(cycle=cycle, hotkey="m", uid=1, share=1, u16=65535)
     eviction.evict(timedelta(days=7))
-    models = (Job, IssuedReceipt, Batch, Snapshot, ScoredCycle, Score, ControlTarget, WeightsSet)
-    assert [model.objects.count() for model in models] == [1, 1, 1, 1, 1, 1, 1, 2]
+    models = (
+        *(Job, IssuedReceipt, Batch, Snapshot, NamedMainHotkey, ScoredCycle, Score),
+        *(ControlTarget, WeightsSet),
+    )
+    assert [model.objects.count() for model in models] == [1, 1, 1, 1, 1, 1, 1, 1, 2]
 
 
 def test_evidence_of_false_results_is_kept_longer_than_the_jobs() -> None:

@@ -21,6 +21,7 @@ from validator.network.models import (
     Fact,
     Manifest,
     ManifestStatus,
+    NamedMainHotkey,
     Neuron,
     ObservedBlocks,
     Snapshot,
@@ -134,6 +135,14 @@ class ManifestStatusAdmin(ReadOnlyAdmin):
         "answered_at",
     ]
     search_fields = ["hotkey"]
+
+
+@admin.register(NamedMainHotkey)
+class NamedMainHotkeyAdmin(ReadOnlyAdmin):
+    """The main hotkey of each coldkey and cycle, as its miners named it."""
+
+    list_display = ["cycle_start", hotkey("coldkey"), hotkey("hotkey"), "named_at"]
+    search_fields = ["coldkey", "hotkey"]
 
 
 @admin.register(Fact)

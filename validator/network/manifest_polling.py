@@ -1,4 +1,4 @@
-"""Asks all miners for their manifests, and reads those of silent ones from the chain."""
+"""Asks all miners for manifests and main hotkeys; manifests of silent ones are on the chain."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from compute_horde.hardware import ExecutorClass
 from validator.config import Config
 from validator.miners import manifest_poll
 from validator.miners.connection import Address
-from validator.network import change_log
+from validator.network import change_log, main_hotkeys
 from validator.network.actions import latest_snapshot, serving_miners
 from validator.network.manifest_store import store_manifests
 from validator.network.models import ManifestSource, ManifestStatus, ObservedBlocks
@@ -34,13 +34,19 @@ def poll_manifests(config: Config, open_chain: OpenChain) -> None:
     """Request and store the manifest of every serving miner.
 
     One that does not answer keeps its old one. Once it has been silent for several polls, the
-    manifest in its commitment on the chain is used, if there is one.
+    manifest in its commitment on the chain is used, if there is one. Once per cycle the miners of
+    each coldkey are also asked for their main hotkey.
     """
     miners = serving_miners(config.hotkey.ss58_address, config.reach)
     addresses = [Address(miner.hotkey, miner.host, miner.port) for miner in miners]
+    question = _main_hotkey_question(config, [miner.hotkey for miner in miners])
+    asked = question.coldkeys.keys() if question else ()
     answers = asyncio.run(
-        manifest_poll.poll(addresses, config.hotkey, config.manifest_timeout_seconds)
+        manifest_poll.poll(addresses, config.hotkey, config.manifest_timeout_seconds, asked)
     )
+    if question:
+        named = {hotkey: one.main_hotkey for hotkey, one in answers.items()}
+        main_hotkeys.store_answers(question, named)
     interval = timedelta(seconds=config.manifest_change_seconds)
     store_manifests({hotkey: one.manifest for hotkey, one in answers.items()}, interval)
     patience = timedelta(seconds=MISSED_POLLS * config.manifest_seconds)
@@ -53,6 +59,16 @@ def poll_manifests(config: Config, open_chain: OpenChain) -> None:
     log.info(
         "manifests polled",
         extra={"asked": len(miners), "answered": len(answers), "from_chain": len(committed)},
+    )
+
+
+def _main_hotkey_question(
+    config: Config, miners: list[str]
+) -> main_hotkeys.MainHotkeyQuestion | None:
+    if (snapshot := latest_snapshot(config.snapshot_lifetime)) is None:
+        return None
+    return main_hotkeys.open_question(
+        snapshot.block, miners, netuid=config.netuid, tempo=snapshot.tempo
     )
 
 

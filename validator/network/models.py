@@ -103,6 +103,27 @@ class ManifestStatus(models.Model):
         return self.hotkey
 
 
+class NamedMainHotkey(models.Model):
+    """The main hotkey that the miners of a coldkey named in a cycle; the first answer counts."""
+
+    coldkey = models.CharField(max_length=64)
+    cycle_start = models.BigIntegerField()
+    hotkey = models.CharField(max_length=64)
+    named_by = models.CharField(max_length=64, help_text="the miner that answered")
+    named_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-cycle_start", "coldkey"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cycle_start", "coldkey"], name="one_main_hotkey_per_cycle"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hotkey} of {self.coldkey} from block {self.cycle_start}"
+
+
 class Fact(models.Model):
     """One entry of the change log: `value` holds from `from_block` up to before `until_block`.
 

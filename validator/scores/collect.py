@@ -16,6 +16,7 @@ from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.vocabulary import JobState, ReceiptType
 from validator.jobs.models import Job
 from validator.network.history import network_at
+from validator.network.main_hotkeys import main_hotkeys
 from validator.network.models import Neuron, Snapshot
 from validator.network.network_state import NetworkState, PastNeuron
 from validator.receipts.models import IssuedReceipt
@@ -26,6 +27,7 @@ from validator.scoring.facts import (
     CycleFacts,
     ExecutorCount,
     JobOutcome,
+    MainHotkeys,
     RegisteredMiner,
     WorkedJob,
 )
@@ -75,6 +77,7 @@ def collect(
         blocks=spending.blocks,
         manifests=spending.manifests,
         receipts=spending.receipts,
+        main_hotkeys=tuple(_main_hotkeys(cycle)),
     )
 
 
@@ -193,6 +196,15 @@ def _offered(state: NetworkState) -> Iterator[ExecutorCount]:
         for name, count in sorted(counts.items()):
             if kind := ExecutorClass.known(name):
                 yield ExecutorCount(miner, kind, count)
+
+
+def _main_hotkeys(cycle: Cycle) -> Iterator[MainHotkeys]:
+    """The main hotkeys that were named in the cycle and in the one before."""
+    now = main_hotkeys(cycle.start)
+    before = main_hotkeys(cycle.start - (cycle.stop - cycle.start))
+    for coldkey in sorted(now.keys() | before.keys()):
+        if coldkey:
+            yield MainHotkeys(coldkey, now.get(coldkey), before.get(coldkey))
 
 
 def _unix(moment: datetime | None) -> Fraction:

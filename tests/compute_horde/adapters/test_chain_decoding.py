@@ -40,6 +40,9 @@ def test_a_sound_metagraph_has_its_neurons_by_uid() -> None:
     first, second = graph().neurons
     assert (first.uid, first.hotkey, first.ip, first.port) == (0, A, "127.0.0.1", 8091)
     assert (second.uid, second.hotkey, second.ip, second.port) == (1, B, "0.0.0.0", 0)
+    assert [one.emission_rao for one in graph(emission=[7, 0]).neurons] == [7, 0]
+    with pytest.raises(ValueError, match="shorter"):
+        graph(emission=[7])
 
 
 @pytest.mark.parametrize(

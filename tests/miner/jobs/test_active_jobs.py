@@ -9,7 +9,7 @@ from compute_horde.protocol.job import ExecutorReady, HordeFailed, JobFinished, 
 from compute_horde.vocabulary import JobState
 from miner.jobs import store
 from miner.jobs.models import Job
-from tests.miner.conftest import MINER, VALIDATOR, accepted, record
+from tests.miner.conftest import MINER, PARTIES, VALIDATOR, accepted, record
 from tests.miner.peers import ValidatorPeer
 
 
@@ -92,7 +92,7 @@ async def test_messages_go_to_the_socket_that_was_used_for_the_job_and_to_newer_
 async def test_jobs_of_an_earlier_process_end_and_that_is_reported(run_miner):
     async with run_miner() as first:
         _, _, uuid = await accepted(first)
-        await first.miner.active_jobs.flush(VALIDATOR.ss58_address)
+        await first.miner.active_jobs.flush(PARTIES)
         async with run_miner() as second:
             assert (await record(uuid)).state == JobState.HORDE_FAILED
             validator = ValidatorPeer(second.app, VALIDATOR, MINER.ss58_address)

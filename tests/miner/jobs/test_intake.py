@@ -1,5 +1,7 @@
 """Messages of validators: offers accepted and declined, payloads, receipts."""
 
+import pytest
+
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.capacity import Manifest
@@ -10,8 +12,10 @@ from compute_horde.protocol.job import (
     JobDeclined,
     JobFailed,
 )
+from compute_horde.signing import signed_hex
 from compute_horde.vocabulary import JobState, RejectionReason
 from compute_horde.volumes import InlineVolume
+from miner.earnings.models import DeclineCount
 from miner.jobs.models import Job
 from miner.receipts.models import Receipt
 from miner.validators.models import ValidatorBlacklist
@@ -135,6 +139,34 @@ async def test_a_busy_miner_declines_with_the_receipts_of_its_jobs(run_miner):
         assert (answer.job_uuid, answer.reason) == (second.job_uuid, RejectionReason.BUSY)
         assert [r.payload for r in answer.receipts] == [first.job_started_receipt_payload]
         answer.receipts[0].verify()
+
+
+def synthetic(validator, **changes):
+    """An offer of a job that is not a user's."""
+    offer = validator.offer()
+    receipt = offer.job_started_receipt_payload.model_copy(update={"is_organic": False})
+    signature = signed_hex(VALIDATOR, receipt.blob())
+    update = {"job_started_receipt_payload": receipt, "job_started_receipt_signature": signature}
+    return offer.model_copy(update=update | changes).signed(VALIDATOR)
+
+
+@pytest.mark.parametrize("is_organic", [True, False])
+async def test_a_synthetic_job_is_declined_while_busy_and_users_jobs_alone_excuse(
+    run_miner, is_organic
+):
+    async with run_miner() as it:
+        await it.executor()
+        validator = await it.validator()
+        first = validator.offer() if is_organic else synthetic(validator)
+        second = synthetic(validator)
+        await validator.send(first)
+        assert isinstance(await validator.receive(), JobAccepted)
+        await validator.send(second)
+        answer = await validator.receive()
+        assert (answer.job_uuid, answer.reason) == (second.job_uuid, RejectionReason.BUSY)
+        assert [one.payload.job_uuid for one in answer.receipts] == [first.job_uuid] * is_organic
+    counted = await in_database(DeclineCount.objects.get)
+    assert (counted.cause, counted.with_excuses, counted.count) == ("busy", is_organic, 1)
 
 
 async def test_a_repeated_offer_is_one_job(run_miner):

@@ -13,7 +13,7 @@ OFFER = ValidatorPeer(None, VALIDATOR, MINER.ss58_address).offer(str(uuid4()))
 
 def test_a_job_is_known_by_the_uuid_of_its_offer_and_starts_as_received():
     before = monotonic()
-    job = LiveJob(OFFER, VALIDATOR.ss58_address, None)
+    job = LiveJob(OFFER, MINER, VALIDATOR.ss58_address, None)
     assert job.uuid == OFFER.job_uuid
     assert (job.state, job.stored_state) == (JobState.RECEIVED, JobState.RECEIVED)
     assert before <= job.started_at <= monotonic()
@@ -22,7 +22,9 @@ def test_a_job_is_known_by_the_uuid_of_its_offer_and_starts_as_received():
 
 
 def test_two_jobs_of_the_same_offer_are_two():
-    first, second = (LiveJob(OFFER, VALIDATOR.ss58_address, None, started_at=1) for _ in range(2))
+    first, second = (
+        LiveJob(OFFER, MINER, VALIDATOR.ss58_address, None, started_at=1) for _ in range(2)
+    )
     assert first != second
     assert len({first, second}) == 2
     first.stored.set()

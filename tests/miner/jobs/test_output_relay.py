@@ -11,7 +11,8 @@ from compute_horde.protocol.job import ExecutionDone, ExecutorReady, JobAccepted
 from compute_horde.vocabulary import Extension, Stage, Stream
 from miner.jobs import output_relay as output_module
 from miner.jobs.models import JobEvent
-from tests.miner.conftest import VALIDATOR
+from miner.jobs.validator_sockets import Parties
+from tests.miner.conftest import MINER, PARTIES, VALIDATOR
 
 
 def piece(uuid: str, offset: int, text: str) -> OutputPrinted:
@@ -43,7 +44,7 @@ async def test_pieces_and_progress_are_relayed_at_once_and_not_stored(run_miner)
         await executor.send(piece(uuid, 1, "b"))
         await executor.send(ExecutionDone(job_uuid=uuid))
         assert [type(await validator.receive()) for _ in "12"] == [OutputPrinted, ExecutionDone]
-        await it.miner.active_jobs.flush(VALIDATOR.ss58_address)
+        await it.miner.active_jobs.flush(PARTIES)
         bodies = await in_database(lambda: list(JobEvent.objects.values_list("body", flat=True)))
         assert not [body for body in bodies if "Output" in body or "Progress" in body]
 
@@ -93,10 +94,10 @@ async def test_another_validator_gets_nothing(run_miner):
         await validator.receive()
         output = it.miner.output_relay
         other = output_module.OutboundQueue(output.buffer, output=True, overflowed=lambda: None)
-        output.subscribe("other", other)
+        output.subscribe(Parties(MINER.ss58_address, "other"), other)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(other.next(), 0.05)
-        output.unsubscribe("other", other)
+        output.unsubscribe(Parties(MINER.ss58_address, "other"), other)
 
 
 async def test_held_output_is_dropped_some_time_after_the_end(run_miner, monkeypatch):
@@ -113,8 +114,8 @@ async def test_held_output_is_dropped_some_time_after_the_end(run_miner, monkeyp
         await validator.receive()
         await asyncio.sleep(0.1)
         assert uuid in output.buffer
-        output.on_receipt(uuid, "a other")
-        output.on_receipt(uuid, VALIDATOR.ss58_address)
+        output.on_receipt(uuid, Parties("a other", VALIDATOR.ss58_address))
+        output.on_receipt(uuid, PARTIES)
         async with asyncio.timeout(10):
             while uuid in output.buffer:
                 await asyncio.sleep(0.01)

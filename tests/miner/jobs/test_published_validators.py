@@ -9,7 +9,7 @@ from compute_horde.protocol.job import (
     JobFinished,
     VolumesReady,
 )
-from tests.miner.conftest import VALIDATOR, RunningMiner
+from tests.miner.conftest import PARTIES, RunningMiner
 from tests.miner.peers import CLASS, ExecutorPeer
 from tests.peers.published_validator import PublishedJob, PublishedValidator
 
@@ -91,7 +91,7 @@ async def test_a_connection_that_resumes_a_job_gets_what_it_missed_of_that_job(
         job, executor = jobs[0]
         await job.peer.close()
         await executor.send(ExecutorReady(job_uuid=job.uuid))
-        await it.miner.active_jobs.flush(VALIDATOR.ss58_address)
+        await it.miner.active_jobs.flush(PARTIES)
         job.peer = await it.validator()
         await job.peer.send(job.peer.accepted_receipt(job.uuid))
         await job.receives(ExecutorReady)

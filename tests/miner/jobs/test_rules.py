@@ -13,7 +13,7 @@ from compute_horde.volumes import InlineVolume
 from miner.jobs import rules
 from miner.jobs.rules import JobPolicy
 from tests.miner.conftest import MINER, VALIDATOR
-from tests.miner.peers import CLASS, ValidatorPeer
+from tests.miner.peers import ValidatorPeer
 
 PEER = ValidatorPeer(None, VALIDATOR, MINER.ss58_address)
 HOTKEY = VALIDATOR.ss58_address
@@ -53,13 +53,6 @@ def test_an_extra_key_is_fine_when_it_was_signed():
         VALIDATOR, rules.signing.validator_signed_text(signed)
     )
     rules.check_signature(json.dumps(signed), HOTKEY, JobPolicy(require_signature=True))
-
-
-def test_a_class_without_executors_is_declined():
-    for manifest in ({}, {CLASS: 0}):
-        with pytest.raises(RejectionError, match=r"no executors of always_on\.test"):
-            rules.check_offered(PEER.offer(JOB), manifest)
-    rules.check_offered(PEER.offer(JOB), {CLASS: 1})
 
 
 def test_a_redacted_message_has_kinds_and_names_but_no_contents():

@@ -18,7 +18,7 @@ from miner.jobs import store
 from miner.jobs.live_job import LiveJob
 from miner.jobs.models import Job
 from miner.receipts import store as receipts
-from tests.miner.conftest import MINER, STRANGER, VALIDATOR
+from tests.miner.conftest import MINER, PARTIES, STRANGER, VALIDATOR
 from tests.miner.peers import CLASS, ValidatorPeer
 from tests.miner.receipts.test_store import finished as finished_receipt
 
@@ -30,7 +30,8 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def stored(validator=VALIDATOR, **changes):
     """A job that was just accepted; its UUID."""
     offer = PEER.offer(str(uuid4()), **changes)
-    assert store.store(store.new_row(LiveJob(offer, validator.ss58_address, None), offer.job_uuid))
+    job = LiveJob(offer, MINER, validator.ss58_address, None)
+    assert store.store(store.new_row(job, offer.job_uuid))
     return offer.job_uuid
 
 
@@ -57,7 +58,7 @@ def test_a_row_has_the_offer_but_not_the_token():
 @pytest.mark.django_db(transaction=True)
 def test_a_job_is_stored_once_by_the_attempt_whose_token_it_has():
     offer = PEER.offer(str(uuid4()))
-    job = LiveJob(offer, VALIDATOR.ss58_address, None)
+    job = LiveJob(offer, MINER, VALIDATOR.ss58_address, None)
     assert store.store(store.new_row(job, "one"))
     # The result of the first attempt was lost; a second offer of the same job has another token.
     assert store.store(store.new_row(job, "one"))
@@ -79,10 +80,10 @@ def test_messages_move_the_job_on_and_are_kept_as_sent():
 def test_unclosed_jobs_are_those_without_a_finished_receipt():
     active, done, closed, _other = stored(), ended(stored()), ended(stored()), stored(STRANGER)
     receipts.store([finished_receipt(closed)])
-    assert store.unclosed(VALIDATOR.ss58_address, LONG_AGO) == [active, done]
+    assert store.unclosed(PARTIES, LONG_AGO) == [active, done]
     # An active job is one of them however long it takes.
     late = datetime.now(UTC) + timedelta(hours=1)
-    assert store.unclosed(VALIDATOR.ss58_address, late) == [active]
+    assert store.unclosed(PARTIES, late) == [active]
 
 
 def test_jobs_of_an_earlier_process_are_ended_with_the_reason():

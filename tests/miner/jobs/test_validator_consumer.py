@@ -25,7 +25,7 @@ from miner.jobs.output_relay import OutboundQueue
 from miner.jobs.validator_consumer import ValidatorConsumer
 from miner.receipts.models import Receipt
 from miner.validators.models import Validator
-from tests.miner.conftest import MINER, STRANGER, VALIDATOR, accepted, record
+from tests.miner.conftest import MINER, PARTIES, STRANGER, VALIDATOR, accepted, record
 from tests.miner.peers import CLASS, ValidatorPeer
 
 HOTKEY = VALIDATOR.ss58_address
@@ -268,7 +268,7 @@ async def test_messages_that_a_socket_does_not_read_are_limited_and_sent_again_a
         async def reads_nothing(self, text):
             await never.wait()
 
-        send, sockets = ValidatorConsumer._send, it.miner.validator_sockets._sockets[HOTKEY]
+        send, sockets = ValidatorConsumer._send, it.miner.validator_sockets._sockets[PARTIES]
         monkeypatch.setattr(ValidatorConsumer, "_send", reads_nothing)
         for _ in range(20):
             sockets[0].enqueue(large, uuid)

@@ -39,7 +39,7 @@ async def test_all_readers_of_a_page_share_one_copy_and_one_reading(monkeypatch)
     await in_database(store_pages, 1)
     reads, read = [], store.page_body
 
-    def counted(page, start):
+    def counted(page, start, miner):
         reads.append((page, start))
         return read(page, start)
 
@@ -96,7 +96,7 @@ async def test_while_a_page_is_being_read_others_get_a_retry_response(monkeypatc
     await in_database(store_pages, 1, 2)
     going, read = threading.Event(), store.page_body
 
-    def blocked(page, start):
+    def blocked(page, start, miner):
         going.wait(20)
         return read(page, start)
 

@@ -13,7 +13,7 @@ from compute_horde.receipts import JobIntervalReceipt
 from miner.receipts import store
 from miner.receipts.models import Receipt
 from miner.receipts.rules import page_at
-from tests.miner.conftest import MINER, VALIDATOR
+from tests.miner.conftest import MINER, STRANGER, VALIDATOR
 from tests.miner.peers import CLASS, ValidatorPeer
 
 PEER = ValidatorPeer(None, VALIDATOR, MINER.ss58_address)
@@ -49,6 +49,20 @@ def test_what_is_stored_is_what_was_signed():
     line = store.page_text(Receipt.objects.get().page)
     receipts.Receipt.model_validate_json(line).verify()
     assert line.endswith("}\n")
+
+
+def test_a_page_may_be_of_one_hotkey_only():
+    ours = started()
+    other = PEER.started(str(uuid4())).model_copy(update={"miner_hotkey": STRANGER.ss58_address})
+    store.store([ours])
+    Receipt.objects.update(page=7)
+    store.store([ours.model_copy(update={"payload": other})])
+    Receipt.objects.update(page=7)
+    whole = store.page_body(7)
+    parts = [store.page_body(7, 0, one.ss58_address) for one in (MINER, STRANGER)]
+    assert whole == b"".join(parts)
+    assert store.page_size(7, MINER.ss58_address) == len(parts[0])
+    assert store.page_body(7, 5, STRANGER.ss58_address) == parts[1][5:]
 
 
 def test_only_organic_started_receipts_that_are_valid_excuse():

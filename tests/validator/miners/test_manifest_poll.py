@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.utils import accept_key
 
 from compute_horde.adapters import websocket
-from compute_horde.protocol.capacity import Manifest
+from compute_horde.protocol.capacity import MainHotkey, Manifest
 from tests.peers.keys import VALIDATOR
 from tests.peers.miner import MinerPeer
 from tests.peers.websocket_server import WebSocketPeer, serving
@@ -47,6 +47,17 @@ async def test_a_miner_that_is_away_or_silent_is_left_out_and_logged(caplog) -> 
     assert list(found) == [here.hotkey]
     left = {one.miner for one in caplog.records if one.message == "no manifest"}
     assert "away" in left
+
+
+async def test_whoever_does_not_name_a_main_hotkey_is_heard_without(monkeypatch) -> None:
+    monkeypatch.setattr(manifest_poll, "MAIN_HOTKEY_SECONDS", 0.1)
+    names, mute, unasked = miner("names"), miner("mute"), miner("unasked")
+    names.script = unasked.script = lambda one, _: [MainHotkey(main_hotkey="of " + one.hotkey)]
+    async with serving(names, mute, unasked):
+        asked = [names.hotkey, mute.hotkey]
+        found = await poll(map(address, (names, mute, unasked)), VALIDATOR, 5, asked)
+    expected = {names.hotkey: "of " + names.hotkey, mute.hotkey: None, unasked.hotkey: None}
+    assert {hotkey: one.main_hotkey for hotkey, one in found.items()} == expected
 
 
 async def test_nobody_is_asked_when_there_is_nobody() -> None:

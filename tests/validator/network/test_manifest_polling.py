@@ -11,10 +11,12 @@ from django.utils import timezone
 from compute_horde.adapters.chain_port import ChainUnreachable
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.capacity import MainHotkey
 from tests.peers.miner import MinerPeer
 from tests.peers.websocket_server import serving
 from tests.validator.chains import FakeChain
 from tests.validator.conftest import configured, remember
+from validator.network.main_hotkeys import main_hotkeys
 from validator.network.manifest_polling import committed_manifests, poll_manifests
 from validator.network.manifest_store import store_manifest
 from validator.network.models import Manifest, ManifestStatus, ObservedBlocks, Snapshot
@@ -82,6 +84,18 @@ async def test_the_commitment_of_a_miner_that_is_silent_for_long_is_used() -> No
     await in_database(ManifestStatus.objects.update, answered_at=long_ago)
     await in_database(poll_manifests, configured(**QUICK), chain.open)
     assert await in_database(stored) == [(away.hotkey, 1, "chain"), (away.hotkey, 9, "chain")]
+
+
+async def test_miners_are_asked_for_their_main_hotkey_once_per_cycle() -> None:
+    miner = MinerPeer(lambda one, _: [MainHotkey(main_hotkey=one.hotkey)])
+    options = QUICK | {"netuid": 8}
+    async with serving(miner):
+        await in_database(remember, miner)
+        for block in (104, 110, 115):
+            await in_database(Snapshot.objects.create, block=block, tempo=9, neurons=1)
+            await in_database(poll_manifests, configured(**options), CommittingChain({}).open)
+    assert await in_database(lambda: main_hotkeys(100)) == {miner.hotkey: miner.hotkey}
+    assert miner.received == [MainHotkey()]
 
 
 def test_commitments_that_cannot_be_read_are_left_out() -> None:

@@ -19,9 +19,10 @@ from tests.validator.scores.cycles import (
     seen,
     users_job,
 )
+from validator.network.models import NamedMainHotkey
 from validator.receipts.models import IssuedReceipt
 from validator.scores.collect import collect, time_of
-from validator.scoring.facts import ExecutorCount, JobOutcome, RegisteredMiner
+from validator.scoring.facts import ExecutorCount, JobOutcome, MainHotkeys, RegisteredMiner
 from validator.scoring.parameters import DEFAULTS, FormulaName
 from validator.trusted_miner.models import CheatFinding
 
@@ -188,3 +189,16 @@ def test_the_time_of_a_block_is_when_it_was_first_seen() -> None:
     assert time_of(CYCLE.start) == BEGAN
     assert time_of(701) == BEGAN
     assert time_of(5000) is None
+
+
+def test_the_main_hotkeys_of_this_cycle_and_of_the_one_before_are_facts() -> None:
+    before = CYCLE.start - (CYCLE.stop - CYCLE.start)
+    named = [(before, "A", "a1"), (CYCLE.start, "A", "a2"), (CYCLE.start, "B", "b")]
+    for cycle_start, coldkey, hotkey in [*named, (before - 1, "B", "old")]:
+        NamedMainHotkey.objects.create(
+            cycle_start=cycle_start, coldkey=coldkey, hotkey=hotkey, named_at=BEGAN
+        )
+    assert collect(CYCLE, NETUID).main_hotkeys == (
+        MainHotkeys("A", "a2", "a1"),
+        MainHotkeys("B", "b", None),
+    )

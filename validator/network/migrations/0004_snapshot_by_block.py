@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("network", "0002_change_log"),
+        ("network", "0003_main_hotkeys"),
     ]
 
     operations = [

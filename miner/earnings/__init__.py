@@ -1,0 +1,1 @@
+"""What this miner earns and loses, and the minimum price of each class."""

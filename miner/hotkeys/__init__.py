@@ -1,0 +1,1 @@
+"""The hotkeys of this miner: which is the main one, and what each of them offers."""

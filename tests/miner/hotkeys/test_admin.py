@@ -1,0 +1,56 @@
+"""The admin page that changes the main hotkey."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import RequestFactory
+
+from compute_horde.cycles import Cycle
+from miner.config import config
+from miner.hotkeys import actions
+from miner.hotkeys.admin import MainHotkeyForm, main_hotkey_page
+from miner.hotkeys.models import MainHotkeyOrder
+from miner.wiring import Miner
+from tests.miner.conftest import MINER, SETTINGS, STRANGER
+
+pytestmark = pytest.mark.django_db
+
+OTHER = STRANGER.ss58_address
+
+
+@pytest.fixture
+def ask(admin_user: User, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sends a request of an operator; the response."""
+    monkeypatch.setattr("miner.hotkeys.admin.messages.success", lambda *_: None)
+    miner = Miner(config.model_copy(update=SETTINGS | {"main_hotkeys": ()}), MINER)
+
+    def send(**data: str) -> Any:
+        factory = RequestFactory()
+        request = factory.post("/", data) if data else factory.get("/")
+        request.user, request.session = admin_user, {}
+        request.scope = {"miner": miner}
+        answer = main_hotkey_page(request)
+        return answer.render() if hasattr(answer, "render") else answer
+
+    return send
+
+
+def test_an_order_holds_from_the_next_cycle_on_and_names_who_gave_it(ask: Any) -> None:
+    actions.begin_cycle(Cycle(0, 722, 0), actions.MainHotkeySchedule((MINER.ss58_address,)))
+    assert "from block 722 on" in ask().content.decode()
+    assert ask(hotkey=OTHER).status_code == 302
+    given = MainHotkeyOrder.objects.get()
+    assert (given.hotkey, given.from_block, given.ordered_by) == (OTHER, 722, "admin")
+    assert ask(hotkey=OTHER, at_once="on").status_code == 302
+    page = ask().content.decode()
+    assert f"The main hotkey is <strong>{OTHER}</strong>" in page
+    assert "by order of the operator" in page
+
+
+def test_what_is_no_hotkey_is_refused(ask: Any) -> None:
+    page = ask(hotkey="5Mistyped").content.decode()
+    assert "an address has 48" in page
+    assert not MainHotkeyOrder.objects.exists()
+    assert not MainHotkeyForm({"hotkey": "x" * 65}).is_valid()
+    assert MainHotkeyForm({"hotkey": " "}).is_valid()
