@@ -54,7 +54,9 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             for name, value in (LIMITS | hub).items():
                 around.setenv(name, value)
             network_lifecycle.up(home, miners=2, has_trusted_miner=True, on_progress=print)
-        yield Running(home)
+        running = Running(home)
+        yield running
+        running.close()
         network_lifecycle.down(home)
 
 

@@ -55,6 +55,7 @@ class Running:
 
     home: NetworkDir
     clients: list[ComputeHordeClient] = field(default_factory=list)
+    _databases: dict[str, psycopg.Connection[Any]] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
@@ -79,8 +80,26 @@ class Running:
 
     def rows(self, service: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What `query` finds in a service's database."""
-        with psycopg.connect(self.env[f"{service.upper()}_DATABASE_URL"]) as connection:
-            return connection.execute(query, values).fetchall()
+        try:
+            return self._database(service).execute(query, values).fetchall()
+        except psycopg.OperationalError:
+            # The server has been killed since: its next one is asked on a new connection.
+            if (broken := self._databases.pop(service, None)) is None:
+                raise
+            broken.close()
+            return self._database(service).execute(query, values).fetchall()
+
+    def _database(self, service: str) -> psycopg.Connection[Any]:
+        """One connection for all questions: tests ask several times a second."""
+        if service not in self._databases:
+            url = self.env[f"{service.upper()}_DATABASE_URL"]
+            self._databases[service] = psycopg.connect(url, autocommit=True)
+        return self._databases[service]
+
+    def close(self) -> None:
+        """Close the connections to the databases."""
+        while self._databases:
+            self._databases.popitem()[1].close()
 
     def pid(self, name: str) -> int:
         """The process of the network called `name`."""

@@ -32,7 +32,9 @@ def weighing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     home = NetworkDir.at(tmp_path_factory.mktemp("weighing"))
     (home.path / "settings.json").write_text(json.dumps(SETTINGS))
     network_lifecycle.up(home, miners=2, only=[], on_progress=print)
-    yield Running(home)
+    running = Running(home)
+    yield running
+    running.close()
     network_lifecycle.down(home)
 
 
