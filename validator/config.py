@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from bittensor_core import Keypair
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BeforeValidator,
     Field,
     IPvAnyNetwork,
@@ -24,6 +25,8 @@ from compute_horde.django.forwarded import checked_proxies
 from compute_horde.django.settings import SecretKey
 from compute_horde.hardware import ExecutorClass
 from validator.jobs.rules import ValidatorTiming
+from validator.llm.buckets import BucketAccess
+from validator.llm.policy import LlmPolicy
 from validator.scoring.parameters import (
     DEFAULTS,
     FormulaName,
@@ -153,6 +156,20 @@ class Config(ServiceSettings):
         description="kinds of synthetic jobs by class, as JSON: "
         '{"always_on.test": [{"kind": "hash", "share": 1, "parameters": {"version": 2}}]}',
     )
+    llm: LlmPolicy = Field(
+        LlmPolicy(), description='prompts and answers for the kind `llm`, as JSON: `{"model": …}`'
+    )
+    s3_bucket_name_prompts: str = Field("", validation_alias="S3_BUCKET_NAME_PROMPTS")
+    s3_bucket_name_answers: str = Field("", validation_alias="S3_BUCKET_NAME_ANSWERS")
+    aws_access_key_id: str = Field("", validation_alias="AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: SecretStr = Field(
+        SecretStr(""), validation_alias="AWS_SECRET_ACCESS_KEY"
+    )
+    aws_endpoint_url: str = Field(
+        "", validation_alias="AWS_ENDPOINT_URL", description="of a server of S3 that is not AWS"
+    )
+    aws_region: str = Field("", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
+    aws_signature_version: str = Field("s3v4", validation_alias="AWS_SIGNATURE_VERSION")
     manifest_timeout_seconds: float = Field(
         7, gt=0, description="for one miner's manifest, and for its connection in a batch"
     )
@@ -257,6 +274,19 @@ class Config(ServiceSettings):
             self.missed_peak_executors,
             self.non_peak_ratio,
             self.new_miner_cycles,
+        )
+
+    @property
+    def bucket_access(self) -> BucketAccess:
+        """How the buckets of prompts and answers are reached."""
+        return BucketAccess(
+            self.s3_bucket_name_prompts,
+            self.s3_bucket_name_answers,
+            self.aws_access_key_id,
+            self.aws_secret_access_key.get_secret_value(),
+            self.aws_endpoint_url,
+            self.aws_region,
+            self.aws_signature_version,
         )
 
     @property

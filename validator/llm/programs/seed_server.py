@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(HTTPStatus.CONFLICT, {"error": "another seed came before"})
         return self._send(HTTPStatus.OK, found)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged: the container's output is the job's."""
 
     def _send(self, status: HTTPStatus, body: dict[str, str]) -> None:

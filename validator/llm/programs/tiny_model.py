@@ -1,8 +1,8 @@
 """A tiny language model in plain Python: recurrent, with fixed weights derived from its name.
 
-It answers with words that mean nothing, and takes no weights and no GPU, so that all of the pipeline
-runs on any machine. It uses additions, multiplications and divisions only, which IEEE 754 rounds
-alike everywhere, and correctly rounded sums: its answers are the same on every machine.
+It answers with words that mean nothing, and takes no weights and no GPU, so that all of the
+pipeline runs on any machine. It uses additions, multiplications and divisions only, which IEEE 754
+rounds alike everywhere, and correctly rounded sums: its answers are the same on every machine.
 """
 
 import hashlib
