@@ -25,14 +25,14 @@ class PromptSeries(models.Model):
 
 
 class SolveWorkload(models.Model):
-    """Prompts of many series that the trusted miner answers with one secret seed.
+    """Prompts of many series that the trusted miner answers, each with the seed of its sample.
 
-    `UUID.txt` in the bucket of answers has the prompts, `solved/UUID.json` the answers. The image
-    and the arguments are those of its samples, too, whatever the settings are by then.
+    `UUID.txt` in the bucket of answers has the prompts, `UUID.seeds` the seeds, `solved/UUID.json`
+    the answers. The image and the arguments are those of its samples, too, whatever the settings
+    are by then.
     """
 
     uuid = models.UUIDField(primary_key=True)
-    seed = models.BigIntegerField(help_text="secret until its samples are used")
     image = models.CharField(max_length=512)
     arguments = models.JSONField(default=list)
     weights = models.JSONField(null=True)
@@ -54,6 +54,11 @@ class SolveWorkload(models.Model):
         return f"{self.uuid}.txt"
 
     @property
+    def seeds_key(self) -> str:
+        """The name of its seeds in the bucket of answers."""
+        return f"{self.uuid}.seeds"
+
+    @property
     def answers_key(self) -> str:
         """The name of its answers in the bucket of answers."""
         return f"solved/{self.uuid}.json"
@@ -65,10 +70,11 @@ class SolveWorkload(models.Model):
 
 
 class PromptSample(models.Model):
-    """Checked prompts of one series with the seed of a workload; it tests one executor, ever."""
+    """Checked prompts of one series with a secret seed; it tests one executor, ever."""
 
     series = models.ForeignKey(PromptSeries, on_delete=models.CASCADE, related_name="samples")
     workload = models.ForeignKey(SolveWorkload, on_delete=models.CASCADE, related_name="samples")
+    seed = models.BigIntegerField(help_text="secret until the sample is used")
     used_at = models.DateTimeField(null=True, db_index=True)
     hotkey = models.CharField(max_length=64, blank=True, help_text="the miner that it tested")
     attempt_seed = models.CharField(
@@ -105,3 +111,18 @@ class Prompt(models.Model):
 
     def __str__(self) -> str:
         return self.content[:60]
+
+
+class PipelineStep(models.Model):
+    """How the last run of one step of the pipeline ended, for the operator."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    ended_at = models.DateTimeField()
+    is_ok = models.BooleanField()
+    result = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.result}"

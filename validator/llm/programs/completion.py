@@ -29,5 +29,7 @@ class LanguageModel(Protocol):
     name: str
     is_deterministic: bool
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> list[Completion]:
-        """A completion of each prompt of one batch."""
+    def complete(
+        self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Completion]:
+        """A completion of each prompt of one batch, by its own seed."""

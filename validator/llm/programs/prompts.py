@@ -66,13 +66,13 @@ def new_series(
         missing = count - len(prompts)
         if not missing:
             break
-        sampling = Sampling(drawn.getrandbits(32), TEMPERATURE, TOP_P, max_tokens)
-        # The number makes the noise of equal openings different; it is no part of the prompt.
-        begun = [f"{drawn.getrandbits(32)} {drawn.choice(OPENINGS)}" for _ in range(missing)]
+        sampling = Sampling(TEMPERATURE, TOP_P, max_tokens)
+        begun = [drawn.choice(OPENINGS) for _ in range(missing)]
         for first in range(0, missing, batch_size):
             part = begun[first : first + batch_size]
-            for opening, made in zip(part, model.complete(part, sampling), strict=True):
-                prompts[" ".join([*opening.split()[1:], *made.text.split()])] = None
+            seeds = [drawn.getrandbits(32) for _ in part]
+            for opening, made in zip(part, model.complete(part, seeds, sampling), strict=True):
+                prompts[" ".join([opening, *made.text.split()])] = None
     if len(prompts) < count:
         raise RuntimeError(f"the model makes too few different prompts: {len(prompts)} of {count}")
     return list(prompts)

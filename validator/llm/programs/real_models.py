@@ -24,12 +24,17 @@ class LlamaCppModel:
         self.name = weights.stem
         self.is_deterministic = is_deterministic
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> list[Completion]:
+    def complete(
+        self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Completion]:
         """A completion of each prompt, one after the other."""
-        return [self._complete(prompt, sampling) for prompt in prompts]
+        keys = map(noise_key, seeds, prompts)
+        return [
+            self._complete(prompt, key, sampling) for prompt, key in zip(prompts, keys, strict=True)
+        ]
 
-    def _complete(self, prompt: str, sampling: Sampling) -> Completion:
-        chooser = _TokenChooser(noise_key(sampling.seed, prompt), sampling)
+    def _complete(self, prompt: str, key: bytes, sampling: Sampling) -> Completion:
+        chooser = _TokenChooser(key, sampling)
         made = self._model.create_completion(
             prompt,
             max_tokens=sampling.max_tokens,
@@ -79,17 +84,19 @@ class VllmModel:
         self.name = weights.name
         self.is_deterministic = is_deterministic
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> list[Completion]:
+    def complete(
+        self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Completion]:
         """A completion of each prompt, all at once."""
-        asked = [self._parameters(prompt, sampling) for prompt in prompts]
+        asked = [self._parameters(key, sampling) for key in map(noise_key, seeds, prompts)]
         made = self._model.generate(list(prompts), asked, use_tqdm=False)
         no_trace: Trace = []
         return [Completion(one.outputs[0].text, no_trace) for one in made]
 
-    def _parameters(self, prompt: str, sampling: Sampling) -> Any:
+    def _parameters(self, key: bytes, sampling: Sampling) -> Any:
         return self._library.SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=sampling.max_tokens,
-            seed=int.from_bytes(noise_key(sampling.seed, prompt)[:4], "big"),
+            seed=int.from_bytes(key[:4], "big"),
         )

@@ -24,7 +24,6 @@ class Sampling:
     With `trace` above 0 so many candidates are recorded at each position.
     """
 
-    seed: int
     temperature: float = 0.5
     top_p: float = 0.8
     max_tokens: int = 256

@@ -1,13 +1,13 @@
 """The program of the image llm-solver: answers a file of prompts, by a seed.
 
-Buffered: `solver --seed N FILE` writes /output/NAME.json and prints its SHA-256.
+Buffered: `solver --seed N FILE` writes /output/NAME.json and prints its SHA-256; with `--seeds` each
+prompt has its own seed.
 Streaming: `solver --server FILE` loads the model and waits for the seed at /execute-job.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from validator.llm.programs.answer_file import answers_text, digest, read_prompts, trace_text
@@ -24,8 +24,9 @@ def main(arguments: Sequence[str]) -> int:
     """Answer the prompts now, or when the seed comes; the exit code."""
     parser = _parser()
     asked = parser.parse_args(arguments)
-    if asked.server == (asked.seed is not None):
-        parser.error("give either --seed or --server")
+    given = (asked.server, asked.seed is not None, asked.seeds is not None)
+    if sum(given) != 1:
+        parser.error("give one of --seed, --seeds and --server")
     try:
         model = open_model(
             asked.model_name,
@@ -51,16 +52,21 @@ class Solver:
         self._model, self._asked = model, asked
         self._prompts = read_prompts(asked.input.read_bytes())
         self._sampling = Sampling(
-            0, asked.temperature, asked.top_p, asked.max_tokens, trace=asked.trace
+            asked.temperature, asked.top_p, asked.max_tokens, trace=asked.trace
         )
 
-    def solve(self, seed: int) -> dict[str, str]:
-        """Write the answers; returns the SHA-256 of their file by its name."""
-        asked, sampling = self._asked, replace(self._sampling, seed=seed)
+    def solve(self, seed: int | None) -> dict[str, str]:
+        """Write the answers; returns the SHA-256 of their file by its name.
+
+        Without a seed each prompt has its own, from a file.
+        """
+        asked, seeds = self._asked, self._seeds(seed)
         completions = {}
         for first in range(0, len(self._prompts), asked.batch_size):
             part = self._prompts[first : first + asked.batch_size]
-            completions |= dict(zip(part, self._model.complete(part, sampling), strict=True))
+            some = seeds[first : first + asked.batch_size]
+            completed = self._model.complete(part, some, self._sampling)
+            completions |= dict(zip(part, completed, strict=True))
         content = answers_text({prompt: one.text for prompt, one in completions.items()})
         name = asked.input.stem
         (asked.output / f"{name}.json").write_bytes(content)
@@ -72,11 +78,20 @@ class Solver:
             (asked.output / f"{name}.trace.json").write_bytes(about)
         return {name: digest(content)}
 
+    def _seeds(self, seed: int | None) -> list[int]:
+        if seed is not None:
+            return [seed] * len(self._prompts)
+        seeds = [int(line) for line in self._asked.seeds.read_text().split()]
+        if len(seeds) != len(self._prompts):
+            raise ValueError(f"{len(seeds)} seeds for {len(self._prompts)} prompts")
+        return seeds
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="llm-solver", description=__doc__)
     parser.add_argument("input", type=Path, help="a file with a prompt per line")
-    parser.add_argument("--seed", type=int)
+    parser.add_argument("--seed", type=int, help="of all prompts")
+    parser.add_argument("--seeds", type=Path, help="a file with a seed for each prompt per line")
     parser.add_argument("--server", action="store_true", help="wait for the seed on a port")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--temperature", type=float, default=0.5)

@@ -40,9 +40,15 @@ class TinyModel:
         self._output = _rows(drawn, VOCABULARY, SPREAD, BITS[quantize])
         self._cache: dict[tuple[int, ...], State] = {}
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> list[Completion]:
+    def complete(
+        self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Completion]:
         """A completion of each prompt; the prompts of a batch advance together, word by word."""
-        running = [_Running(self, prompt, sampling) for prompt in prompts]
+        keys = map(noise_key, seeds, prompts)
+        running = [
+            _RunningPrompt(self, prompt, key, sampling)
+            for prompt, key in zip(prompts, keys, strict=True)
+        ]
         for _ in range(sampling.max_tokens):
             left = [one for one in running if not one.has_ended]
             if not left:
@@ -77,13 +83,12 @@ class TinyModel:
         return [_product(row, state) for row in self._output]
 
 
-class _Running:
+class _RunningPrompt:
     """One prompt while it is completed."""
 
-    def __init__(self, model: TinyModel, prompt: str, sampling: Sampling) -> None:
-        self._model, self._sampling = model, sampling
+    def __init__(self, model: TinyModel, prompt: str, key: bytes, sampling: Sampling) -> None:
+        self._model, self._sampling, self._key = model, sampling, key
         self._state = model.prompt_state(tokens_of(prompt))
-        self._key = noise_key(sampling.seed, prompt)
         self._position = 0
         self._words: list[str] = []
         self._trace: Trace = []
