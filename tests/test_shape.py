@@ -52,6 +52,7 @@ PROVED_BY = {
     "executor/stages/execution_stage.py": "tests/executor/test_session.py",
     "executor/stages/startup_stage.py": "tests/executor/test_session.py",
     "facilitator/web/errors.py": "tests/facilitator/web/test_response_deadline.py",
+    "validator/trusted_miner/errors.py": "tests/validator/trusted_miner/test_runs.py",
 }
 
 # One machine's own folders: neither users nor CI have them.

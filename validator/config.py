@@ -101,9 +101,15 @@ class Config(ServiceSettings):
         tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(split_words)
     ] = Field((), description="private networks in which miners may be, such as `10.1.0.0/16`")
     trusted_miner_address: str = Field(
-        "", description="host of the validator's private miner, if any"
+        "",
+        validation_alias=AliasChoices("VALIDATOR_TRUSTED_MINER_ADDRESS", "TRUSTED_MINER_ADDRESS"),
+        description="host of the validator's private miner, if any",
     )
-    trusted_miner_port: Port = 0
+    trusted_miner_port: Port = Field(
+        0,
+        validation_alias=AliasChoices("VALIDATOR_TRUSTED_MINER_PORT", "TRUSTED_MINER_PORT"),
+        description="its port; needed with its address",
+    )
 
     queue_seconds: float = Field(60, ge=0, description="how long a job waits for an executor")
     miner_absence_seconds: float = Field(
@@ -222,6 +228,15 @@ class Config(ServiceSettings):
     def hotkey(self) -> Keypair:
         """The validator's key."""
         return load_hotkey(self.hotkey_file)
+
+    @model_validator(mode="after")
+    def _has_trusted_port(self) -> "Config":
+        if self.trusted_miner_address and not self.trusted_miner_port:
+            raise ValueError(
+                "VALIDATOR_TRUSTED_MINER_PORT is not set: the trusted miner at "
+                f"{self.trusted_miner_address} needs the port it listens on (MINER_PORT there)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_formula_complete(self) -> "Config":

@@ -1,0 +1,1 @@
+"""The validator's private miner: runs jobs whose results are believed."""
