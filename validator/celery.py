@@ -24,6 +24,9 @@ TASKS = {
     "validator.network.tasks.poll_manifests": (config.manifest_seconds, "default"),
     "validator.synthetic.tasks.plan_batch": (config.tick_seconds, "chain"),
     "validator.synthetic.tasks.run_due_batch": (config.tick_seconds, "jobs"),
+    "validator.llm.tasks.generate_prompts": (config.llm.task_seconds, "llm"),
+    "validator.llm.tasks.sample_prompts": (config.llm.sampling_seconds, "llm"),
+    "validator.llm.tasks.answer_workloads": (config.llm.task_seconds, "llm"),
     "validator.weights.tasks.publish_weights": (config.tick_seconds, "chain"),
     "validator.jobs.tasks.evict": (3600.0, "default"),
 }
@@ -42,13 +45,14 @@ app: Celery[Task[..., Any]] = Celery(
 )
 app.conf.update(
     imports=[
+        "validator.llm.tasks",
         "validator.network.tasks",
         "validator.synthetic.tasks",
         "validator.weights.tasks",
         "validator.jobs.tasks",
     ],
     task_default_queue="default",
-    task_queues={name: {} for name in ("default", "chain", "jobs")},
+    task_queues={name: {} for name in ("default", "chain", "jobs", "llm")},
     task_routes=ROUTES,
     task_ignore_result=True,
     worker_hijack_root_logger=False,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from compute_horde.errors import OutsideError
+from compute_horde.errors import StorageError
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -19,7 +19,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class BucketError(OutsideError):
+class BucketError(StorageError):
     """A bucket could not be used; the text names the bucket, the cause and what to check."""
 
 

@@ -40,6 +40,8 @@ class LlmPolicy(BaseModel):
 
     generation_seconds: int = Field(300, ge=1, le=3600)
     solving_seconds: int = Field(150, ge=1, le=3600)
+    task_seconds: float = Field(300, gt=0, description="between runs of generation and answering")
+    sampling_seconds: float = Field(1800, gt=0, description="between runs of sampling")
     run_seconds: float = Field(260, gt=0, description="for the workloads of one run of the task")
     url_seconds: int = Field(3600, ge=60, le=MAX_URL_SECONDS)
 

@@ -17,6 +17,7 @@ from validator.network.actions import ServingMiner, latest_snapshot, serving_min
 from validator.synthetic import measured, results, schedule, selection
 from validator.synthetic.attempts import Attempt, blame_nobody_for_silence
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
+from validator.synthetic.confirmation import confirm_all
 from validator.synthetic.excuses import ExcuseJudge, Place, ReceiptJudge, ReceiptRule, excuse_busy
 from validator.synthetic.models import Batch
 from validator.synthetic.outcomes import ANSWERED, Outcome
@@ -117,6 +118,7 @@ async def _run_attempts(batch: Batch, config: Config, judge: ExcuseJudge) -> Seq
         attempts = await _prepare(batch, miners, config)
         await run.connect()
         await run.run_all(attempts)
+        await confirm_all(attempts, config.hotkey)
         await excuse_busy(attempts, judge, _declared(miners))
         await in_database(_store_and_end, batch, attempts)
         await run.send_receipts(attempts)

@@ -1,7 +1,7 @@
 """The program of the image llm-solver: answers a file of prompts, by a seed.
 
-Buffered: `solver --seed N FILE` writes /output/NAME.json and prints its SHA-256; with `--seeds` each
-prompt has its own seed.
+Buffered: `solver --seed N FILE` writes /output/NAME.json and prints its SHA-256; with `--seeds`
+each prompt has its own seed.
 Streaming: `solver --server FILE` loads the model and waits for the seed at /execute-job.
 """
 
