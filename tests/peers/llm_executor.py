@@ -1,5 +1,6 @@
 """What an executor does for jobs of the llm images, without containers: the programs are real."""
 
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -63,6 +64,12 @@ def run_program(image: str, args: Sequence[str]) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+async def started(image: str, args: Sequence[str]) -> asyncio.subprocess.Process:
+    """The running program of an image."""
+    command = [sys.executable, "-m", PROGRAMS[image], *args]
+    return await asyncio.create_subprocess_exec(*command, cwd=ROOT)
 
 
 def run_job(image: str, args: Sequence[str], volume: Volume | None, wanted: Upload | None) -> str:

@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
     "most_series": 3,
     "ready_samples": 3,
     "checked_prompts": 4,
-    "prompts_per_workload": 8,
+    "prompts_per_workload": 12,
     "answer_tokens": 6,
 }
 

@@ -78,8 +78,7 @@ def choose(
         return [Candidate(chosen, 0.0)]
     border = scaled[inside - 1][0]
     second = noisy[1][0] if len(noisy) > 1 else best
-    # So much less, and the chosen one would not be among the candidates any more.
-    spare = next(scale for scale, token in scaled if token == chosen) - border
+    spare = _spare(scaled, chosen, sampling.top_p)
     found = [Candidate(chosen, 0.0)]
     for scale, token in scaled[: inside + sampling.trace]:
         if token != chosen:
@@ -101,3 +100,18 @@ def _nucleus(scaled: Sequence[tuple[float, int]], top_p: float) -> int:
         if reached >= wanted:
             return number
     return len(weights)
+
+
+def _spare(scaled: Sequence[tuple[float, int]], chosen: int, top_p: float) -> float:
+    """By how much less the chosen token would not be one of the most probable any more."""
+    own = next(scale for scale, token in scaled if token == chosen)
+    others = [(scale, math.exp(scale - own)) for scale, token in scaled if token != chosen]
+    in_all = math.fsum(weight for _, weight in others)
+    least, above = math.inf, 0.0
+    for scale, weight in others:
+        above += weight
+        # Below these others it is left out if its weight, 1 by now, is at most this.
+        most = above / top_p - in_all
+        if most > 0:
+            least = min(least, max(own - scale, -math.log(most), 0.0))
+    return least
