@@ -9,7 +9,7 @@ from validator.llm.programs.sampling import Sampling
 from validator.llm.programs.tiny_model import VOCABULARY, TinyModel, piece, tokens_of
 
 SAMPLING = Sampling(max_tokens=8, trace=4)
-# Of the answers below; made on x86-64 with glibc and CPython 3.11.
+# Of the answers below; the same with CPython 3.10 to 3.13.
 DIGEST = "cd611e4efa43d2f5dca496fc47a20beeab9d41e9a6d5e62efcd005907a4ae705"
 PROMPTS = [f"Write a poem on {word} and bread" for word in map(str, range(44))]
 
