@@ -5,7 +5,7 @@ import socket as socket_module
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 from websockets.asyncio.server import ServerConnection
@@ -148,15 +148,26 @@ async def proxy(identity: Identity, client_pem: str, port: int) -> AsyncIterator
         while data := await source.read(65536):
             target.write(data)
             await target.drain()
-        target.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
         inside_reader, inside_writer = await asyncio.open_connection("127.0.0.1", port)
-        both = pump(reader, inside_writer), pump(inside_reader, writer)
-        await asyncio.gather(*both, return_exceptions=True)
+        try:
+            async with TaskSet() as both:
+                both.spawn(pump(reader, inside_writer))
+                both.spawn(pump(inside_reader, writer))
+                await both.wait_for_first()
+        finally:
+            for one in (inside_writer, writer):
+                one.close()
+                with suppress(OSError):
+                    await one.wait_closed()
 
+    serving: set[asyncio.Task[None] | None] = set()
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        if serving:
+            await asyncio.wait([one for one in serving if one], timeout=5)
