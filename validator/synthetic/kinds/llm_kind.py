@@ -62,7 +62,7 @@ class LlmParameters(BaseModel):
     ready_seconds: int = Field(300, ge=1, le=3600)
     start_seconds: int = Field(30, ge=0, le=3600)
     comparison: Literal["declared", "exact", "tolerant"] = "declared"
-    tolerance: float = Field(0.25, ge=0, le=20)
+    tolerance: float = Field(0.05, ge=0, le=20)
 
     @property
     def limits(self) -> TimeLimits:
