@@ -27,6 +27,10 @@ NetworkDirOption = Annotated[
     Path, typer.Option("--home", envvar="LOCALNET_HOME", help="The directory of the network.")
 ]
 MinersOption = Annotated[int, typer.Option(min=1, help="The number of miners.")]
+TrustedMinerOption = Annotated[
+    bool,
+    typer.Option("--trusted-miner", help="Start a trusted miner of the validator, too."),
+]
 OnlyOption = Annotated[
     list[str] | None, typer.Option(help="Start only this process and its dependencies; repeatable.")
 ]
@@ -43,12 +47,22 @@ _START_ERRORS = (
 
 @app.command()
 def up(
-    path: NetworkDirOption = shell.DEFAULT_PATH, miners: MinersOption = 1, only: OnlyOption = None
+    path: NetworkDirOption = shell.DEFAULT_PATH,
+    miners: MinersOption = 1,
+    only: OnlyOption = None,
+    *,
+    trusted_miner: TrustedMinerOption = False,
 ) -> None:
     """Start the network and return when it is ready."""
     network_dir = NetworkDir.at(path)
     try:
-        network_lifecycle.up(network_dir, miners=miners, only=only or [], on_progress=console.print)
+        network_lifecycle.up(
+            network_dir,
+            miners=miners,
+            has_trusted_miner=trusted_miner,
+            only=only or [],
+            on_progress=console.print,
+        )
     except _START_ERRORS as error:
         console.print(f"[red]the network did not start:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
@@ -127,6 +141,7 @@ def supervise(
     miners: MinersOption = 1,
     only: OnlyOption = None,
     *,
+    trusted_miner: TrustedMinerOption = False,
     has_own_docker: Annotated[bool, typer.Option("--own-docker")] = False,
     attached: Annotated[bool, typer.Option("--attached")] = False,
 ) -> None:
@@ -139,6 +154,7 @@ def supervise(
     daemon.claim(network_dir)
     if attached:
         die_with_parent(os.getppid())
-    table = processes(Network(network_dir, miners, has_own_docker), only or [])
+    network = Network(network_dir, miners, has_own_docker, trusted_miner)
+    table = processes(network, only or [])
     with os.fdopen(report, "w") as pipe:
         asyncio.run(daemon.supervise(network_dir, table, pipe))

@@ -28,6 +28,7 @@ def up(
     network_dir: NetworkDir,
     *,
     miners: int = 1,
+    has_trusted_miner: bool = False,
     only: Sequence[str] = (),
     on_progress: OnProgress,
     attached: bool = False,
@@ -47,7 +48,13 @@ def up(
             on_progress(f"ended the orphaned process {name}")
         for name in network_dir.release_busy_ports():
             on_progress(f"the port of {name} is in use, so another one was chosen")
-        network = prepare(network_dir, miners=miners, only=only, on_progress=on_progress)
+        network = prepare(
+            network_dir,
+            miners=miners,
+            has_trusted_miner=has_trusted_miner,
+            only=only,
+            on_progress=on_progress,
+        )
         arguments = [*_arguments(network, only), *(["--attached"] if attached else [])]
         _supervise(network_dir, arguments, lock.fileno(), on_progress)
 
@@ -65,13 +72,18 @@ def down(network_dir: NetworkDir) -> bool:
 
 
 def prepare(
-    network_dir: NetworkDir, *, miners: int, only: Sequence[str], on_progress: OnProgress
+    network_dir: NetworkDir,
+    *,
+    miners: int,
+    has_trusted_miner: bool = False,
+    only: Sequence[str],
+    on_progress: OnProgress,
 ) -> Network:
     """Prepare what must exist before the processes start: database, images, the file `env`.
 
     Raises `UnknownProcessError` for a name that is not in the table.
     """
-    check_names(Network(network_dir, miners, has_own_docker=True), only)
+    check_names(Network(network_dir, miners, True, has_trusted_miner), only)
     postgres.prepare(network_dir)
     has_own_docker = False
     if not only or any(name.startswith(("docker", "miner")) for name in only):
@@ -80,7 +92,7 @@ def prepare(
         images.static_busybox()
         if not has_own_docker:
             images.build()
-    network = Network(network_dir, miners, has_own_docker)
+    network = Network(network_dir, miners, has_own_docker, has_trusted_miner)
     lines = [f"{name}={value}\n" for name, value in env_lines(network).items()]
     write_atomically(network_dir.env_file, "".join(lines), mode=0o600)
     return network
@@ -137,6 +149,7 @@ def _arguments(network: Network, only: Sequence[str]) -> list[str]:
     return [
         *("--home", str(network.directory.path), "--miners", str(network.miners)),
         *(["--own-docker"] if network.has_own_docker else []),
+        *(["--trusted-miner"] if network.has_trusted_miner else []),
         *(argument for name in only for argument in ("--only", name)),
     ]
 

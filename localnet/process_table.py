@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localnet import chain_setup, docker_engine, images, postgres, valkey
+from localnet import chain_setup, docker_engine, images, postgres, trusted_miner, valkey
 from localnet.identities import LocalIdentity, ensure_identity
 from localnet.network_dir import NetworkDir
 from localnet.supervisor import readiness
@@ -36,6 +36,7 @@ class Network:
     directory: NetworkDir
     miners: int = 1
     has_own_docker: bool = False
+    has_trusted_miner: bool = False
 
     def identity(self, name: str) -> LocalIdentity:
         return ensure_identity(self.directory, name)
@@ -52,7 +53,8 @@ class Network:
 
     @property
     def services(self) -> tuple[str, ...]:
-        return ("facilitator", "validator", *self.miner_names)
+        trusted = (trusted_miner.NAME,) if self.has_trusted_miner else ()
+        return ("facilitator", "validator", *self.miner_names, *trusted)
 
 
 def processes(network: Network, only: Iterable[str] = ()) -> list[ProcessSpec]:
@@ -115,6 +117,7 @@ def _table(network: Network) -> list[ProcessSpec]:
         *_service(network, "validator", depends_on=("postgres",)),
         *_validator(network),
         *(row for name in network.miner_names for row in _miner(network, name)),
+        *(_miner_web(network, trusted_miner.NAME) if network.has_trusted_miner else ()),
     ]
 
 
@@ -165,11 +168,17 @@ def _validator(network: Network) -> list[ProcessSpec]:
 
 
 def _miner(network: Network, name: str) -> list[ProcessSpec]:
+    return [
+        *_miner_web(network, name),
+        _python(network, name, f"{name}-keep", ["-m", "miner", "keep"], (f"{name}-seed", "chain")),
+    ]
+
+
+def _miner_web(network: Network, name: str) -> list[ProcessSpec]:
     docker = ("docker",) if network.has_own_docker else ()
     return [
         *_service(network, name, depends_on=("postgres",)),
         _web(network, name, name, ["-m", "miner", "web"], depends_on=docker),
-        _python(network, name, f"{name}-keep", ["-m", "miner", "keep"], (f"{name}-seed", "chain")),
     ]
 
 
@@ -299,11 +308,16 @@ def _validator_settings(network: Network, service: str) -> dict[str, str]:
         "MANIFEST_SECONDS": "5",
         "MANIFEST_CHANGE_SECONDS": "0",
         "TICK_SECONDS": "1",
+        **(
+            trusted_miner.validator_settings(network.directory) if network.has_trusted_miner else {}
+        ),
     }
 
 
 def _miner_settings(network: Network, service: str) -> dict[str, str]:
+    trusted = trusted_miner.miner_settings(network.identity("validator").hotkey)
     return {
+        **(trusted if service == trusted_miner.NAME else {}),
         "ADMIN_PORT": str(network.directory.port(f"{service}-admin")),
         "HOTKEY_FILE": str(network.identity(service).hotkey_file),
         "CHAIN_URL": network.url("chain", "ws"),

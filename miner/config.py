@@ -4,9 +4,16 @@ import os
 from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from compute_horde.configuration import DatabaseUrl, Port, ServiceSettings, load
@@ -83,7 +90,8 @@ class Config(ServiceSettings):
     announce_seconds: float = Field(1800, gt=0, description="between announcements of the address")
     trusted: bool = Field(
         False,
-        description="serve one validator as its trusted miner: the miner's hotkey is not checked",
+        description="serve the one validator of `validators` as its trusted miner: no chain, no "
+        "receipts, and the miner's hotkey is not checked",
     )
     main_hotkey: str | None = Field(None, description="the answer to a query for the main hotkey")
 
@@ -148,6 +156,15 @@ class Config(ServiceSettings):
             return value
         bare = value.strip("[] ").replace(chr(34), "")
         return tuple(name.strip() for name in bare.split(",") if name.strip())
+
+    @model_validator(mode="after")
+    def _has_one_validator(self) -> Self:
+        if self.trusted and len(self.validators) != 1:
+            raise ValueError(
+                "MINER_TRUSTED is set: set MINER_VALIDATORS to the hotkey of the one validator "
+                f"that this miner works for; it has {len(self.validators)} now"
+            )
+        return self
 
     @property
     def docker_socket(self) -> Path:

@@ -33,7 +33,7 @@ class Miner:
     def __init__(self, config: Config, hotkey: Signer) -> None:
         self.config = config
         self.hotkey = hotkey
-        self.directory = ValidatorDirectory(config.validators)
+        self.directory = ValidatorDirectory(config.validators, only_pinned=config.trusted)
         self.connection_limiter = ConnectionLimiter(config.strangers_per_address)
         self.logins = LoginMemory()
         self.validator_sockets = ValidatorSockets()

@@ -28,6 +28,7 @@ TASKS = {
     "validator.llm.tasks.sample_prompts": (config.llm.sampling_seconds, "llm"),
     "validator.llm.tasks.answer_workloads": (config.llm.task_seconds, "llm"),
     "validator.weights.tasks.publish_weights": (config.tick_seconds, "chain"),
+    "validator.trusted_miner.tasks.cross_validate": (config.cross_validation_seconds, "trusted"),
     "validator.jobs.tasks.evict": (3600.0, "default"),
 }
 ROUTES = {name: {"queue": queue} for name, (_, queue) in TASKS.items()}
@@ -50,9 +51,10 @@ app.conf.update(
         "validator.synthetic.tasks",
         "validator.weights.tasks",
         "validator.jobs.tasks",
+        "validator.trusted_miner.tasks",
     ],
     task_default_queue="default",
-    task_queues={name: {} for name in ("default", "chain", "jobs", "llm")},
+    task_queues={name: {} for name in ("default", "chain", "jobs", "llm", "trusted")},
     task_routes=ROUTES,
     task_ignore_result=True,
     worker_hijack_root_logger=False,

@@ -110,6 +110,21 @@ class Config(ServiceSettings):
         validation_alias=AliasChoices("VALIDATOR_TRUSTED_MINER_PORT", "TRUSTED_MINER_PORT"),
         description="its port; needed with its address",
     )
+    cross_validation_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="part of users' repeatable jobs that the trusted miner repeats",
+    )
+    cross_validation_images: Words = Field(
+        [], description="deterministic images, as `repository[:tag|@digest]` with `*`"
+    )
+    cross_validation_seconds: float = Field(
+        60, gt=0, description="between repetitions of jobs on the trusted miner"
+    )
+    cross_validation_max_seconds: int = Field(
+        600, ge=1, description="jobs whose time limits add up to more are not repeated"
+    )
 
     queue_seconds: float = Field(60, ge=0, description="how long a job waits for an executor")
     miner_absence_seconds: float = Field(
@@ -129,6 +144,12 @@ class Config(ServiceSettings):
     )
     tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
     keep_days: int = Field(7, ge=1, description="how long jobs and their receipts are kept")
+    cheat_exclusion_seconds: int = Field(
+        14400, ge=0, description="for how long a miner gets no users' jobs after a false result"
+    )
+    evidence_keep_days: int = Field(
+        90, ge=1, description="how long the evidence of false results is kept"
+    )
     receipt_interval_seconds: float = Field(
         2, gt=0, description="between requests for a miner's receipt pages"
     )

@@ -23,6 +23,7 @@ from validator.receipts.models import (
 from validator.receipts.pages import page_at
 from validator.scores.models import ScoredCycle
 from validator.synthetic.models import Batch
+from validator.trusted_miner.models import CheatFinding, CrossValidation
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,9 @@ def evict(keep: timedelta) -> dict[str, int]:
     The age of a job counts from its end, and the receipts issued for it are kept as long as the
     job. What was fetched from miners is deleted after `VALIDATOR_RECEIPT_KEEP_DAYS`, or `keep` if
     that is shorter. The facts behind scores may be megabytes per cycle, so scored cycles go too;
-    `python -m validator export` keeps them elsewhere. Weights are never deleted: they are few.
+    `python -m validator export` keeps them elsewhere. The evidence of false results is kept for
+    `VALIDATOR_EVIDENCE_KEEP_DAYS`, or `keep` if that is longer. Weights are never deleted: they
+    are few.
     """
     now = timezone.now()
     before = now - keep
@@ -47,6 +50,14 @@ def evict(keep: timedelta) -> dict[str, int]:
         ),
         "fetched receipts": _evict_fetched(
             now - min(keep, timedelta(days=config.receipt_keep_days))
+        ),
+        "cross-validations": delete_in_batches(
+            CrossValidation.objects.filter(created_at__lt=before)
+        ),
+        "evidence": delete_in_batches(
+            CheatFinding.objects.filter(
+                created_at__lt=now - max(keep, timedelta(days=config.evidence_keep_days))
+            )
         ),
         "scored cycles": delete_in_batches(ScoredCycle.objects.filter(computed_at__lt=before)),
         "batches": delete_in_batches(Batch.objects.filter(started_at__lt=before)),

@@ -25,7 +25,6 @@ from validator.facilitator.output_relay import OutputRelay
 from validator.facilitator.waiting_statuses import Stored, WaitingStatuses
 from validator.jobs import queries
 from validator.jobs.actions import CHANNEL as JOBS
-from validator.jobs.actions import record_cheat_report
 from validator.jobs.intake import JobIntake
 from validator.jobs.recorder import JobRecorder
 from validator.jobs.runner import RunnerSettings
@@ -35,6 +34,7 @@ from validator.network.actions import serving_miners
 from validator.network.manifest_store import CHANNEL as NETWORK
 from validator.network.manifest_store import store_manifest
 from validator.routing.scheduler import Scheduler
+from validator.trusted_miner.findings import distrusted_miners, record_cheat_report
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +117,8 @@ class Listener:
         for hotkey in self._connections.serve(addresses):
             self._scheduler.remove_miner(hotkey)
             self._reported_at.pop(hotkey, None)
+        exclusion = timedelta(seconds=self._config.cheat_exclusion_seconds)
+        self._scheduler.set_distrusted(await in_database(distrusted_miners, exclusion))
         for miner in miners:
             if miner.is_newer_than(self._reported_at.get(miner.hotkey)):
                 self._scheduler.set_manifest(miner.hotkey, miner.manifest)

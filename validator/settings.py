@@ -15,6 +15,7 @@ FEATURES = [
     "validator.receipts",
     "validator.llm",
     "validator.synthetic",
+    "validator.trusted_miner",
     "validator.scores",
     "validator.weights",
 ]

@@ -280,13 +280,13 @@ def report_cheat(hotkey: str, report: CheatReported) -> str:
 
 
 def unsent_cheat_reports(hotkey: str, limit: int) -> dict[int, str]:
-    """Cheat reports not sent to the validator yet, by key."""
+    """Cheat reports that may not have reached the validator yet, by key."""
     waiting = CheatReport.objects.filter(job__validator_id=hotkey, is_told=False)
     return dict(waiting.order_by("pk").values_list("pk", "message")[:limit])
 
 
 def mark_cheat_reports_sent(keys: Collection[int]) -> None:
-    """Store that these cheat reports were sent."""
+    """Store that these cheat reports reached the validator."""
     CheatReport.objects.filter(pk__in=keys).update(is_told=True)
 
 

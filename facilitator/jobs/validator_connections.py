@@ -147,12 +147,26 @@ async def _deliver_pending(hotkey: str) -> None:
         count = await _send_claimed(connection, store.claim_jobs)
         if Extension.CANCEL in connection.extensions:
             count += await _send_claimed(connection, cancellation.claim_requests)
-        reports = await in_database(store.unsent_cheat_reports, hotkey, BATCH_SIZE)
-        for frame in reports.values():
-            await connection.send_frame(frame)
-        await in_database(store.mark_cheat_reports_sent, reports.keys())
-        if not count and not reports:
+        count += await _send_cheat_reports(connection)
+        if not count:
             return
+
+
+async def _send_cheat_reports(connection: Connection) -> int:
+    """Send the cheat reports that the validator does not have yet; the number of frames.
+
+    Validators do not answer them. The answer to a later ping shows that they arrived; without
+    one, the connection is closed and they are sent again on the next. Validators take a report
+    that they know already for a repetition.
+    """
+    reports = await in_database(store.unsent_cheat_reports, connection.hotkey, BATCH_SIZE)
+    for frame in reports.values():
+        await connection.send_frame(frame)
+    if reports and await connection.is_alive():
+        await in_database(store.mark_cheat_reports_sent, reports.keys())
+    elif reports:
+        await connection.terminate(CLOSE_CODE)
+    return len(reports)
 
 
 async def _send_claimed(connection: Connection, claim: Claim) -> int:

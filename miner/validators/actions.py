@@ -22,10 +22,14 @@ RETRY_SECONDS = 1.0
 
 
 class ValidatorDirectory:
-    """The validators as last read from the database; `follow` reads them after every change."""
+    """The validators as last read from the database; `follow` reads them after every change.
 
-    def __init__(self, pinned: Iterable[str] = ()) -> None:
+    The `pinned` ones are accepted too; with `only_pinned`, no others are.
+    """
+
+    def __init__(self, pinned: Iterable[str] = (), *, only_pinned: bool = False) -> None:
         self._pinned = frozenset(pinned)
+        self._only_pinned = only_pinned
         self._active: dict[str, bool] = {}
         self._blacklisted: frozenset[str] = frozenset()
         self._signing: frozenset[str] = frozenset()
@@ -33,7 +37,9 @@ class ValidatorDirectory:
 
     def refusal(self, hotkey: str) -> str | None:
         """Why a validator is refused, or None if it is accepted."""
-        if hotkey in self._pinned or self._active.get(hotkey):
+        if hotkey in self._pinned:
+            return None
+        if self._active.get(hotkey) and not self._only_pinned:
             return None
         return (
             f"Inactive validator: {hotkey}"

@@ -1,8 +1,11 @@
 """The table of processes."""
 
+from dataclasses import replace
+
 import pytest
 
 from compute_horde import configuration
+from localnet import trusted_miner
 from localnet.network_dir import NetworkDir
 from localnet.process_table import Network, UnknownProcessError, env_lines, processes, service_env
 from miner.config import Config as MinerConfig
@@ -48,6 +51,28 @@ def test_a_named_process_comes_with_its_dependencies_and_nothing_else(network):
         "facilitator-seed",
         "facilitator",
     ]
+
+
+def test_a_network_has_a_trusted_miner_when_that_is_wanted(network):
+    assert trusted_miner.NAME not in names(processes(network))
+    with_one = replace(network, has_trusted_miner=True)
+    added = {*names(processes(with_one))} - {*names(processes(network))}
+    assert added == {"miner-trusted-migrate", "miner-trusted-seed", "miner-trusted"}
+    assert with_one.miner_names == network.miner_names
+
+
+def test_a_trusted_miner_and_its_validator_know_each_other(network, monkeypatch):
+    with_one = replace(network, has_trusted_miner=True)
+    validator, miner = (service_env(with_one, name) for name in ("validator", trusted_miner.NAME))
+    assert validator["VALIDATOR_TRUSTED_MINER_PORT"] == miner["MINER_PORT"]
+    assert miner["MINER_VALIDATORS"] == network.identity("validator").hotkey
+    assert (miner["MINER_TRUSTED"], miner["MINER_SERVING"]) == ("true", "false")
+    assert miner["MINER_DATABASE_URL"].endswith("/miner_trusted")
+    assert "MINER_TRUSTED" not in service_env(with_one, "miner")
+    assert "VALIDATOR_TRUSTED_MINER_PORT" not in service_env(network, "validator")
+    for name, value in miner.items():
+        monkeypatch.setenv(name, value)
+    assert configuration.unknown(MinerConfig) == []
 
 
 def test_a_miner_is_given_only_settings_that_it_has(network, monkeypatch):

@@ -20,6 +20,17 @@ def test_validators_are_a_list_in_either_form(env, text):
     assert Config(_env_file=None).validators == ("a", "b")
 
 
+@pytest.mark.parametrize(("names", "is_fine"), [("a", True), ("", False), ("a,b", False)])
+def test_a_trusted_miner_works_for_one_validator(env, names, is_fine):
+    env("MINER_TRUSTED", "true")
+    env("MINER_VALIDATORS", names)
+    if is_fine:
+        assert Config(_env_file=None).trusted
+    else:
+        with pytest.raises(ValidationError, match="the one validator"):
+            Config(_env_file=None)
+
+
 def test_executors_are_counted_by_class(env):
     env("MINER_EXECUTORS", '{"always_on.test": 4}')
     assert Config(_env_file=None).executors == {ExecutorClass.always_on__test: 4}

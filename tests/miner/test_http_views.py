@@ -13,6 +13,8 @@ from django.urls import reverse
 
 from compute_horde.django import database, health
 from compute_horde.django.database import in_database
+from miner import http_views
+from miner.config import config
 from miner.receipts import store
 from miner.receipts.models import Receipt
 from miner.validators.models import ValidatorBlacklist
@@ -47,6 +49,15 @@ async def test_the_version_page_has_the_published_format():
 
 async def test_an_unknown_page_is_not_found():
     assert (await AsyncClient().get("/receipts/1.jsonl")).status_code == 404
+
+
+async def test_a_trusted_miner_publishes_no_receipts(monkeypatch):
+    await in_database(store.store, [started()])
+    page = (await in_database(Receipt.objects.get)).page
+    url = f"/receipts/{page}.jsonl"
+    assert (await AsyncClient().get(url)).status_code == 200
+    monkeypatch.setattr(http_views, "config", config.model_copy(update={"trusted": True}))
+    assert (await AsyncClient().get(url)).status_code == 404
 
 
 async def test_a_page_is_read_whole_and_then_from_an_offset():

@@ -18,7 +18,16 @@ from tests.network.running import FILLED_BYTES, HUB_TOKEN, TINY_DISK_BYTES, Runn
 LEFT_SECONDS = 60
 SERVERS = ("facilitator", "validator-listen", "miner", "miner-2")
 SETTINGS = {
-    "validator": {"INTERVAL_SECONDS": "1", "REFRESH_SECONDS": "4", "TICK_SECONDS": "3"},
+    "validator": {
+        "INTERVAL_SECONDS": "1",
+        "REFRESH_SECONDS": "4",
+        "TICK_SECONDS": "3",
+        # One of the tests proves a false result of a miner that the others need.
+        "CHEAT_EXCLUSION_SECONDS": "0",
+        "CROSS_VALIDATION_SHARE": "1",
+        "CROSS_VALIDATION_SECONDS": "2",
+    },
+    "miner-trusted": {"EXECUTORS": '{"always_on.test": 1}'},
     "miner-2": {
         "EXECUTORS": '{"always_on.cpu.8c.16gb": 1, "always_on.gpu-24gb": 1}',
         "EXECUTOR_MANAGER": "tests.network.odd:OddManager",
@@ -34,7 +43,7 @@ LIMITS = {
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The usual network and a second miner, whose executors are odd and have a tiny disk."""
+    """The usual network, a trusted miner, and a second miner with odd executors on a tiny disk."""
     home = NetworkDir.at(tmp_path_factory.mktemp("network"))
     (home.path / "settings.json").write_text(json.dumps(SETTINGS))
     with tiny_disk(home.path / "miner-2-work"):
@@ -42,7 +51,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             hub = {"EXECUTOR_HUB_URL": f"http://127.0.0.1:{home.port('hub')}"}
             for name, value in (LIMITS | hub).items():
                 around.setenv(name, value)
-            network_lifecycle.up(home, miners=2, only=[], on_progress=print)
+            network_lifecycle.up(home, miners=2, has_trusted_miner=True, on_progress=print)
         yield Running(home)
         network_lifecycle.down(home)
 

@@ -21,6 +21,7 @@ from validator.receipts.models import (
 from validator.receipts.pages import page_at
 from validator.scores.models import Score, ScoredCycle
 from validator.synthetic.models import Batch
+from validator.trusted_miner.models import CheatFinding, CrossValidation
 from validator.weights.models import WeightsSet
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +53,16 @@ def test_old_rows_go_and_new_ones_and_weights_stay() -> None:
     eviction.evict(timedelta(days=7))
     models = (Job, IssuedReceipt, Batch, Snapshot, ScoredCycle, Score, WeightsSet)
     assert [model.objects.count() for model in models] == [1, 1, 1, 1, 1, 1, 2]
+
+
+def test_evidence_of_false_results_is_kept_longer_than_the_jobs() -> None:
+    now = timezone.now()
+    for days in (91, 89, 8, 6):
+        age = {"job_uuid": uuid4(), "created_at": now - timedelta(days=days)}
+        CheatFinding.objects.create(trusted_job_uuid=uuid4(), **age)
+        CrossValidation.objects.create(**age)
+    eviction.evict(timedelta(days=7))
+    assert (CheatFinding.objects.count(), CrossValidation.objects.count()) == (3, 1)
 
 
 @pytest.mark.parametrize("state", ["volumes_ready", "completed"])

@@ -1,7 +1,9 @@
 """Jobs through the whole listener, between a scripted facilitator and scripted miners."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from django.db.backends.signals import connection_created
@@ -18,6 +20,7 @@ from compute_horde.protocol.job import (
     JobRequested,
     VolumesReady,
 )
+from compute_horde.protocol.message import Message
 from compute_horde.protocol.receipt import AcceptedReceiptIssued, FinishedReceiptIssued
 from compute_horde.protocol.status import StatusReported
 from compute_horde.signing import sign_request
@@ -29,15 +32,17 @@ from compute_horde.vocabulary import (
 from tests.eventually import eventually
 from tests.peers.facilitator import FacilitatorPeer
 from tests.peers.keys import OTHER_MINER, STRANGER, USER
-from tests.peers.miner import MinerPeer, obliging, offered_then, rest
+from tests.peers.miner import MinerPeer, obliging, offered_then, rest, result
 from tests.peers.user import request
 from tests.peers.websocket_server import serving
 from tests.validator.conftest import Scene, listening, remember
 from tests.validator.rows import ALL_STATES, receipts_of, row_of, wait_acknowledged
+from tests.validator.trusted_miner.ended_jobs import report
 from validator.jobs import actions
 from validator.jobs.models import Job
 from validator.network.manifest_store import CHANNEL as NETWORK
 from validator.network.models import Manifest, Neuron
+from validator.trusted_miner.models import CheatFinding
 
 
 async def test_a_job_goes_from_the_facilitator_to_the_miner_and_its_result_back(
@@ -246,3 +251,41 @@ async def test_a_cheat_report_by_the_jobs_owner_is_noted(scene: Scene) -> None:
         # The stranger's report came first and is not recorded.
         recorded = await eventually(lambda: in_database(reported_at, job.uuid))
         assert recorded > (await row_of(job.uuid)).created_at
+
+
+async def test_a_miner_whose_result_the_trusted_miner_disproves_gets_no_further_jobs(
+    scene: Scene,
+) -> None:
+    """From the report to the routing, with the trusted miner as a peer of its own."""
+    trusted = MinerPeer(lambda miner, message: answered(message, "right"))
+    liar = MinerPeer(lambda miner, message: answered(message, "wrong"))
+    options: dict[str, Any] = {"trusted_miner_address": "127.0.0.1", "queue_seconds": 2.0}
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(trusted))
+        scripted = scene(liar, **options, trusted_miner_port=trusted.port)
+        facilitator = await stack.enter_async_context(scripted)
+        await trusted.until(lambda: trusted.logins)
+        job, proof = request(), request(on_trusted_miner=True)
+        for one in (job, proof):
+            await facilitator.send(one)
+            assert (await facilitator.receives_end(one.uuid)).status is JobState.COMPLETED
+        assert [offer.job_uuid for offer in trusted.all(JobOffered)] == [proof.uuid]
+        await facilitator.send(report(await row_of(job.uuid), proof.uuid))
+
+        async def is_rejected() -> bool:
+            another = request()
+            await facilitator.send(another)
+            return (await facilitator.receives_end(another.uuid)).status is JobState.REJECTED
+
+        await eventually(is_rejected)
+        finding = await in_database(CheatFinding.objects.get)
+        assert (str(finding.pk), finding.verdict) == (job.uuid, "proved")
+        assert finding.miner == liar.hotkey
+
+
+def answered(message: Message, stdout: str) -> list[Message]:
+    """A miner's messages about a job whose output is this."""
+    usual = obliging(MinerPeer(), message)
+    if isinstance(message, JobPayload):
+        usual[-1] = result(message.job_uuid, stdout)
+    return usual

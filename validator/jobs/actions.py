@@ -1,6 +1,5 @@
 """Changes to jobs and to the lists of signers that processes beside the listener make too."""
 
-import logging
 from uuid import uuid4
 
 from django.db import transaction
@@ -9,13 +8,10 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from compute_horde.django.job_record import notify
-from compute_horde.errors import BadSignature
 from compute_horde.lifecycle import UNFINISHED
-from compute_horde.protocol.job import CheatReported, JobRequested
+from compute_horde.protocol.job import JobRequested
 from compute_horde.vocabulary import JobState
 from validator.jobs.models import AllowedSigner, BindingSigner, Job, KnownFacilitator
-
-log = logging.getLogger(__name__)
 
 CHANNEL = "validator_jobs"
 
@@ -49,27 +45,6 @@ def cancel(uuid: str) -> bool:
 def new_uuid() -> str:
     """A new UUID for a job that this validator creates."""
     return str(uuid4())
-
-
-def record_cheat_report(report: CheatReported) -> None:
-    """Record a user's signed report that a miner's result was false, for later review."""
-    try:
-        signatory = report.verify()
-    except BadSignature as exc:
-        log.warning("cheat report refused", extra={"job": report.job_uuid, "problem": str(exc)})
-        return
-    done = Job.objects.filter(
-        pk=report.job_uuid, kind=Job.Kind.ORGANIC, state=JobState.COMPLETED, signatory=signatory
-    )
-    recorded = done.filter(cheat_reported_at=None).update(cheat_reported_at=timezone.now())
-    log.warning(
-        "cheat reported",
-        extra={
-            "job": report.job_uuid,
-            "trusted_job": report.trusted_job_uuid,
-            "recorded": recorded,
-        },
-    )
 
 
 def allow_signers(hotkeys: list[str], note: str) -> None:

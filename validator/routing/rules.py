@@ -8,6 +8,7 @@ from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 
 NO_MINER = "No miner offers this executor class"
+ALL_DISTRUSTED = "All miners that offer this executor class returned false results lately"
 ALL_BUSY = "All miners are busy"
 NO_TRUSTED_MINER = "This validator has no trusted miner"
 NOT_ON_TRUSTED_MINER = "The validator's trusted miner does not offer this executor class"

@@ -55,7 +55,14 @@ class Scheduler:
         self._backoffs: dict[SlotKey, Backoff] = {}
         # Until when, in loop time, a busy miner is offered no jobs.
         self._paused_until: dict[SlotKey, float] = {}
+        # Until when, in loop time, a miner that returned a false result gets no ordinary jobs.
+        self._distrusted_until: dict[str, float] = {}
         self._queue: list[WaitingJob] = []
+
+    def set_distrusted(self, seconds: Mapping[str, float]) -> None:
+        """Offer these miners only jobs that name them, for so many seconds from now."""
+        now = asyncio.get_running_loop().time()
+        self._distrusted_until = {hotkey: now + left for hotkey, left in seconds.items()}
 
     def set_manifest(self, hotkey: str, manifest: Mapping[ExecutorClass, int]) -> None:
         """Set how many executors a miner offers; at most `max_per_class` of each class count."""
@@ -139,7 +146,7 @@ class Scheduler:
             await asyncio.wait([waiting.slot], timeout=max(timeout, 0))
 
     def _rejection(self, placement: PlacementRequest) -> RejectionError | HordeError:
-        candidates = self._candidates(placement)
+        candidates, kind = self._candidates(placement), placement.executor_class
         if placement.miner == TRUSTED_MINER_HOTKEY and self._is_trusted_miner_down():
             return HordeError(
                 HordeReason.MINER_CONNECTION_FAILED,
@@ -152,15 +159,24 @@ class Scheduler:
                 f"No miner that offers {placement.executor_class} could be reached",
                 context=Cause.NO_MINER_REACHED.context,
             )
-        return RejectionError(
-            RejectionReason.NO_MINER_FOR_JOB, rules.rejection_text(placement, candidates)
-        )
+        text = rules.rejection_text(placement, candidates)
+        offered = {hotkey for hotkey, one in self._offers.items() if one.get(kind)}
+        if text == rules.NO_MINER and offered.intersection(self._distrusted(placement)):
+            text = rules.ALL_DISTRUSTED
+        return RejectionError(RejectionReason.NO_MINER_FOR_JOB, text)
 
     def _is_trusted_miner_down(self) -> bool:
         return self._has_trusted_miner and not self._reachable(TRUSTED_MINER_HOTKEY)
 
+    def _distrusted(self, placement: PlacementRequest) -> set[str]:
+        """The miners that do not get this job because of false results."""
+        now = asyncio.get_running_loop().time()
+        found = {hotkey for hotkey, until in self._distrusted_until.items() if now < until}
+        return found - {placement.miner}
+
     def _candidates(self, placement: PlacementRequest) -> list[MinerSlots]:
         now, kind = asyncio.get_running_loop().time(), placement.executor_class
+        distrusted = self._distrusted(placement)
         return [
             MinerSlots(
                 hotkey,
@@ -170,4 +186,5 @@ class Scheduler:
                 backing_off=now < self._paused_until.get((hotkey, kind), now),
             )
             for hotkey, manifest in self._offers.items()
+            if hotkey not in distrusted
         ]

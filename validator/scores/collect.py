@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from compute_horde.cycles import CYCLES_PER_DAY, NOMINAL_EPOCHS_PER_CYCLE, Cycle, peak_cycle
 from compute_horde.faults import Culprit
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.vocabulary import JobState, ReceiptType
 from validator.jobs.models import Job
 from validator.network.history import network_at
@@ -28,6 +29,7 @@ from validator.scoring.facts import (
 )
 from validator.synthetic.models import Batch, Puzzle
 from validator.synthetic.outcomes import Outcome
+from validator.trusted_miner.findings import cheated_jobs
 
 # Receipts are looked up for so many jobs at once.
 JOBS_AT_ONCE = 5000
@@ -95,12 +97,20 @@ def organic_jobs(since: datetime, until: datetime | None) -> QuerySet[Job]:
 def _organic(since: datetime | None, until: datetime | None) -> Iterator[WorkedJob]:
     if since is None:
         return
-    done = JobOutcome.COMPLETED
+    cheated = cheated_jobs(since)
     for uuid, hotkey, name, ended_at in organic_jobs(since, until).values_list(
         "uuid", "miner", "executor_class", "state_since"
     ):
         if hotkey and (kind := ExecutorClass.known(name)):
-            yield WorkedJob(str(uuid), hotkey, kind, done, is_organic=True, at=_unix(ended_at))
+            yield WorkedJob(
+                str(uuid),
+                hotkey,
+                kind,
+                JobOutcome.CHEATED if uuid in cheated else JobOutcome.COMPLETED,
+                is_organic=True,
+                at=_unix(ended_at),
+                is_trusted=hotkey == TRUSTED_MINER_HOTKEY,
+            )
 
 
 def _worked_seconds(jobs: Sequence[UUID]) -> dict[UUID, Fraction]:

@@ -211,13 +211,22 @@ class _TrustedRun:
             ) from exc
 
     async def _last_step(self, connection: MinerConnection) -> Step:
-        """Hold the conversation; returns its last step."""
-        steps = run_conversation(
-            self._contract,
-            connection,
-            now=_now,
-            started=self._contract.sign_started_receipt(_now()),
-        )
+        """Hold the conversation; returns its last step.
+
+        However it ends, the miner is sent the finished receipt, with which it ends the job.
+        """
+        try:
+            step = await self._follow(connection)
+        except BaseException:
+            await self._send_finished_receipt(connection)
+            raise
+        if not isinstance(step.message, JobDeclined):
+            await self._send_finished_receipt(connection)
+        return step
+
+    async def _follow(self, connection: MinerConnection) -> Step:
+        started = self._contract.sign_started_receipt(_now())
+        steps = run_conversation(self._contract, connection, now=_now, started=started)
         async with aclosing(steps):
             async for step in steps:
                 if not step.has_changed_state:
@@ -228,10 +237,11 @@ class _TrustedRun:
                     await self._on_streaming(step.message)
                 if step.state in FINAL:
                     break
-        receipt = self._contract.sign_finished_receipt(ZERO, _now())
-        if not isinstance(step.message, JobDeclined):
-            await send_if_connected(connection, finished_receipt_message(receipt))
         return step
+
+    async def _send_finished_receipt(self, connection: MinerConnection) -> None:
+        receipt = self._contract.sign_finished_receipt(ZERO, _now())
+        await send_if_connected(connection, finished_receipt_message(receipt))
 
     def _result(self, step: Step) -> TrustedResult:
         message = step.message

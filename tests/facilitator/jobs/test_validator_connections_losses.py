@@ -27,9 +27,18 @@ class ScriptedConnection:
         self.name = connections.new_name()
         self.last_received = time.monotonic()
         self.sent = []
+        self.answers_pings = True
+        self.closed_with = None
 
     async def send_frame(self, frame):
         self.sent.append(frame)
+
+    async def is_alive(self):
+        return self.answers_pings
+
+    async def terminate(self, code):
+        connections.remove(self)
+        self.closed_with = code
 
 
 @pytest.fixture
@@ -53,6 +62,34 @@ def lose_first_outcome(monkeypatch, name):
         return outcome
 
     monkeypatch.setattr(store, name, losing)
+
+
+async def store_report():
+    """Store a job, a trusted job and a cheat report about them."""
+    job, _ = await in_database(store.create, new_submission(), "gone")
+    trusted, _ = await in_database(store.create, new_submission(), "gone")
+    await in_database(
+        CheatReport.objects.create, job=job, trusted_job_id=trusted.pk, message="report"
+    )
+
+
+async def test_a_cheat_report_on_a_broken_connection_is_sent_again(connection):
+    connection.answers_pings = False
+    await store_report()
+    await deliver_pending(VALIDATOR)
+    assert connection.sent.count("report") == 1
+    assert connection.closed_with == validator_connections.CLOSE_CODE
+    assert not (await in_database(CheatReport.objects.get)).is_told
+    again = ScriptedConnection()
+    connections.add(again)
+    try:
+        await deliver_pending(VALIDATOR)
+        await deliver_pending(VALIDATOR)
+    finally:
+        connections.remove(again)
+        connections.forget(again)
+    assert again.sent.count("report") == 1
+    assert (await in_database(CheatReport.objects.get)).is_told
 
 
 @pytest.mark.parametrize("key", [None, "key"])

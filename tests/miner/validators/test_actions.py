@@ -61,6 +61,14 @@ async def test_the_directory_follows_every_change():
     await asyncio.gather(following, return_exceptions=True)
 
 
+async def test_a_trusted_miner_accepts_nobody_but_its_validator():
+    await in_database(actions.refresh, [StakedHotkey("rich", Decimal(2000))], **RULE)
+    directory = ValidatorDirectory(["mine"], only_pinned=True)
+    await directory.read()
+    assert directory.refusal("mine") is None
+    assert directory.refusal("rich") == "Inactive validator: rich"
+
+
 async def test_the_directory_recovers_from_an_unreachable_database(monkeypatch):
     refused = [OperationalError("away")]
 

@@ -1,14 +1,9 @@
 """What operators, users and scheduled processes change of jobs."""
 
-import time
-
 import pytest
 
-from compute_horde import signing
 from compute_horde.lifecycle import FINAL
-from compute_horde.protocol.job import CheatReported
-from compute_horde.vocabulary import JobState, SignatureScope
-from tests.peers.keys import STRANGER, USER
+from compute_horde.vocabulary import JobState
 from tests.peers.user import request
 from validator.jobs import actions
 from validator.jobs.live_job import LiveJob
@@ -31,15 +26,6 @@ def stored(state: JobState = JobState.COMPLETED, kind: Job.Kind = Job.Kind.ORGAN
     row.state = state
     row.save(force_insert=True)
     return row
-
-
-def report(job: Job, signer=USER, **changes) -> CheatReported:
-    fields = {"job_uuid": str(job.pk), "trusted_job_uuid": request().uuid, "details": None}
-    text, _ = signing.cheat_report_payloads(fields)
-    signature = signing.sign_request(
-        signer, text, timestamp_ns=time.time_ns(), scope=SignatureScope.FULL_REQUEST
-    )
-    return CheatReported(signature=signature, **fields | changes)
 
 
 def test_an_operator_s_job_waits_for_the_listener_that_is_notified(notified) -> None:
@@ -70,33 +56,6 @@ def test_a_job_that_has_ended_is_not_cancelled(state: JobState) -> None:
 
 def test_every_job_gets_another_uuid() -> None:
     assert len({actions.new_uuid() for _ in range(100)}) == 100
-
-
-def test_a_cheat_report_of_its_user_is_recorded_once() -> None:
-    job = stored()
-    actions.record_cheat_report(report(job))
-    first = Job.objects.get().cheat_reported_at
-    assert first
-    actions.record_cheat_report(report(job))
-    assert Job.objects.get().cheat_reported_at == first
-
-
-@pytest.mark.parametrize(
-    ("state", "kind", "signer", "changes"),
-    [
-        (JobState.FAILED, Job.Kind.ORGANIC, USER, {}),
-        (JobState.COMPLETED, Job.Kind.ADMIN, USER, {}),
-        (JobState.COMPLETED, Job.Kind.ORGANIC, STRANGER, {}),
-        (JobState.COMPLETED, Job.Kind.ORGANIC, USER, {"details": "changed on its way"}),
-        (JobState.COMPLETED, Job.Kind.ORGANIC, USER, {"signature": None}),
-    ],
-)
-def test_a_cheat_report_of_anybody_else_or_of_no_result_is_not(
-    state, kind, signer, changes
-) -> None:
-    job = stored(state, kind)
-    actions.record_cheat_report(report(job, signer).model_copy(update=changes))
-    assert Job.objects.get().cheat_reported_at is None
 
 
 def test_signers_and_facilitators_are_remembered_once() -> None:

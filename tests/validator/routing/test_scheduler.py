@@ -169,3 +169,22 @@ async def test_a_miner_that_boasts_is_given_no_more_than_may_be_believed() -> No
     scheduler.set_manifest("honest", {CLASS: 2})
     taken = [scheduler.try_reserve(placement(str(n))) for n in range(5)]
     assert sorted(filter(None, taken)) == ["boaster"] * 2 + ["honest"] * 2
+
+
+async def test_a_miner_with_a_false_result_gets_only_jobs_that_name_it_for_a_while() -> None:
+    scheduler = Miners(a=2).scheduler
+    scheduler.set_distrusted({"a": 60.0, "b": 60.0})
+    assert scheduler.try_reserve(placement()) is None
+    with pytest.raises(RejectionError, match=rules.ALL_DISTRUSTED) as caught:
+        await scheduler.reserve(placement(), 0)
+    assert caught.value.reason is RejectionReason.NO_MINER_FOR_JOB
+    assert scheduler.try_reserve(placement(miner="a")) == "a"
+    scheduler.set_distrusted({"a": 0.0})
+    assert scheduler.try_reserve(placement()) == "a"
+
+
+async def test_a_class_that_only_others_offer_is_not_blamed_on_false_results() -> None:
+    scheduler = Miners(a=0).scheduler
+    scheduler.set_distrusted({"a": 60.0})
+    with pytest.raises(RejectionError, match=rules.NO_MINER):
+        await scheduler.reserve(placement(), 0)

@@ -7,6 +7,7 @@ import pytest
 from compute_horde.cycles import Cycle
 from compute_horde.faults import Culprit
 from compute_horde.hardware import ExecutorClass
+from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from tests.validator.scores.cycles import (
     BEGAN,
     CYCLE,
@@ -20,6 +21,7 @@ from tests.validator.scores.cycles import (
 )
 from validator.scores.collect import collect, time_of
 from validator.scoring.facts import ExecutorCount, JobOutcome, RegisteredMiner
+from validator.trusted_miner.models import CheatFinding
 
 pytestmark = pytest.mark.django_db
 
@@ -129,6 +131,25 @@ def test_a_long_job_is_counted_once_and_whenever_its_receipt_was_signed() -> Non
 def test_other_jobs_do_not_count(fields: dict[str, str]) -> None:
     users_job("alice", 800, **fields)
     assert collect(CYCLE, NETUID).jobs == ()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "counts_as"),
+    [("proved", JobOutcome.CHEATED), ("disproved", JobOutcome.COMPLETED)],
+)
+def test_a_job_whose_result_was_proved_false_counts_as_cheated(
+    verdict: str, counts_as: JobOutcome
+) -> None:
+    job = users_job("alice", 800)
+    CheatFinding.objects.create(job_uuid=job.pk, verdict=verdict, trusted_job_uuid=job.pk)
+    (found,) = collect(CYCLE, NETUID).jobs
+    assert (found.outcome, found.is_trusted) == (counts_as, False)
+
+
+def test_a_job_on_the_trusted_miner_is_known_as_such() -> None:
+    users_job(TRUSTED_MINER_HOTKEY, 800)
+    (job,) = collect(CYCLE, NETUID).jobs
+    assert job.is_trusted
 
 
 def test_the_time_of_a_block_is_when_it_was_first_seen() -> None:

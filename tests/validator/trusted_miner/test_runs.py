@@ -1,5 +1,6 @@
 """One job on the trusted miner: its result, and a named error for everything that goes wrong."""
 
+import asyncio
 import base64
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +28,7 @@ from compute_horde.vocabulary import FailureReason, RejectionReason
 from compute_horde.volumes import InlineVolume
 from tests.peers.keys import VALIDATOR
 from tests.peers.miner import MinerPeer, declining, lost, obliging, offered_then, result
+from tests.peers.published_miner import PublishedMiner
 from tests.peers.websocket_server import serving
 from tests.validator.conftest import configured
 from validator.miners import job_connections
@@ -117,6 +119,14 @@ async def test_the_result_is_returned_and_the_miner_gets_the_whole_job() -> None
     assert not offer.job_started_receipt_payload.is_organic
     assert offer.job_started_receipt_payload.miner_hotkey == TRUSTED_MINER_HOTKEY
     assert finished.payload.score_str == "0.000000"
+
+
+async def test_a_published_miner_may_be_the_trusted_one() -> None:
+    miner = PublishedMiner()
+    async with serving(miner):
+        for _ in range(2):
+            assert (await run_trusted_job(JOB, trusted(miner.port))).stdout == "hi\n"
+    assert miner.complaints == []
 
 
 async def test_without_a_trusted_miner_the_settings_are_named() -> None:
@@ -233,6 +243,21 @@ async def test_a_streaming_job_tells_when_it_serves() -> None:
     async with serving(miner):
         await run_trusted_job(request, trusted(miner.port), on_streaming=on_streaming)
     assert [(ready.ip, ready.port) for ready in seen] == [("10.0.0.9", 7000)]
+
+
+async def test_a_run_that_is_cancelled_ends_the_job_at_the_miner_too() -> None:
+    def script(miner: MinerPeer, message: Message) -> list[Message]:
+        return [] if isinstance(message, JobPayload) else obliging(miner, message)
+
+    miner = MinerPeer(script)
+    async with serving(miner):
+        running = asyncio.create_task(run_trusted_job(JOB, trusted(miner.port)))
+        payload = await miner.receives(JobPayload)
+        running.cancel()
+        closed = await miner.receives(FinishedReceiptIssued)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert closed.payload.job_uuid == payload.job_uuid
 
 
 def test_a_decline_is_an_end_without_a_message() -> None:
