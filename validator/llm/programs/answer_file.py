@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from validator.llm.programs.completion import Trace
 
@@ -74,7 +75,7 @@ def read_trace(content: bytes) -> tuple[bool, dict[str, Trace]]:
     return found["deterministic"], found["traces"]
 
 
-def _json_object(content: bytes, max_bytes: int) -> dict[str, object]:
+def _json_object(content: bytes, max_bytes: int) -> dict[str, Any]:
     if len(content) > max_bytes:
         raise BadFileError(f"it has {len(content):,} bytes, over {max_bytes:,}")
     try:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from validator.llm.programs.answer_file import answers_text, digest, read_prompts, trace_text
-from validator.llm.programs.completion import LanguageModel
+from validator.llm.programs.completion import Completion, LanguageModel
 from validator.llm.programs.runtime import WEIGHTS, NoRuntimeError, open_model
 from validator.llm.programs.sampling import Sampling
 from validator.llm.programs.seed_server import PORT, SeedServer
@@ -61,7 +61,7 @@ class Solver:
         Without a seed each prompt has its own, from a file.
         """
         asked, seeds = self._asked, self._seeds(seed)
-        completions = {}
+        completions: dict[str, Completion] = {}
         for first in range(0, len(self._prompts), asked.batch_size):
             part = self._prompts[first : first + asked.batch_size]
             some = seeds[first : first + asked.batch_size]
