@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
+from tests.peers import s3_server
 from tests.peers.llm_executor import run_trusted
 from tests.validator.conftest import configured
 from validator.config import Config
@@ -31,20 +30,8 @@ SMALL: dict[str, Any] = {
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """The address of a server of S3."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{host}:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
-    for name in ("prompts", "answers"):
-        client.create_bucket(Bucket=name)
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server.running() as address:
+        yield address
 
 
 def settings(endpoint: str, **policy: Any) -> Config:
