@@ -56,7 +56,7 @@ def benchmarking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 async def test_answers_to_prompts_of_the_trusted_miner_earn_points(benchmarking: Running) -> None:
     query = (
-        "SELECT job.spec LIKE '%--server%', bool_and(puzzle.points = 1), min(puzzle.verdict)"
+        "SELECT job.spec LIKE '%%--server%%', bool_and(puzzle.points = 1), min(puzzle.verdict)"
         " FROM synthetic_puzzle puzzle JOIN jobs_job job ON job.uuid = puzzle.job_id"
         " WHERE puzzle.kind = 'llm' AND puzzle.outcome <> 'open' GROUP BY 1 ORDER BY 1"
     )
