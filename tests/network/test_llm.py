@@ -19,8 +19,8 @@ LLM = {
     "ready_samples": 4,
     "checked_prompts": 4,
     "answer_tokens": 6,
-    "task_seconds": 3,
-    "sampling_seconds": 3,
+    "task_seconds": 6,
+    "sampling_seconds": 6,
 }
 KINDS = {
     "always_on.test": [

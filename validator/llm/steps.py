@@ -26,7 +26,7 @@ RESULT_CHARACTERS = 500
 TRUSTED_MINER = "llm trusted miner"
 LOCKS = {"generation": TRUSTED_MINER, "sampling": "llm sampling", "answering": TRUSTED_MINER}
 # A step that has nothing to do frees the lock at once.
-LOCK_SECONDS = 10.0
+LOCK_SECONDS = 2.0
 PAUSE_SECONDS = 0.5
 STEPS: dict[str, Callable[[PipelineTools], str]] = {
     "generation": generate,
