@@ -31,7 +31,12 @@ KINDS = {
 }
 SETTINGS = {
     "chain": {"TEMPO": 11},
-    "validator": {"BATCH_KINDS": json.dumps(KINDS), "LLM": json.dumps(LLM)},
+    "validator": {
+        "BATCH_KINDS": json.dumps(KINDS),
+        "LLM": json.dumps(LLM),
+        "MISSED_PEAK_EXECUTORS": '{"always_on.test": 2}',
+        "NON_PEAK_RATIO": "1",
+    },
     "miner": {
         "EXECUTORS": '{"always_on.test": 2}',
         "STREAMING_IMAGES": json.dumps([llm_images.SOLVER]),
