@@ -56,5 +56,8 @@ class TakenSamples:
 class SampleSource(Protocol):
     """Where samples come from; each is handed out once."""
 
-    async def take(self, takers: Sequence[Taker]) -> TakenSamples:
-        """A sample for each taker, or for the first ones if there are not enough."""
+    async def take(self, takers: Sequence[Taker], link_seconds: int) -> TakenSamples:
+        """A sample for each taker, or for the first ones if there are not enough.
+
+        None is taken when their URLs are not valid for `link_seconds`.
+        """

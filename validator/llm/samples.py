@@ -30,7 +30,7 @@ class StoredSamples:
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    async def take(self, takers: Sequence[Taker]) -> TakenSamples:
+    async def take(self, takers: Sequence[Taker], link_seconds: int) -> TakenSamples:
         """Samples for the first takers; from now on they are used, whatever becomes of the batch.
 
         What is short is no error: no trusted miner or no bucket only means that no more are made.
@@ -39,8 +39,14 @@ class StoredSamples:
             buckets = open_buckets(self._config.bucket_access)
         except BucketError as exc:
             return TakenSamples([], str(exc))
-        taken = await in_database(_take, list(takers))
         seconds = self._config.llm.url_seconds
+        if seconds < link_seconds:
+            return TakenSamples(
+                [],
+                "links would expire during the batch: url_seconds in VALIDATOR_LLM must be at "
+                f"least {link_seconds}",
+            )
+        taken = await in_database(_take, list(takers))
         samples = [_sample(one, buckets, seconds) for one in taken]
         if len(samples) == len(takers):
             return TakenSamples(samples)

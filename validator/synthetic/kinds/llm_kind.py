@@ -8,7 +8,6 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from time import monotonic
 from typing import Literal
@@ -20,7 +19,6 @@ from compute_horde.protocol.job import JobFinished, StreamingDetails, StreamingR
 from compute_horde.streaming.certificates import Identity, new_identity
 from compute_horde.uploads import FilePut
 from compute_horde.volumes import MultiVolume, SimpleVolume, SingleFileVolume
-from validator.llm.buckets import expiry
 from validator.llm.programs.answer_file import BadFileError, answers_text, digest, read_answers
 from validator.llm.sample import LlmSample, Taker
 from validator.synthetic.kinds import llm_check
@@ -39,6 +37,8 @@ SHA_256 = re.compile(r"[0-9a-f]{64}")
 WEIGHTS_FOLDER = "weights"
 # A batch may begin its last offer so long after its links were made.
 LINK_SPARE_SECONDS = 900
+# As in the default of VALIDATOR_NEW_MINER_TIME_FACTOR.
+NEW_MINER_FACTOR = 2
 # For the answer to the seed to travel.
 HTTP_LEEWAY_SECONDS = 5
 
@@ -94,9 +94,8 @@ class LlmKind:
         if facts.samples is None:
             return Preparation([], "this batch has no samples")
         self._reach = facts.reach
-        taken = await facts.samples.take([Taker(one.hotkey, one.seed) for one in executors])
-        if problem := self._link_problem(taken.samples):
-            return Preparation([], problem)
+        takers = [Taker(one.hotkey, one.seed) for one in executors]
+        taken = await facts.samples.take(takers, self._link_seconds())
         if self._parameters.form == "streaming":
             # It is generated here, not while the event loop measures miners.
             await asyncio.to_thread(lambda: self._identity)
@@ -170,23 +169,11 @@ class LlmKind:
             return sample.is_deterministic
         return self._parameters.comparison == "exact"
 
-    def _link_problem(self, samples: Sequence[LlmSample]) -> str:
-        """Why presigned URLs are not valid for long enough, or an empty text."""
+    def _link_seconds(self) -> int:
+        """How long presigned URLs must be valid, with the longer limits of new miners."""
         limits = self._parameters.limits
-        needed = timedelta(
-            seconds=limits.download
-            + limits.streaming_start
-            + limits.execution
-            + limits.upload
-            + LINK_SPARE_SECONDS
-        )
-        ends = [expiry(one.upload_url) for one in samples]
-        if any(end is not None and end < datetime.now(UTC) + needed for end in ends):
-            return (
-                f"links would expire during the batch: url_seconds of VALIDATOR_LLM must be at "
-                f"least {needed.total_seconds():.0f}"
-            )
-        return ""
+        own = limits.download + limits.streaming_start + limits.execution + limits.upload
+        return NEW_MINER_FACTOR * own + LINK_SPARE_SECONDS
 
     def _job(self, executor: DeclaredExecutor, sample: LlmSample) -> PreparedJob:
         is_streaming = self._parameters.form == "streaming"
