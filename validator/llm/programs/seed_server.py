@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from threading import Lock
 from typing import Any
 
@@ -28,6 +29,11 @@ class SeedServer(ThreadingHTTPServer):
         self._answer: dict[str, str] | None = None
         self._seed: int | None = None
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the look-up of this machine's name that `HTTPServer` makes."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", self.server_address[1]
 
     def answer(self, seed: int) -> dict[str, str] | None:
         """The answer to a seed, None to another one than the first; a repeat waits for it."""
