@@ -52,7 +52,7 @@ def _root() -> bytes:
 
 
 def _imported() -> list[Path]:
-    command = [_python(), "-S", "-c", _LIST.format(", ".join(_MODULES.values()))]
+    command = [str(_python()), "-S", "-c", _LIST.format(", ".join(_MODULES.values()))]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
     return [Path(line) for line in done.stdout.splitlines()]
 
