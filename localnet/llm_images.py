@@ -41,6 +41,9 @@ def _root() -> bytes:
     imported = [path for path in _imported() if library in path.parents]
     files = {_python(), *imported, *(library / "encodings").glob("*.py"), library / "os.py"}
     binaries = [path for path in files if path.suffix != ".py"]
+    # The C library loads it by itself when a thread is ended.
+    unwinder = Path("/lib", sysconfig.get_config_var("MULTIARCH") or "", "libgcc_s.so.1")
+    files |= {unwinder} if unwinder.exists() else set()
     shared = {Path(path) for one in binaries for path in images.shared_libraries(one)}
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", dereference=True) as root:

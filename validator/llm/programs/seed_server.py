@@ -21,7 +21,8 @@ SECONDS = 10.0
 class SeedServer(ThreadingHTTPServer):
     """Calls `solve` with the first seed that comes."""
 
-    daemon_threads = True
+    # Requests end before the process does.
+    daemon_threads = False
 
     def __init__(self, address: tuple[str, int], solve: Callable[[int], dict[str, str]]) -> None:
         self._solve = solve
