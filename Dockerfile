@@ -68,6 +68,33 @@ USER 65534:65534
 HEALTHCHECK NONE
 ENTRYPOINT ["/bin/sh", "/solve.sh"]
 
+# The jobs of the kind `llm`, by the names computehorde/llm-prompts:v1 and llm-solver:v1. Without a
+# runtime they have the tiny model. For real weights, which jobs get as a volume, name one of
+# "llama-cpp-python" and "vllm", and a BASE with the compiler or the CUDA that it needs:
+#   docker build --target llm-solver --build-arg LLM_RUNTIME=llama-cpp-python …
+FROM ${BASE} AS llm
+ARG LLM_RUNTIME=""
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 ${LLM_RUNTIME:+python3-venv} \
+    && rm -rf /var/lib/apt/lists/*
+RUN if [ -n "$LLM_RUNTIME" ]; then \
+        python3 -m venv /runtime && /runtime/bin/pip install --no-cache-dir "$LLM_RUNTIME"; \
+    fi
+ENV PATH=/runtime/bin:$PATH PYTHONPATH=/app HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY validator/__init__.py /app/validator/__init__.py
+COPY validator/llm/__init__.py /app/validator/llm/__init__.py
+COPY validator/llm/programs /app/validator/llm/programs
+USER 65534:65534
+HEALTHCHECK NONE
+
+FROM llm AS llm-prompts
+ENTRYPOINT ["python3", "-m", "validator.llm.programs.prompts"]
+
+# An image whose runtime answers alike on every GPU of its class declares it: add "--deterministic".
+FROM llm AS llm-solver
+EXPOSE 8000
+ENTRYPOINT ["python3", "-m", "validator.llm.programs.solver"]
+
 # What servers stand on: nobody in particular. They also run as any other user, such as the owner
 # of a hotkey file (`--user`), and with a read-only root: they write nothing but to their database.
 FROM python AS server

@@ -1,9 +1,6 @@
 """HTTPS client for a job's streaming server, with mutual TLS."""
 
-import os
 import secrets
-import ssl
-import tempfile
 import time
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,6 +14,7 @@ from compute_horde.errors import BadSignature
 from compute_horde.protocol.streaming_proof import StreamingProof
 from compute_horde.streaming import certificates, signed_answers
 from compute_horde.streaming.certificates import Identity, new_identity
+from compute_horde.streaming.client_context import client_context
 from compute_horde_sdk.errors import ComputeHordeError
 
 __all__ = ["Identity", "JobServer", "StreamingClient", "new_identity"]
@@ -67,7 +65,7 @@ class StreamingClient(httpx.AsyncClient):
         host = f"[{server.address}]" if ":" in server.address else server.address
         super().__init__(
             base_url=f"https://{host}:{server.port}",
-            verify=_context(server, identity),
+            verify=client_context(_read_certificate(server), identity),
             timeout=TIMEOUT,
         )
         self._certificate = _read_certificate(server)
@@ -155,20 +153,6 @@ def _read_certificate(server: JobServer) -> Certificate:
         raise ComputeHordeError(
             f"the server certificate of job {server.job_uuid} is invalid ({exc}): make a new job"
         ) from exc
-
-
-def _context(server: JobServer, identity: Identity) -> ssl.SSLContext:
-    """A TLS context that accepts only the server's certificate; host names are not checked."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_verify_locations(cadata=certificates.pem_of(_read_certificate(server)))
-    with tempfile.TemporaryDirectory() as folder:
-        # The folder is accessible to its owner only and removed before any request.
-        path = os.path.join(folder, "identity.pem")
-        with open(path, "w") as both:
-            both.write(identity.key_pem + identity.pem)
-        context.load_cert_chain(path)
-    return context
 
 
 def proof_from(output_hash: Any) -> StreamingProof | None:

@@ -66,7 +66,7 @@ class Config(Settings):
         "`http://…` for one without TLS; those you add by name may have private addresses",
     )
     local_images: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("computehorde/hash:v1",),
+        ("computehorde/hash:v1", "computehorde/llm-prompts:v1", "computehorde/llm-solver:v1"),
         description="images of this machine that jobs may use though no registry has them, as "
         "`repository[:tag|@digest]` with `*`",
     )

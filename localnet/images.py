@@ -69,7 +69,7 @@ def build() -> None:
     for name, spec in IMAGE_SPECS.items():
         _build_image(name, spec, busybox)
     try:
-        _import_image(
+        import_image(
             RELAY, _root_with_libraries(_socat()), ImageSpec(('ENTRYPOINT ["/usr/bin/socat"]',))
         )
     except NoImageError as error:
@@ -79,10 +79,11 @@ def build() -> None:
 
 
 def _build_image(name: str, spec: ImageSpec, busybox: Path) -> None:
-    _import_image(name, _busybox_root(busybox, spec.programs), spec)
+    import_image(name, _busybox_root(busybox, spec.programs), spec)
 
 
-def _import_image(name: str, root: bytes, spec: ImageSpec) -> None:
+def import_image(name: str, root: bytes, spec: ImageSpec) -> None:
+    """Make an image of a root file system, unless it is there; raises `NoImageError`."""
     source = sha256(root + repr(spec.changes).encode()).hexdigest()
     with docker_engine.client() as engine:
         existing = engine.get(f"/images/{name}/json")
@@ -141,12 +142,12 @@ def _root_with_libraries(program: Path) -> bytes:
     """A tar archive of a root file system: one program and its shared libraries."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", dereference=True) as root:
-        for path in (str(program), *_libraries(program)):
+        for path in (str(program), *shared_libraries(program)):
             root.add(path, path.lstrip("/"))
     return archive.getvalue()
 
 
-def _libraries(program: Path) -> list[str]:
+def shared_libraries(program: Path) -> list[str]:
     """The paths of the program's shared libraries and of its loader, by `ldd`."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     return re.findall(r"(/\S+) \(", listed)

@@ -52,6 +52,8 @@ PROVED_BY = {
     "compute_horde_sdk/v1/fallback.py": "tests/compute_horde_sdk/fallback/test_client.py",
     "executor/stages/execution_stage.py": "tests/executor/test_session.py",
     "executor/stages/startup_stage.py": "tests/executor/test_session.py",
+    "validator/llm/programs/completion.py": "tests/validator/llm/programs/test_runtime.py",
+    "validator/llm/sample.py": "tests/validator/llm/test_samples.py",
     "facilitator/web/errors.py": "tests/facilitator/web/test_response_deadline.py",
     "localnet/trusted_miner.py": "tests/localnet/test_process_table.py",
     "validator/trusted_miner/errors.py": "tests/validator/trusted_miner/test_runs.py",

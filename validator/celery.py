@@ -25,6 +25,9 @@ TASKS = {
     "validator.synthetic.tasks.plan_batch": (config.tick_seconds, "chain"),
     "validator.synthetic.tasks.run_due_batch": (config.tick_seconds, "jobs"),
     "validator.synthetic.tasks.probe_controls": (config.control_seconds, "default"),
+    "validator.llm.tasks.generate_prompts": (config.llm.task_seconds, "llm"),
+    "validator.llm.tasks.sample_prompts": (config.llm.sampling_seconds, "llm"),
+    "validator.llm.tasks.answer_workloads": (config.llm.task_seconds, "llm"),
     "validator.weights.tasks.publish_weights": (config.tick_seconds, "chain"),
     "validator.trusted_miner.tasks.cross_validate": (config.cross_validation_seconds, "trusted"),
     "validator.jobs.tasks.evict": (3600.0, "default"),
@@ -49,6 +52,7 @@ app: Celery[Task[..., Any]] = Celery(
 )
 app.conf.update(
     imports=[
+        "validator.llm.tasks",
         "validator.network.tasks",
         "validator.synthetic.tasks",
         "validator.scores.tasks",
@@ -57,7 +61,7 @@ app.conf.update(
         "validator.trusted_miner.tasks",
     ],
     task_default_queue="default",
-    task_queues={name: {} for name in ("default", "chain", "jobs", "trusted")},
+    task_queues={name: {} for name in ("default", "chain", "jobs", "llm", "trusted")},
     task_routes=ROUTES,
     task_ignore_result=True,
     worker_hijack_root_logger=False,

@@ -11,6 +11,7 @@ from compute_horde.django.eviction import delete_in_batches
 from compute_horde.lifecycle import FINAL
 from validator.config import config
 from validator.jobs.models import Job
+from validator.llm import eviction as prompts_eviction
 from validator.network import change_log
 from validator.network.models import NamedMainHotkey, Snapshot
 from validator.operators.models import OperatorAction
@@ -64,6 +65,7 @@ def evict(keep: timedelta) -> dict[str, int]:
         ),
         "scored cycles": delete_in_batches(ScoredCycle.objects.filter(computed_at__lt=before)),
         "batches": delete_in_batches(Batch.objects.filter(started_at__lt=before)),
+        **prompts_eviction.evict(keep, config),
         "facts": change_log.evict(keep),
         "main hotkeys": NamedMainHotkey.objects.filter(named_at__lt=before).delete()[0],
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],

@@ -13,6 +13,7 @@ FEATURES = [
     "validator.network",
     "validator.jobs",
     "validator.receipts",
+    "validator.llm",
     "validator.synthetic",
     "validator.trusted_miner",
     "validator.scores",

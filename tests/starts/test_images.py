@@ -35,7 +35,8 @@ def _stages() -> dict[str, str]:
 
 def test_make_images_builds_every_image_that_is_run_by_name():
     made = re.search(r"for image in ([^;]+);", (ROOT / "Makefile").read_text())[1].split()
-    assert set(made) == {"executor", "relay", "hash:v1", "hashcat:v1", *SERVICES}
+    jobs = {"hash:v1", "hashcat:v1", "llm-prompts:v1", "llm-solver:v1"}
+    assert set(made) == {"executor", "relay", *jobs, *SERVICES}
     assert {name.partition(":")[0] for name in made} <= set(_stages())
 
 

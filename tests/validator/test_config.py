@@ -1,7 +1,6 @@
 """Settings from the environment."""
 
 import pytest
-from pydantic import ValidationError
 
 from compute_horde.configuration import load
 from compute_horde.errors import ConfigurationError
@@ -40,12 +39,3 @@ def test_every_formula_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     for formula in FormulaName:
         monkeypatch.setenv("VALIDATOR_FORMULA", formula.value)
         assert Config().parameters().formula is formula
-
-
-def test_control_probes_are_addresses_with_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VALIDATOR_CONTROL_PROBES", "192.0.2.1:443, [2001:db8::1]:80, example.com:1")
-    assert len(Config().control_probes) == 3
-    for wrong in ("example.com", "https://example.com:443", "example.com:99999", ":80", "a:1/path"):
-        monkeypatch.setenv("VALIDATOR_CONTROL_PROBES", wrong)
-        with pytest.raises(ValidationError, match=r"host:port|[Pp]ort"):
-            Config()

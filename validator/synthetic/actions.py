@@ -17,8 +17,9 @@ from validator.network.actions import ServingMiner, latest_snapshot, serving_min
 from validator.synthetic import measured, results, schedule, selection
 from validator.synthetic.attempts import Attempt, blame_nobody_for_silence
 from validator.synthetic.batch_run import BatchRun, RunSettings, offers_took
+from validator.synthetic.confirmation import confirm_all
 from validator.synthetic.control import checks, store
-from validator.synthetic.control.excusing import EXCUSABLE
+from validator.synthetic.control.excusing import is_excusable
 from validator.synthetic.control.faults import ControlFault
 from validator.synthetic.control.watch import ControlWatch
 from validator.synthetic.excuses import ExcuseJudge, Place, ReceiptJudge, ReceiptRule, excuse_busy
@@ -126,7 +127,8 @@ async def _run_attempts(batch: Batch, config: Config, judge: ExcuseJudge) -> Seq
         async with await checks.opened(config, attempts, run.loop_delay) as watch:
             await run.connect()
             await run.run_all(attempts)
-            if any(attempt.outcome in EXCUSABLE for attempt in attempts):
+            await confirm_all(attempts, config.hotkey)
+            if any(map(is_excusable, attempts)):
                 await watch.finish()
         await excuse_busy(attempts, judge, _declared(miners))
         faults = await checks.excuse_by_faults(attempts, watch, miners)

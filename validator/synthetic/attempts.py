@@ -41,7 +41,7 @@ class Attempt:
     `time_factor` multiplies the time limits; it is above 1 for new miners. `declined_at` is the
     time of the last offer that the miner declined as busy, `free_executors` how many of the class
     it had free then. `control_fault` is what failed on the validator's side, if that explains how
-    the attempt ended.
+    the attempt ended. `is_unverified`: it ended in time, but its result could not be checked.
     """
 
     prepared: PreparedJob
@@ -56,6 +56,7 @@ class Attempt:
     excused: bool = False
     control_fault: str = ""
     free_executors: int | None = None
+    is_unverified: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     receipts: list[SignedReceipt] = field(default_factory=list)

@@ -22,7 +22,7 @@ from compute_horde.errors import HordeError
 from compute_horde.failure_messages import failure
 from compute_horde.faults import Culprit
 from compute_horde.lifecycle import FINAL
-from compute_horde.protocol.job import JobDeclined, JobFinished
+from compute_horde.protocol.job import JobDeclined, JobFinished, StreamingReady
 from compute_horde.protocol.message import JobMessage
 from compute_horde.receipts import JobFinishedReceipt
 from compute_horde.signing import Signer
@@ -44,6 +44,7 @@ from validator.synthetic import outcomes
 from validator.synthetic.attempts import Attempt, PreparedContract, in_turns, shortened
 from validator.synthetic.loop_delay import LoopDelay
 from validator.synthetic.outcomes import Outcome
+from validator.synthetic.start_signal import StartSignal
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,8 @@ class BatchRun:
         self._not_ready = 0
         self._all_ready = asyncio.Event()
         self._start = asyncio.Event()
+        self._streaming = StartSignal(0)
+        self._driving = TaskSet()
         self._connections = MinerConnections(
             settings.validator,
             absence_seconds=settings.timing.reservation.total_seconds(),
@@ -118,6 +121,9 @@ class BatchRun:
         ordered = list(in_turns(attempts))
         contracts = [self._contract(attempt) for attempt in ordered]
         self._not_ready = len(ordered)
+        self._streaming = StartSignal(
+            sum(one.request.streaming_details is not None for one in ordered)
+        )
         async with TaskSet() as tasks:
             for attempt, contract in zip(ordered, contracts, strict=True):
                 tasks.spawn(self._attempt(attempt, contract))
@@ -128,6 +134,7 @@ class BatchRun:
             self.loop_delay.start()
             self._start.set()
             await tasks.wait()
+        await self._driving.cancel()
         self.loop_delay.stop()
 
     async def send_receipts(self, attempts: Sequence[Attempt]) -> None:
@@ -140,6 +147,7 @@ class BatchRun:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._driving.cancel()
         await self._connections.close()
 
     async def _attempt(self, attempt: Attempt, contract: PreparedContract) -> None:
@@ -148,6 +156,7 @@ class BatchRun:
         except Exception as exc:
             log.exception("attempt failed by an error", extra={"job": attempt.request.uuid})
             self._give_up(attempt, exc)
+        self._streaming.arrive(attempt.request.uuid)
         attempt.times.finished = attempt.times.finished or steady_now()
         if attempt.times.offered:
             took = (steady_now() - attempt.times.offered).total_seconds()
@@ -235,6 +244,10 @@ class BatchRun:
                 attempt.times.ready = steady_now()
             case JobState.VOLUMES_READY:
                 attempt.times.started = steady_now()
+            case JobState.STREAMING_READY:
+                self._streaming.arrive(attempt.request.uuid)
+                if isinstance(step.message, StreamingReady):
+                    self._driving.spawn(self._streaming.drive(attempt, step.message))
         if step.state in FINAL:
             self._end(attempt, step.message, step.state, step.sent_by)
             score = Decimal(attempt.points)

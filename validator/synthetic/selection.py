@@ -8,6 +8,7 @@ from compute_horde.cycles import cycle_at, peak_cycle
 from compute_horde.hardware import ExecutorClass
 from validator.config import Config
 from validator.jobs.actions import new_uuid
+from validator.llm.samples import StoredSamples
 from validator.network.models import Snapshot
 from validator.synthetic import limits, measured
 from validator.synthetic.attempts import Attempt, request
@@ -73,7 +74,13 @@ def choose(batch: Batch, manifests: Manifests, config: Config) -> Selection:
 
 async def make_attempts(batch: Batch, selection: Selection, config: Config) -> list[Attempt]:
     """A job for each chosen executor; adds to the notes what the kinds could not make."""
-    facts = BatchFacts(batch.seed, config.hotkey.ss58_address, batch.block)
+    facts = BatchFacts(
+        batch.seed,
+        config.hotkey.ss58_address,
+        batch.block,
+        samples=StoredSamples(config),
+        reach=config.reach,
+    )
     assignment = await assign(facts, selection.executors, config.kinds)
     selection.notes += assignment.notes
     attempts = []

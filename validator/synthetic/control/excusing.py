@@ -77,7 +77,7 @@ def excuse(
 
 def explains(fault: ControlFault, attempt: Attempt, miner: ReachedMiner | None) -> bool:
     """Whether this fault can be why the attempt failed as it did, its time apart."""
-    if attempt.outcome not in EXCUSABLE or attempt.excused:
+    if not is_excusable(attempt) or attempt.excused:
         return False
     match fault.kind:
         case FaultKind.REGISTRY:
@@ -90,6 +90,11 @@ def explains(fault: ControlFault, attempt: Attempt, miner: ReachedMiner | None) 
             return is_silent(attempt)
         case FaultKind.LOAD:
             return attempt.outcome is Outcome.TOO_LATE and is_silent(attempt)
+
+
+def is_excusable(attempt: Attempt) -> bool:
+    """Whether any fault on the validator's side could be why an attempt ended as it did."""
+    return attempt.outcome in EXCUSABLE or attempt.is_unverified
 
 
 def is_silent(attempt: Attempt) -> bool:
@@ -153,7 +158,8 @@ def reached(
 
 def _span(attempt: Attempt, began: datetime) -> Span:
     times = attempt.times
-    return times.offered or began, times.finished or steady_now()
+    ended = None if attempt.is_unverified else times.finished
+    return times.offered or began, ended or steady_now()
 
 
 def _silence(attempt: Attempt, began: datetime) -> Span:
@@ -184,9 +190,11 @@ def _is_pull(attempt: Attempt) -> bool:
 
 
 def _is_transfer(attempt: Attempt, host: str) -> bool:
-    """Whether the attempt failed while the executor fetched inputs from there, or uploaded."""
+    """Whether the executor could not fetch inputs from there or upload, or we read its results."""
     has_inputs = host in map(host_of, input_urls(attempt.prepared))
     has_uploads = host in map(host_of, upload_urls(attempt.prepared))
+    if attempt.is_unverified:
+        return has_uploads
     message, sent_by = _last(attempt)
     if attempt.outcome is Outcome.TOO_LATE and sent_by is Party.VALIDATOR:
         is_done = any(event.state is JobState.EXECUTION_DONE for event in attempt.events)

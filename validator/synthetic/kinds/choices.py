@@ -13,10 +13,11 @@ from compute_horde.hardware import ExecutorClass
 from validator.synthetic.kinds.echo_kind import EchoKind
 from validator.synthetic.kinds.hash_kind import HashKind
 from validator.synthetic.kinds.kind import BatchFacts, DeclaredExecutor, Kind, PreparedJob
+from validator.synthetic.kinds.llm_kind import LlmKind
 
 log = logging.getLogger(__name__)
 
-KINDS: Mapping[str, Any] = {"hash": HashKind, "echo": EchoKind}
+KINDS: Mapping[str, Any] = {"hash": HashKind, "llm": LlmKind, "echo": EchoKind}
 
 
 class KindChoice(BaseModel):

@@ -2,21 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from compute_horde.addresses import Reach
+from compute_horde.errors import OutsideError
 from compute_horde.hardware import ExecutorClass
-from compute_horde.protocol.job import JobFinished, StreamingDetails
+from compute_horde.protocol.job import JobFinished, StreamingDetails, StreamingReady
 from compute_horde.uploads import Upload
 from compute_horde.volumes import Volume
+from validator.llm.sample import SampleSource
 
 
 @dataclass(frozen=True, slots=True)
 class BatchFacts:
-    """What a kind may know about a batch; `seed` is secret and different in every batch."""
+    """What a kind may know about a batch; `seed` is secret and different in every batch.
+
+    `samples` are prompts with trusted answers, for the kind `llm`, and `reach` is where streaming
+    jobs may listen.
+    """
 
     seed: str
     validator: str
     block: int
+    samples: SampleSource | None = None
+    reach: Reach = field(default_factory=Reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,10 @@ class Verdict:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+class NotVerifiableError(OutsideError):
+    """A result could not be checked for a reason on the validator's side; the text names it."""
+
+
 def compared(job: PreparedJob, result: JobFinished, seconds: float) -> Verdict:
     """The verdict of a kind whose job prints its answer: one point for what is expected."""
     metrics = {"seconds": seconds}
@@ -105,3 +118,25 @@ class Kind(Protocol):
         `seconds` is the time from the full job to the result, without the validator's own delays.
         It is called while other miners are measured, so it must take less than a millisecond.
         """
+
+
+@runtime_checkable
+class ConfirmingKind(Protocol):
+    """A kind whose verdict is provisional: results are checked when all attempts have ended."""
+
+    async def confirm(self, job: PreparedJob, provisional: Verdict) -> Verdict:
+        """The verdict on a result that earned points at first.
+
+        Raises:
+            NotVerifiableError: it cannot be checked, by no fault of the miner.
+        """
+
+
+@runtime_checkable
+class StreamingKind(Protocol):
+    """A kind whose streaming jobs get something at the start signal."""
+
+    start_seconds: float
+
+    async def drive(self, job: PreparedJob, server: StreamingReady, time_factor: int) -> None:
+        """Use the streaming service of a job; its own failures are part of the verdict."""

@@ -140,6 +140,18 @@ def test_storage_explains_what_is_fetched_from_it_or_stored_there(
     assert found == hosts
 
 
+def test_storage_explains_uploaded_results_that_the_validator_could_not_read() -> None:
+    one = ended(Outcome.VALIDATOR_FAILED, volume=INPUT, output_upload=UPLOAD)
+    assert explained(one, "results.example") == set()
+    one.is_unverified = True
+    assert explained(one, "results.example") == {FaultKind.BUCKET}
+    assert explained(one, "bucket.example") == set()
+    # They are read when the attempt is over.
+    later = fault(FaultKind.BUCKET, "results.example", since=20)
+    assert excuse([one], [later], {}, at(0)) == 1
+    assert (one.points, one.blamed) == (1, Culprit.NOBODY)
+
+
 def test_storage_explains_a_miner_that_is_late_with_its_inputs_or_its_results() -> None:
     given = {"volume": INPUT, "output_upload": UPLOAD}
     waiting, working, storing = (ended(Outcome.TOO_LATE, **given) for _ in range(3))

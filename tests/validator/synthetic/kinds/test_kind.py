@@ -1,4 +1,4 @@
-"""What every kind of synthetic job must do."""
+"""What every kind of synthetic job must do that makes its jobs itself and prints their answers."""
 
 import pytest
 
@@ -15,7 +15,7 @@ EXECUTORS = [
 ]
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=sorted(KINDS.keys() - {"llm"}))
 def kind(request: pytest.FixtureRequest) -> Kind:
     plugin = KINDS[request.param]
     made: Kind = plugin(plugin.Parameters())

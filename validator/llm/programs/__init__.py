@@ -1,0 +1,1 @@
+"""The programs of the images llm-prompts and llm-solver, in plain Python."""
