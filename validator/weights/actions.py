@@ -24,7 +24,7 @@ from validator.scores.actions import ensure_scored
 from validator.scores.models import Score, ScoredCycle
 from validator.scoring.parameters import LimitParameters
 from validator.synthetic.models import Batch
-from validator.weights import journal, landing, rules
+from validator.weights import journal, landing, missed, rules
 from validator.weights.models import Submission, WeightsSet
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ def set_weights_if_due(
     if snapshot is None:
         return
     cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
+    _record_untried(cycle)
     # A question about an earlier cycle that the chain does not answer must not cost this window.
     for row in filter(None, (_unresolved(cycle, snapshot), _due(cycle, snapshot, config))):
         try:
@@ -54,6 +55,30 @@ def set_weights_if_due(
                 landing.read_back(chain, config.hotkey.ss58_address, published)
         except ChainError as exc:
             log.warning("weights not read back", extra={"problem": str(exc)})
+
+
+def _record_untried(cycle: Cycle) -> None:
+    """Mark earlier windows as failed in which nothing was tried, and say so."""
+    found = [one for one in missed.untried(cycle) if not _is_paid(_before(one), but_in=one)]
+    WeightsSet.objects.bulk_create(
+        [
+            WeightsSet(
+                cycle_start=one.start,
+                earned_in=_before(one).start,
+                state=WeightsSet.State.FAILED,
+                outcome=missed.UNTRIED,
+            )
+            for one in found
+        ],
+        ignore_conflicts=True,
+    )
+    if found:
+        log.error("a window for weights was missed", extra={"cycles": len(found), "why": "no try"})
+
+
+def _before(cycle: Cycle) -> Cycle:
+    """The cycle before, which is as long."""
+    return Cycle(2 * cycle.start - cycle.stop, cycle.start, cycle.number - 1)
 
 
 def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
