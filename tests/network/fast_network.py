@@ -1,7 +1,8 @@
 """A network without a clock: its chain stands still until the test has seen what it waits for.
 
-Two validators, each of its processes and its database as in a real one, and a real miner, whose
-executors run no containers. Cycles are as short as the work in them.
+Two validators, with workers, receipts and databases of their own, and a real miner, whose executors
+run no containers. Instead of beat, the test sends the periodic tasks: cycles are as short as the
+work in them.
 """
 
 import asyncio
@@ -9,13 +10,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from celery import Celery
 from psycopg import sql
 
 from compute_horde.adapters.chain import BittensorChain, connect
@@ -26,18 +29,15 @@ from localnet.chain.admin import Admin, administer
 from localnet.identities import LocalIdentity
 from localnet.network_dir import NetworkDir
 from localnet.process_table import NETUID, ROOT, Network, service_env
-from tests.network.running import until
 from tests.peers.websocket_server import WebSocketPeer
 
 TEMPO = 11
 STAKE = 10_000 * 10**9
 TEST, CPU = "always_on.test", "always_on.cpu.8c.16gb"
 VALIDATOR: dict[str, str] = {
-    "REFRESH_SECONDS": "0.7",
-    "MANIFEST_SECONDS": "2",
+    "REFRESH_SECONDS": "60",
+    "MANIFEST_SECONDS": "300",
     "MANIFEST_CHANGE_SECONDS": "0",
-    "TICK_SECONDS": "0.5",
-    "RECEIPT_INTERVAL_SECONDS": "1",
     "LEEWAY_SECONDS": "1",
     "STARTUP_SECONDS": "0",
     "QUEUE_SECONDS": "10",
@@ -52,6 +52,13 @@ VALIDATOR: dict[str, str] = {
         }
     ),
 }
+REFRESH, POLL = "network.tasks.refresh_metagraph", "network.tasks.poll_manifests"
+PLAN, RUN = "synthetic.tasks.plan_batch", "synthetic.tasks.run_due_batch"
+PUBLISH = "weights.tasks.publish_weights"
+QUEUES = {REFRESH: "chain", PLAN: "chain", PUBLISH: "chain", POLL: "default", RUN: "jobs"}
+# When a task is sent again that did not bring about what is waited for.
+AGAIN_SECONDS = 3.0
+LOOK_SECONDS = 0.03
 MINER = {
     "EXECUTORS": json.dumps({TEST: 2}),
     "EXECUTOR_MANAGER": "tests.network.in_process:InProcessManager",
@@ -65,6 +72,7 @@ class FastValidator:
     identity: LocalIdentity
     env: Mapping[str, str]
     database: "psycopg.Connection[tuple[Any, ...]]"
+    tasks: "Celery[Any]"
 
     @property
     def hotkey(self) -> str:
@@ -73,6 +81,10 @@ class FastValidator:
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What `query` finds in its database."""
         return self.database.execute(query, values).fetchall()
+
+    def send(self, task: str) -> None:
+        """Have its worker run a periodic task now."""
+        self.tasks.send_task(f"validator.{task}", queue=QUEUES[task])
 
     async def command(self, *words: str, text: str = "") -> str:
         """What a command of this validator prints."""
@@ -99,18 +111,78 @@ class FastNetwork:
         """The present cycle."""
         return cycle_at(self.admin.head(), netuid=NETUID, tempo=tempo)
 
+    async def meet(self, miners: int) -> None:
+        """Both validators have manifests of so many miners."""
+        await self.read_chain()
+        known = "SELECT 1 FROM network_manifest HAVING count(DISTINCT hotkey) = %s"
+        await self._each(POLL, lambda one: one.rows(known, miners), "manifests of all miners")
+
     async def pass_cycle(self, cycle: Cycle) -> None:
         """One cycle: each validator's batch in its slot, and its weights for the one before."""
+        await self.begin_cycle(cycle)
+        await self.run_batches(cycle)
+        await self.set_weights(cycle)
+
+    async def begin_cycle(self, cycle: Cycle) -> None:
+        """Both validators know of the cycle and of its manifests, and have planned their batch."""
         self.advance_to(cycle.start)
-        await until(lambda: self._count_planned(cycle) == len(self.validators), "planned batches")
-        for slot, validator in sorted(self._slots(cycle), key=lambda pair: pair[0]):
-            self.advance_to(slot)
-            await until(lambda who=validator: self._has_begun(who, cycle), "the start of a batch")
+        await self.read_chain()
+        polled = (
+            "SELECT 1 FROM network_observedblocks WHERE stream = 'manifests' AND last_block >= %s"
+        )
+        await self._each(POLL, lambda one: one.rows(polled, cycle.start), "polled manifests")
+        planned = "SELECT 1 FROM synthetic_batch WHERE cycle_start = %s AND slot_block IS NOT NULL"
+        await self._each(PLAN, lambda one: one.rows(planned, cycle.start), "planned batches")
+
+    async def run_batches(self, cycle: Cycle) -> None:
+        """Each validator's batch begins in its slot."""
+        slot = "SELECT slot_block FROM synthetic_batch WHERE cycle_start = %s"
+        begun = "SELECT 1 FROM synthetic_batch WHERE cycle_start = %s AND state <> 'planned'"
+        slots = [(one.rows(slot, cycle.start)[0][0], one) for one in self.validators]
+        for block, validator in sorted(slots, key=lambda pair: pair[0]):
+            self.advance_to(block)
+            await self.read_chain()
+            await self._each(
+                RUN, lambda one: one.rows(begun, cycle.start), "begun batches", (validator,)
+            )
+
+    async def set_weights(self, cycle: Cycle) -> None:
+        """The batches end, and the chain has each validator's weights, which are read back."""
         self.advance_to(cycle.start + (cycle.stop - cycle.start) // 2)
-        await until(lambda: self._is_done(cycle), "done batches and accepted weights", seconds=120)
+        await self.read_chain()
+        done = "SELECT 1 FROM synthetic_batch WHERE cycle_start = %s AND state <> 'running'"
+        ended = "SELECT 1 FROM weights_weightsset WHERE cycle_start = %s AND state <> 'trying'"
+        await self._each(PUBLISH, lambda one: one.rows(ended, cycle.start), "accepted weights")
+        await self._each("", lambda one: one.rows(done, cycle.start), "done batches")
         # What was accepted is read back in a later block.
         self.advance_to(self.admin.head() + 1)
-        await until(lambda: self._have_landed(cycle), "weights read back from the chain")
+        await self.read_chain()
+        landed = f"{ended} AND (state <> 'published' OR landing <> 'open')"
+        await self._each(PUBLISH, lambda one: one.rows(landed, cycle.start), "weights read back")
+
+    async def read_chain(self) -> None:
+        """Both validators have read the newest block."""
+        head = self.admin.head()
+        read = "SELECT 1 FROM network_snapshot WHERE block >= %s"
+        await self._each(REFRESH, lambda one: one.rows(read, head), "a read of the chain")
+
+    async def _each(
+        self,
+        task: str,
+        claim: Callable[[FastValidator], Any],
+        what: str,
+        validators: Sequence[FastValidator] = (),
+    ) -> None:
+        """Have the workers run a task, again and again, until the claim holds of each validator."""
+        left, give_up, again_at = list(validators or self.validators), time.monotonic() + 240, 0.0
+        while left := [one for one in left if not claim(one)]:
+            now = time.monotonic()
+            assert now < give_up, f"never happened: {what}"
+            if task and now >= again_at:
+                again_at = now + AGAIN_SECONDS
+                for validator in left:
+                    validator.send(task)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def weights(self, validator: FastValidator) -> dict[int, int]:
         """The weights of a validator by uid, read with the Bittensor SDK."""
@@ -133,31 +205,6 @@ class FastNetwork:
     def home_url(self) -> str:
         """The address of the chain."""
         return f"ws://127.0.0.1:{self.home.port('chain')}"
-
-    def _slots(self, cycle: Cycle) -> list[tuple[int, FastValidator]]:
-        query = "SELECT slot_block FROM synthetic_batch WHERE cycle_start = %s"
-        return [(one.rows(query, cycle.start)[0][0], one) for one in self.validators]
-
-    def _count_planned(self, cycle: Cycle) -> int:
-        query = "SELECT 1 FROM synthetic_batch WHERE cycle_start = %s AND slot_block IS NOT NULL"
-        return sum(len(one.rows(query, cycle.start)) for one in self.validators)
-
-    def _has_begun(self, validator: FastValidator, cycle: Cycle) -> bool:
-        query = "SELECT state FROM synthetic_batch WHERE cycle_start = %s"
-        return validator.rows(query, cycle.start) != [("planned",)]
-
-    def _is_done(self, cycle: Cycle) -> bool:
-        query = "SELECT state FROM synthetic_batch WHERE cycle_start = %s AND state <> 'running'"
-        are_done = all(one.rows(query, cycle.start) for one in self.validators)
-        ended = "SELECT 1 FROM weights_weightsset WHERE cycle_start = %s AND state <> 'trying'"
-        return are_done and all(one.rows(ended, cycle.start) for one in self.validators)
-
-    def _have_landed(self, cycle: Cycle) -> bool:
-        query = (
-            "SELECT 1 FROM weights_weightsset WHERE cycle_start = %s "
-            "AND (state <> 'published' OR landing <> 'open')"
-        )
-        return all(one.rows(query, cycle.start) for one in self.validators)
 
 
 async def printed(env: Mapping[str, str], *words: str, text: str = "") -> str:
@@ -194,7 +241,8 @@ def running(path: Path) -> Iterator[FastNetwork]:
         validators = []
         for env, one in zip(envs, (network.identity("validator"), second), strict=True):
             database = psycopg.connect(env["VALIDATOR_DATABASE_URL"], autocommit=True)
-            validators.append(FastValidator(one, env, stack.enter_context(database)))
+            tasks: Celery[Any] = Celery(broker=env["VALIDATOR_REDIS_URL"])
+            validators.append(FastValidator(one, env, stack.enter_context(database), tasks))
         fast = FastNetwork(home, admin, chain, tuple(validators), network.identity("miner"))
         stack.callback(_stop, fast)
         _start_services(fast, service_env(network, "miner"))
@@ -228,7 +276,7 @@ def _create_tables(
 
 def _start_services(network: FastNetwork, miner: Mapping[str, str]) -> None:
     for number, validator in enumerate(network.validators, 1):
-        for name in ("worker", "beat", "receipts"):
+        for name in ("worker", "receipts"):
             start(network, f"validator-{number}-{name}", validator.env, "validator", name)
     for name in ("web", "keep"):
         start(network, f"miner-{name}", miner, "miner", name)

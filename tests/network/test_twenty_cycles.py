@@ -22,7 +22,6 @@ from tests.network.misbehaving import (
     ScriptedMiner,
     SlowMiner,
 )
-from tests.network.running import until
 from tests.peers.websocket_server import WebSocketPeer
 
 # Longer than the others: 21 cycles of some four seconds.
@@ -100,9 +99,7 @@ async def test_every_cycle_pays_what_the_formulas_say(
         fast.admin.head(), before=BEFORE_FIRST_PEAK, count=CYCLES + 1
     )
     fast.advance_to(cycles[0].start - 1)
-    await until(
-        lambda: all(map(knows_all, fast.validators)), "manifests of six miners", seconds=240
-    )
+    await fast.meet(miners=6)
     seen = Seen()
     for number, cycle in enumerate(cycles):
         await fast.pass_cycle(cycle)
@@ -119,11 +116,6 @@ async def test_every_cycle_pays_what_the_formulas_say(
         }
         check_reasons(validator, fast.miner.hotkey, miners, cycles[:-1])
     await check_commands(fast.validators[0], miners, cycles[0], tmp_path)
-
-
-def knows_all(validator: FastValidator) -> bool:
-    query = "SELECT count(DISTINCT hotkey) FROM network_manifest"
-    return validator.rows(query) == [(6,)]
 
 
 def peak_of(cycle: Cycle) -> Cycle:
