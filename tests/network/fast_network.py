@@ -23,13 +23,11 @@ from psycopg import sql
 
 from compute_horde.adapters.chain import BittensorChain, connect
 from compute_horde.cycles import CYCLES_PER_DAY, Cycle, cycle_at, peak_cycle
-from compute_horde.keyfile import load_hotkey
 from localnet import postgres, testing
 from localnet.chain.admin import Admin, administer
 from localnet.identities import LocalIdentity
 from localnet.network_dir import NetworkDir
 from localnet.process_table import NETUID, ROOT, Network, service_env
-from tests.peers.websocket_server import WebSocketPeer
 
 TEMPO = 11
 STAKE = 10_000 * 10**9
@@ -100,6 +98,7 @@ class FastNetwork:
     chain: BittensorChain
     validators: tuple[FastValidator, ...]
     miner: LocalIdentity
+    tempo: int = TEMPO
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def advance_to(self, block: int) -> None:
@@ -107,15 +106,16 @@ class FastNetwork:
         if (missing := block - self.admin.head()) > 0:
             self.admin.advance(missing)
 
-    def cycle(self, tempo: int = TEMPO) -> Cycle:
-        """The present cycle."""
-        return cycle_at(self.admin.head(), netuid=NETUID, tempo=tempo)
+    def next_cycle(self) -> Cycle:
+        """The cycle after the present one."""
+        present = cycle_at(self.admin.head(), netuid=NETUID, tempo=self.tempo)
+        return cycle_at(present.stop, netuid=NETUID, tempo=self.tempo)
 
     async def meet(self, miners: int) -> None:
         """Both validators have manifests of so many miners."""
         await self.read_chain()
         known = "SELECT 1 FROM network_manifest HAVING count(DISTINCT hotkey) = %s"
-        await self._each(POLL, lambda one: one.rows(known, miners), "manifests of all miners")
+        await self.each(POLL, lambda one: one.rows(known, miners), "manifests of all miners")
 
     async def pass_cycle(self, cycle: Cycle) -> None:
         """One cycle: each validator's batch in its slot, and its weights for the one before."""
@@ -130,9 +130,9 @@ class FastNetwork:
         polled = (
             "SELECT 1 FROM network_observedblocks WHERE stream = 'manifests' AND last_block >= %s"
         )
-        await self._each(POLL, lambda one: one.rows(polled, cycle.start), "polled manifests")
+        await self.each(POLL, lambda one: one.rows(polled, cycle.start), "polled manifests")
         planned = "SELECT 1 FROM synthetic_batch WHERE cycle_start = %s AND slot_block IS NOT NULL"
-        await self._each(PLAN, lambda one: one.rows(planned, cycle.start), "planned batches")
+        await self.each(PLAN, lambda one: one.rows(planned, cycle.start), "planned batches")
 
     async def run_batches(self, cycle: Cycle) -> None:
         """Each validator's batch begins in its slot."""
@@ -142,7 +142,7 @@ class FastNetwork:
         for block, validator in sorted(slots, key=lambda pair: pair[0]):
             self.advance_to(block)
             await self.read_chain()
-            await self._each(
+            await self.each(
                 RUN, lambda one: one.rows(begun, cycle.start), "begun batches", (validator,)
             )
 
@@ -152,21 +152,21 @@ class FastNetwork:
         await self.read_chain()
         done = "SELECT 1 FROM synthetic_batch WHERE cycle_start = %s AND state <> 'running'"
         ended = "SELECT 1 FROM weights_weightsset WHERE cycle_start = %s AND state <> 'trying'"
-        await self._each(PUBLISH, lambda one: one.rows(ended, cycle.start), "accepted weights")
-        await self._each("", lambda one: one.rows(done, cycle.start), "done batches")
+        await self.each(PUBLISH, lambda one: one.rows(ended, cycle.start), "accepted weights")
+        await self.each("", lambda one: one.rows(done, cycle.start), "done batches")
         # What was accepted is read back in a later block.
         self.advance_to(self.admin.head() + 1)
         await self.read_chain()
         landed = f"{ended} AND (state <> 'published' OR landing <> 'open')"
-        await self._each(PUBLISH, lambda one: one.rows(landed, cycle.start), "weights read back")
+        await self.each(PUBLISH, lambda one: one.rows(landed, cycle.start), "weights read back")
 
     async def read_chain(self) -> None:
         """Both validators have read the newest block."""
         head = self.admin.head()
         read = "SELECT 1 FROM network_snapshot WHERE block >= %s"
-        await self._each(REFRESH, lambda one: one.rows(read, head), "a read of the chain")
+        await self.each(REFRESH, lambda one: one.rows(read, head), "a read of the chain")
 
-    async def _each(
+    async def each(
         self,
         task: str,
         claim: Callable[[FastValidator], Any],
@@ -297,13 +297,6 @@ def _stop(network: FastNetwork) -> None:
         process.wait()
 
 
-async def serve_peers(network: FastNetwork, *peers: WebSocketPeer) -> None:
-    """Start scripted miners and register them."""
-    for peer in peers:
-        await peer.start()
-        await asyncio.to_thread(network.register, peer.keypair, peer.port)
-
-
 def cycles_with_peak(block: int, *, before: int, count: int) -> list[Cycle]:
     """`count` cycles after `block`, so that `before` of them come before the first peak cycle."""
     length = 2 * (TEMPO + 1)
@@ -317,11 +310,6 @@ def cycles_with_peak(block: int, *, before: int, count: int) -> list[Cycle]:
         Cycle(first.start + n * length, first.stop + n * length, first.number + n)
         for n in range(count)
     ]
-
-
-def hotkey_of(validator: FastValidator) -> Any:
-    """The key of a validator."""
-    return load_hotkey(validator.identity.hotkey_file)
 
 
 def clean_env() -> dict[str, str]:

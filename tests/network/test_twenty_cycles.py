@@ -12,7 +12,14 @@ from bittensor_core import Keypair
 from compute_horde.cycles import Cycle, peak_cycle
 from localnet.process_table import NETUID
 from tests.network import fast_network
-from tests.network.fast_network import TEMPO, FastNetwork, FastValidator, clean_env, printed
+from tests.network.fast_network import (
+    PUBLISH,
+    TEMPO,
+    FastNetwork,
+    FastValidator,
+    clean_env,
+    printed,
+)
 from tests.network.misbehaving import (
     CPU,
     Accomplice,
@@ -22,10 +29,7 @@ from tests.network.misbehaving import (
     ScriptedMiner,
     SlowMiner,
 )
-from tests.peers.websocket_server import WebSocketPeer
-
-# Longer than the others: 21 cycles of some four seconds.
-pytestmark = pytest.mark.timeout(900)
+from tests.peers.websocket_server import serving
 
 CYCLES = 20
 # The second peak cycle, of two, is this one: only then is the size of a miner compared.
@@ -46,7 +50,7 @@ class Miners:
     forging: ForgingMiner
     dancing: ScriptedMiner
 
-    def all(self) -> list[WebSocketPeer]:
+    def all(self) -> list[ScriptedMiner]:
         return [self.slow, self.boastful, self.refusing, self.forging, self.dancing]
 
 
@@ -68,9 +72,9 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastNetwork]:
         yield network
 
 
-@pytest.fixture
-async def miners(fast: FastNetwork) -> AsyncIterator[Miners]:
-    """Five scripted miners; the sixth is a real one."""
+@pytest.fixture(scope="module")
+def miners(fast: FastNetwork) -> Miners:
+    """Five scripted miners, registered; the sixth is a real one."""
     sybil = key("Sybil")
     fast.register(sybil)
     second = fast.validators[1].hotkey
@@ -82,16 +86,24 @@ async def miners(fast: FastNetwork) -> AsyncIterator[Miners]:
         forging=ForgingMiner(key("Forger"), 2, accomplices),
         dancing=ScriptedMiner(key("Dancer"), SMALL),
     )
-    await fast_network.serve_peers(fast, *made.all())
-    yield made
     for peer in made.all():
-        await peer.stop()
+        peer.port = fast.home.port(peer.hotkey)
+        fast.register(peer.keypair, peer.port)
+    return made
+
+
+@pytest.fixture(autouse=True)
+async def serving_miners(miners: Miners) -> AsyncIterator[None]:
+    async with serving(*miners.all()):
+        yield
 
 
 def key(name: str) -> Keypair:
     return Keypair.create_from_uri(f"//{name}")
 
 
+# Longer than others: on a machine with other work, each of 21 cycles may take ten seconds.
+@pytest.mark.timeout(900)
 async def test_every_cycle_pays_what_the_formulas_say(
     fast: FastNetwork, miners: Miners, tmp_path: Path
 ) -> None:
@@ -200,3 +212,78 @@ async def check_commands(
     assert f"{REFUSED} [always_on.test]: 2 jobs" in forged
     (folder / "cycle").write_text(await validator.command("export", *at))
     await printed(clean_env(), "-m", "validator", "replay", str(folder / "cycle"))
+
+
+def outcomes(validator: FastValidator, cycle: Cycle) -> list[tuple[Any, ...]]:
+    """How the weights of a cycle ended."""
+    query = "SELECT state, landing, block FROM weights_weightsset WHERE cycle_start = %s"
+    return validator.rows(query, cycle.start)
+
+
+def check_landed(network: FastNetwork, cycle: Cycle) -> None:
+    """The weights of both validators were accepted within the window, and landed."""
+    for validator in network.validators:
+        ((state, landing, block),) = outcomes(validator, cycle)
+        assert (state, landing) == ("published", "landed")
+        assert cycle.start + (cycle.stop - cycle.start) // 2 <= block < cycle.stop
+
+
+async def test_a_readable_upgrade_costs_no_window(fast: FastNetwork) -> None:
+    cycle = fast.next_cycle()
+    await fast.begin_cycle(cycle)
+    fast.admin.upgrade_runtime("readable")
+    await fast.run_batches(cycle)
+    fast.admin.upgrade_runtime("readable")
+    await fast.set_weights(cycle)
+    check_landed(fast, cycle)
+
+
+@pytest.mark.parametrize(
+    ("kind", "unreadable"), [("metagraph", "metagraph"), ("metadata", "metadata")]
+)
+async def test_under_an_unreadable_runtime_nothing_is_set_and_the_reason_is_said(
+    fast: FastNetwork, kind: str, unreadable: str
+) -> None:
+    cycle = fast.next_cycle()
+    await fast.begin_cycle(cycle)
+    await fast.run_batches(cycle)
+    fast.advance_to(cycle.start + (cycle.stop - cycle.start) // 2)
+    await fast.read_chain()
+    version = fast.admin.upgrade_runtime(kind)
+    reason = f"%cannot read the {unreadable} of the chain's runtime {version}:%install an SDK%"
+    refused = (
+        "SELECT 1 FROM weights_weightsset WHERE cycle_start = %s AND state = 'trying' "
+        "AND attempts = 0 AND outcome LIKE %s"
+    )
+    await fast.each(PUBLISH, lambda one: one.rows(refused, cycle.start, reason), "a refusal")
+    fast.admin.upgrade_runtime("readable")
+    fast.advance_to(fast.admin.head() + 1)
+    await fast.set_weights(cycle)
+    check_landed(fast, cycle)
+
+
+async def test_epochs_off_the_schedule_cost_no_window(fast: FastNetwork) -> None:
+    cycle = fast.next_cycle()
+    await fast.begin_cycle(cycle)
+    fast.admin.trigger_epoch(1)
+    await fast.run_batches(cycle)
+    fast.admin.set_hyperparameter("max_epochs_per_block", 0)
+    fast.admin.trigger_epoch(1)
+    fast.advance_to(fast.admin.head() + 3)
+    await fast.set_weights(cycle)
+    fast.admin.set_hyperparameter("max_epochs_per_block", 1)
+    check_landed(fast, cycle)
+
+
+@pytest.mark.parametrize("tempo", [TEMPO + 2, TEMPO])
+async def test_a_new_tempo_in_mid_cycle_costs_no_window(fast: FastNetwork, tempo: int) -> None:
+    cycle = fast.next_cycle()
+    await fast.begin_cycle(cycle)
+    await fast.run_batches(cycle)
+    fast.admin.set_hyperparameter("tempo", tempo)
+    fast.tempo = tempo
+    await fast.read_chain()
+    for _ in range(2):
+        cycle = fast.next_cycle()
+        await fast.pass_cycle(cycle)
+    check_landed(fast, cycle)

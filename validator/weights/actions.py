@@ -280,7 +280,9 @@ def _is_paid(paid: Cycle, *, but_in: Cycle) -> bool:
 
 
 def _is_batch_running(paid: Cycle) -> bool:
-    return Batch.objects.filter(cycle_start=paid.start, state=Batch.State.RUNNING).exists()
+    return Batch.objects.filter(
+        cycle_start__gte=paid.start, cycle_start__lt=paid.stop, state=Batch.State.RUNNING
+    ).exists()
 
 
 def _unresolved(cycle: Cycle, snapshot: Snapshot) -> WeightsSet | None:
