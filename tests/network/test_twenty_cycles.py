@@ -135,14 +135,18 @@ def peak_of(cycle: Cycle) -> Cycle:
 
 
 async def recomputed(validator: FastValidator, folder: Path) -> dict[int, dict[int, int]]:
-    """The weights by cycle and uid, from exported facts alone, in a process without settings."""
+    """The weights by cycle and uid, from exported facts alone, in a process without settings.
+
+    Without cycles in which nobody earned anything, whose weights are not set.
+    """
     folder.mkdir()
     await printed(validator.env, "-c", EXPORT, str(folder))
     found = json.loads(await printed(clean_env(), "-c", REPLAY, str(folder)))
-    return {
+    weights = {
         int(cycle): {one["uid"]: one["u16"] for one in miners if one["u16"]}
         for cycle, miners in found.items()
     }
+    return {cycle: row for cycle, row in weights.items() if row}
 
 
 # What `python -m validator export` and `replay` do, for all cycles at once.
