@@ -106,6 +106,12 @@ class FastNetwork:
         if (missing := block - self.admin.head()) > 0:
             self.admin.advance(missing)
 
+    def upgrade(self, kind: str) -> int:
+        """Upgrade the chain's runtime, in a block before the newest; the new version."""
+        version = self.admin.upgrade_runtime(kind)
+        self.admin.advance()
+        return version
+
     def next_cycle(self) -> Cycle:
         """The cycle after the present one."""
         present = cycle_at(self.admin.head(), netuid=NETUID, tempo=self.tempo)

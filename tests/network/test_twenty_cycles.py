@@ -235,33 +235,30 @@ def check_landed(network: FastNetwork, cycle: Cycle) -> None:
 async def test_a_readable_upgrade_costs_no_window(fast: FastNetwork) -> None:
     cycle = fast.next_cycle()
     await fast.begin_cycle(cycle)
-    fast.admin.upgrade_runtime("readable")
+    fast.upgrade("readable")
     await fast.run_batches(cycle)
-    fast.admin.upgrade_runtime("readable")
+    fast.upgrade("readable")
     await fast.set_weights(cycle)
     check_landed(fast, cycle)
 
 
-@pytest.mark.parametrize(
-    ("kind", "unreadable"), [("metagraph", "metagraph"), ("metadata", "metadata")]
-)
+@pytest.mark.parametrize("kind", ["metagraph", "metadata"])
 async def test_under_an_unreadable_runtime_nothing_is_set_and_the_reason_is_said(
-    fast: FastNetwork, kind: str, unreadable: str
+    fast: FastNetwork, kind: str
 ) -> None:
     cycle = fast.next_cycle()
     await fast.begin_cycle(cycle)
     await fast.run_batches(cycle)
     fast.advance_to(cycle.start + (cycle.stop - cycle.start) // 2)
     await fast.read_chain()
-    version = fast.admin.upgrade_runtime(kind)
-    reason = f"%cannot read the {unreadable} of the chain's runtime {version}:%install an SDK%"
+    version = fast.upgrade(kind)
+    reason = f"%cannot read the {kind} of the chain's runtime {version}:%install an SDK%"
     refused = (
         "SELECT 1 FROM weights_weightsset WHERE cycle_start = %s AND state = 'trying' "
         "AND attempts = 0 AND outcome LIKE %s"
     )
     await fast.each(PUBLISH, lambda one: one.rows(refused, cycle.start, reason), "a refusal")
-    fast.admin.upgrade_runtime("readable")
-    fast.advance_to(fast.admin.head() + 1)
+    fast.upgrade("readable")
     await fast.set_weights(cycle)
     check_landed(fast, cycle)
 
