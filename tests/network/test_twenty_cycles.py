@@ -202,8 +202,9 @@ def check_reasons(
 
 
 def reasons(document: dict[str, Any]) -> dict[str, str]:
-    """The numbers of a document's line items by their reasons."""
-    return {item["reason"]: str(item["number"]) for item in document["items"]}
+    """The numbers of a document's line items by their reasons, for classes that it offers."""
+    items = ((item["reason"], str(item["number"])) for item in document["items"])
+    return {reason: number for reason, number in items if reason != "class not offered"}
 
 
 async def check_commands(
