@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -135,7 +136,9 @@ class SlowMiner(ScriptedMiner):
         self, socket: ServerConnection, offer: JobOffered, payload: JobPayload
     ) -> None:
         await socket.send(VolumesReady(job_uuid=payload.job_uuid).encode())
-        await asyncio.sleep(LATE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LATE_SECONDS):
+                await socket.wait_closed()
         await super().execute(socket, offer, payload)
 
 
