@@ -212,6 +212,7 @@ class BittensorChain:
         self._signer()
         version = await self._connection.follow_runtime()
         if version != self._trusted_version:
+            await self._connection.require_decodable()
             await self._connection.read(
                 "the metagraph", lambda sdk: reads.metagraph(sdk, self._netuid, None)
             )

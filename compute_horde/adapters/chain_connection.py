@@ -25,6 +25,16 @@ class NodeSubstrate(bittensor.RpcSubstrate):  # type: ignore[misc]
         answer = await self._read(lambda raw: raw.rpc_request("state_getRuntimeVersion"))
         return int(answer["specVersion"])
 
+    async def decoding_version(self) -> int:
+        """The spec version of the runtime by which the SDK decodes the newest block.
+
+        That is the one of its parent: in the block of an upgrade, it is not the present runtime.
+        """
+        header = await self._read(lambda raw: raw.rpc_request("chain_getHeader"))
+        asked = [header["parentHash"]]
+        answer = await self._read(lambda raw: raw.rpc_request("state_getRuntimeVersion", asked))
+        return int(answer["specVersion"])
+
 
 class NodeConnection:
     """The SDK's client of a node, with the metadata of the node's present runtime.
@@ -79,6 +89,17 @@ class NodeConnection:
             self._spec_version = version
             await self.open()
         return version
+
+    async def require_decodable(self) -> None:
+        """Raise `ChainUnreadable` in the block of an upgrade.
+
+        Only what later blocks hold is decoded by the metadata of the new runtime.
+        """
+        if await self.substrate.decoding_version() != self._spec_version:
+            raise ChainUnreadable(
+                f"the chain was upgraded to runtime {self._spec_version} in its newest block, "
+                "which is decoded by the runtime before it; trying again in the next block"
+            )
 
     async def read(
         self, what: str, question: Callable[[bittensor.Client], Awaitable[Result]]

@@ -124,6 +124,9 @@ def logging_config(*, debug: bool = False) -> dict[str, Any]:
             # Its errors are raised to us, and logged here.
             "bittensor": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
+            # It warns of every answer of 4xx: anybody can cause them, and most polls of receipt
+            # pages, which bring nothing new, end with one.
+            "django.request": {"level": "DEBUG" if debug else "ERROR"},
             # Errors in a client's request need no traceback.
             "django.security": {"filters": ["no_traceback"]},
             "django.security.DisallowedHost": {"filters": ["no_traceback"]},

@@ -1,7 +1,10 @@
 """A scripted miner, as validators see it, and scripts for it."""
 
+import base64
 import hashlib
+import io
 import time
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +28,7 @@ from compute_horde.protocol.links import VALIDATOR_TO_MINER
 from compute_horde.protocol.message import Message
 from compute_horde.signing import verify_hex
 from compute_horde.vocabulary import Extension, HordeReason, Party, RejectionReason
+from compute_horde.volumes import InlineVolume, Volume
 from tests.peers.keys import MINER, VALIDATOR
 from tests.peers.websocket_server import WebSocketPeer
 
@@ -125,6 +129,14 @@ def solved(args: list[str], early_lists: list[str] | None = None) -> str:
         found = [numbers[wanted] for wanted in hashes.split(",")]
         salt = hashlib.sha256(":".join([salt, *found]).encode()).hexdigest()
     return salt
+
+
+def early_lists(volume: Volume | None) -> list[str]:
+    """The lists of hashes that the volume of a puzzle of version 2 holds."""
+    if not isinstance(volume, InlineVolume):
+        return []
+    packed = zipfile.ZipFile(io.BytesIO(base64.b64decode(volume.contents)))
+    return packed.read("lists").decode().split()
 
 
 def offered_then(*replies: type[Message] | Message):

@@ -36,9 +36,13 @@ class WebSocketPeer:
             self.port,
             compression=None,
             max_size=self.max_frame_bytes,
+            process_request=self._answer_request,
             process_response=self._answer_opening,
         )
         self.port = self._server.sockets[0].getsockname()[1]
+
+    def _answer_request(self, connection: Any, request: Any) -> Any:
+        """Overridden to answer requests that are no handshake, such as those for pages."""
 
     def _answer_opening(self, connection: Any, request: Any, response: Any) -> None:
         """Overridden to add headers to the answer of the handshake."""

@@ -97,8 +97,15 @@ def _peaks(cycle: Cycle, netuid: int) -> tuple[Cycle, Cycle]:
 
 
 def _synthetic(cycle: Cycle) -> Iterator[WorkedJob]:
+    """The attempts of the cycle's batch.
+
+    Of each batch whose cycle began in this one, that is: it began elsewhere if the subnet's owner
+    changed the tempo since.
+    """
     attempts = Puzzle.objects.filter(
-        batch__cycle_start=cycle.start, batch__state=Batch.State.DONE
+        batch__cycle_start__gte=cycle.start,
+        batch__cycle_start__lt=cycle.stop,
+        batch__state=Batch.State.DONE,
     ).values_list(
         *("job_id", "hotkey", "executor_class", "outcome", "excused", "blamed", "control_fault"),
         *("finished_at", "free_executors"),

@@ -26,7 +26,7 @@ from validator.scores.allowances import AllowanceRule
 from validator.scores.models import Score, ScoredCycle
 from validator.scoring.parameters import LimitParameters
 from validator.synthetic.models import Batch
-from validator.weights import journal, landing, rules
+from validator.weights import journal, landing, missed, rules
 from validator.weights.models import Submission, WeightsSet
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def set_weights_if_due(
     if snapshot is None:
         return
     cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
+    _record_untried(cycle)
     # A question about an earlier cycle that the chain does not answer must not cost this window.
     for row in filter(None, (_unresolved(cycle, snapshot), _due(cycle, snapshot, config))):
         try:
@@ -56,6 +57,30 @@ def set_weights_if_due(
                 landing.read_back(chain, config.hotkey.ss58_address, published)
         except ChainError as exc:
             log.warning("weights not read back", extra={"problem": str(exc)})
+
+
+def _record_untried(cycle: Cycle) -> None:
+    """Mark earlier windows as failed in which nothing was tried, and say so."""
+    found = [one for one in missed.untried(cycle) if not _is_paid(_before(one), but_in=one)]
+    WeightsSet.objects.bulk_create(
+        [
+            WeightsSet(
+                cycle_start=one.start,
+                earned_in=_before(one).start,
+                state=WeightsSet.State.FAILED,
+                outcome=missed.UNTRIED,
+            )
+            for one in found
+        ],
+        ignore_conflicts=True,
+    )
+    if found:
+        log.error("a window for weights was missed", extra={"cycles": len(found), "why": "no try"})
+
+
+def _before(cycle: Cycle) -> Cycle:
+    """The cycle before, which is as long."""
+    return Cycle(2 * cycle.start - cycle.stop, cycle.start, cycle.number - 1)
 
 
 def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
@@ -270,7 +295,9 @@ def is_paid(paid: Cycle, *, but_in: Cycle) -> bool:
 
 def is_batch_running(paid: Cycle) -> bool:
     """Whether the batch of the cycle that is paid has not ended yet."""
-    return Batch.objects.filter(cycle_start=paid.start, state=Batch.State.RUNNING).exists()
+    return Batch.objects.filter(
+        cycle_start__gte=paid.start, cycle_start__lt=paid.stop, state=Batch.State.RUNNING
+    ).exists()
 
 
 def _unresolved(cycle: Cycle, snapshot: Snapshot) -> WeightsSet | None:

@@ -51,9 +51,21 @@ def test_weights_are_signed_for_the_new_runtime(admin: Admin, ours: BittensorCha
     admin.set_hyperparameter("weights_rate_limit", 0)
     ours.set_weights({1: 1})
     admin.upgrade_runtime("readable")
+    admin.advance()
     accepted = ours.set_weights({0: 1, 1: 1})
     assert accepted.block == admin.head()
     assert ours.weights(0) == {0: 65535, 1: 65535}
+
+
+@pytest.mark.parametrize("kind", ["readable", "metagraph"])
+def test_in_the_block_of_an_upgrade_no_weights_are_sent(
+    admin: Admin, ours: BittensorChain, kind: str
+) -> None:
+    """The SDK decodes that block by the runtime before, whatever the new one looks like."""
+    version = admin.upgrade_runtime(kind)
+    with pytest.raises(ChainUnreadable, match=f"runtime {version} in its newest block"):
+        ours.set_weights({1: 1})
+    assert ours.weights(0) == {}
 
 
 @pytest.mark.parametrize("kind", ["metagraph", "metadata"])

@@ -28,6 +28,11 @@ def test_the_logging_can_be_configured_and_debug_shows_more(debug):
     logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["fields"])
 
 
+def test_polls_of_pages_without_news_are_not_logged():
+    for debug, level in ((True, "DEBUG"), (False, "ERROR")):
+        assert settings.logging_config(debug=debug)["loggers"]["django.request"]["level"] == level
+
+
 def test_the_admin_has_all_it_asks_for():
     assert "django.contrib.admin" in settings.ADMIN_APPS
     assert settings.templates()[0]["OPTIONS"]["context_processors"]

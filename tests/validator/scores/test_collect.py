@@ -54,6 +54,17 @@ def test_the_miners_and_their_manifests_are_those_at_the_end_of_the_cycle() -> N
     assert facts.offered == (ExecutorCount("carol", TEST, 3),)
 
 
+def test_a_batch_that_began_on_the_grid_of_another_tempo_counts_where_it_began() -> None:
+    length = CYCLE.stop - CYCLE.start
+    began = CYCLE.start + 5
+    attempt(batch(cycle=Cycle(began, began + length, CYCLE.number)), "alice")
+    moved = Cycle(CYCLE.start - 9, CYCLE.start - 9 + length, CYCLE.number)
+    assert [job.hotkey for job in collect(CYCLE, NETUID).jobs] == ["alice"]
+    assert [job.hotkey for job in collect(moved, NETUID).jobs] == ["alice"]
+    later = Cycle(CYCLE.start + 6, CYCLE.start + 6 + length, CYCLE.number)
+    assert collect(later, NETUID).jobs == ()
+
+
 def test_sizes_in_the_last_two_peak_cycles_are_facts_when_both_are_known() -> None:
     length = CYCLE.stop - CYCLE.start
     day = 10 * length

@@ -1,4 +1,4 @@
-"""A chain that fails often and validators that are killed at random points, over many cycles."""
+"""A chain of which calls fail, of which nodes are behind, and in which validators are killed."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,8 @@ from compute_horde.adapters.chain_port import (
 )
 
 FINALITY = 3
+# How many blocks a node may be behind; a connection gets one of these.
+LAGS = (0, 0, 0, 1, 5)
 
 
 class Killed(BaseException):
@@ -34,7 +36,11 @@ class Pending:
 
 @dataclass
 class UnreliableChain:
-    """Fails `failing` of all calls; a write that fails without an answer may be included later."""
+    """Fails `failing` of all calls; a write that fails without an answer may be included later.
+
+    The validator is the first of the neurons, and is killed in `killing` of all calls. Every
+    connection leads to a node that may be behind.
+    """
 
     rng: random.Random
     neurons: list[Neuron]
@@ -42,9 +48,9 @@ class UnreliableChain:
     killing: float = 0.02
     block: int = 0
     pool: list[Pending] = field(default_factory=list)
-    # The block of every included transaction, and our last update by block.
-    included: list[int] = field(default_factory=list)
-    held: dict[int, int] = field(default_factory=dict)
+    # The included transactions, as blocks and weights, in their order.
+    included: list[tuple[int, dict[int, int]]] = field(default_factory=list)
+    lag: int = 0
 
     def advance(self, block: int) -> None:
         """Let time pass until `block`; due transactions are included on the way."""
@@ -52,36 +58,42 @@ class UnreliableChain:
             if pending.due <= block:
                 self.pool.remove(pending)
                 if pending.due <= pending.expires:
-                    self._include(pending.weights, pending.due)
+                    self.included.append((pending.due, pending.weights))
         self.block = block
 
     @contextmanager
     def opened(self) -> Iterator["UnreliableChain"]:
         """A connection; opening one may fail too."""
         self._risk()
+        self.lag = self.rng.choice(LAGS)
         yield self
 
     def finalized_head(self) -> int:
+        """See `Chain`."""
         self._risk()
-        return self.block - FINALITY
+        return self._head - FINALITY
 
     def metagraph(self, block: int | None = None) -> Metagraph:
+        """See `Chain`."""
         self._risk()
-        at = self.block if block is None else block
-        updated = max((one for one in self.included if one <= at), default=0)
+        at = self._head if block is None else block
+        updated = max((one for one, _ in self.included if one <= at), default=0)
         us = replace(self.neurons[0], last_update=updated)
         return Metagraph(at, (us, *self.neurons[1:]))
 
     def hyperparameters(self) -> Hyperparameters:
+        """See `Chain`."""
         self._risk()
         return Hyperparameters(360, 100, 2, 1, 65535, False, 1, 0)
 
     def weights(self, uid: int, mechanism: int = 0) -> dict[int, int]:
+        """See `Chain`."""
         del uid, mechanism
         self._risk()
-        return self.held
+        return next((row for block, row in self.included[::-1] if block <= self._head), {})
 
     def weight_commits(self, hotkey: str, mechanism: int = 0) -> tuple[WeightCommit, ...]:
+        """See `Chain`."""
         del hotkey, mechanism
         self._risk()
         return ()
@@ -94,8 +106,10 @@ class UnreliableChain:
         version: int = 0,
         last_block: int | None = None,
     ) -> AcceptedWeights:
+        """See `Chain`."""
         del mechanism, version
-        assert last_block is not None
+        if last_block is None or last_block < self.block:
+            raise ChainRefused("the transaction has expired", "invalid")
         values = {uid: int(value) for uid, value in weights.items()}
         self._kill()
         if self.rng.random() < self.failing:
@@ -103,16 +117,16 @@ class UnreliableChain:
             if fate == "refused":
                 raise ChainRefused("the pool is full", "unknown")
             if fate == "late":
-                late = self.block + self.rng.randint(1, 2 * (last_block - self.block))
+                late = self.block + self.rng.randint(1, 2 * (last_block - self.block) + 1)
                 self.pool.append(Pending(values, late, last_block))
             raise ChainUnreachable("no answer in time")
-        self._include(values, self.block)
+        self.included.append((self.block, values))
         self._kill()
         return AcceptedWeights(self.block, None)
 
-    def _include(self, weights: dict[int, int], block: int) -> None:
-        self.included.append(block)
-        self.held = weights
+    @property
+    def _head(self) -> int:
+        return self.block - self.lag
 
     def _risk(self) -> None:
         self._kill()
