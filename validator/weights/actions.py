@@ -61,7 +61,7 @@ def set_weights_if_due(
 
 def _record_untried(cycle: Cycle) -> None:
     """Mark earlier windows as failed in which nothing was tried, and say so."""
-    found = [one for one in missed.untried(cycle) if not _is_paid(_before(one), but_in=one)]
+    found = [one for one in missed.untried(cycle) if not is_paid(_before(one), but_in=one)]
     WeightsSet.objects.bulk_create(
         [
             WeightsSet(
