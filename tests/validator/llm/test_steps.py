@@ -72,6 +72,7 @@ def test_two_steps_do_not_use_the_trusted_miner_at_once(
         other.execute(lock, [steps.LOCKS["answering"]])
         run_step("generation", USED)
         assert calls == []
-    run_step("generation", USED)
+        other.execute("SELECT pg_advisory_unlock_all()")
+        run_step("generation", USED)
     assert calls == ["tiny"]
     assert config.llm.model == "tiny"
