@@ -43,7 +43,12 @@ _LONGEST_REASON = 200
 # smallest machine has cores: what tests real processes waits for them, and needs half a core.
 AT_ONCE = 4
 # Each of these starts networks of its own.
-OWN_NETWORKS = ("network/test_weights.py", "network/test_demo.py")
+OWN_NETWORKS = (
+    "network/test_twenty_cycles.py",
+    "network/test_llm.py",
+    "network/test_weights.py",
+    "network/test_demo.py",
+)
 SUITES = (
     Suite(
         "shape",
