@@ -130,7 +130,8 @@ def differences(miner: JobFinished, trusted: JobFinished) -> list[ResultDifferen
     """Where the results of a miner and the trusted miner differ, at most `MAX_DIFFERENCES`.
 
     What is written to stderr is not compared: it is where programs tell times and progress.
-    Artifacts that did not fit into one of the results are not compared either.
+    Artifacts that did not fit into the trusted miner's result are not compared either; those that
+    only the miner left out are `unsent`.
     """
     found: list[ResultDifference] = []
     ours, theirs = _stdout(miner), _stdout(trusted)
@@ -144,19 +145,34 @@ def differences(miner: JobFinished, trusted: JobFinished) -> list[ResultDifferen
 
 def _artifact_differences(miner: JobFinished, trusted: JobFinished) -> Iterator[ResultDifference]:
     ours, theirs = miner.artifacts or {}, trusted.artifacts or {}
-    left_out = {one.name for one in (*miner.left_out, *trusted.left_out)}
+    not_ours, not_theirs = _left_out(miner), _left_out(trusted)
     for path in sorted({*ours, *theirs}):
-        is_missing = path not in ours or path not in theirs
-        # An entry without a name stands for files that are not listed one by one.
-        if is_missing and (_is_among(path, left_out) or "" in left_out):
+        if path not in ours and (_is_among(path, not_ours) or _is_among(path, not_theirs)):
+            continue
+        if path not in theirs and _is_among(path, not_theirs):
             continue
         if ours.get(path) != theirs.get(path):
             yield ResultDifference(f"artifact {path}", _of(ours, path), _of(theirs, path))
 
 
+def unsent(miner: JobFinished, trusted: JobFinished) -> list[str]:
+    """The artifacts that only the miner left out, as it says: they prove nothing either way."""
+    not_ours, not_theirs = _left_out(miner), _left_out(trusted)
+    missing = sorted((trusted.artifacts or {}).keys() - (miner.artifacts or {}).keys())
+    return [
+        path for path in missing if _is_among(path, not_ours) and not _is_among(path, not_theirs)
+    ]
+
+
+def _left_out(result: JobFinished) -> set[str]:
+    return {one.name for one in result.left_out}
+
+
 def _is_among(path: str, left_out: Collection[str]) -> bool:
+    """An entry without a name stands for files that are not listed one by one."""
     return any(
-        path == name or (name.endswith("/") and path.startswith(name)) for name in left_out if name
+        path == name or not name or (name.endswith("/") and path.startswith(name))
+        for name in left_out
     )
 
 
