@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from compute_horde.protocol.job import JobOffered
+from compute_horde.signing import compact_json
 from miner.jobs import rules
 from miner.jobs.models import Job
 from miner.receipts.models import Receipt
@@ -20,9 +21,7 @@ from tests.miner.peers import ValidatorPeer
 BEFORE = [("jobs", "0004_state_index"), ("receipts", "0004_excuses_index")]
 OURS = MINER.ss58_address
 # Looks like the key, and holds what PostgreSQL cannot read from JSON.
-HOSTILE = (
-    f'\0 "job_started_receipt_payload": {{"miner_hotkey": "{STRANGER.ss58_address}"}} \0'
-)
+HOSTILE = f'\0 "job_started_receipt_payload": {{"miner_hotkey": "{STRANGER.ss58_address}"}} \0'
 BATCH = 1000
 
 
@@ -58,7 +57,9 @@ def test_earlier_rows_get_the_hotkey_that_their_documents_name(earlier: Any) -> 
             job_uuid=UUID(int=number),
             timestamp=timezone.now(),
             page=1,
-            body='{"payload":{"miner_hotkey":"%s"}}' % OURS if number else "no JSON",
+            body=compact_json({"payload": {"miner_hotkey": OURS}}).decode()
+            if number
+            else "no JSON",
         )
         for number in range(BATCH + 2)
     )
@@ -66,4 +67,7 @@ def test_earlier_rows_get_the_hotkey_that_their_documents_name(earlier: Any) -> 
     found = Job.objects.order_by("uuid").values_list("miner_hotkey", flat=True)
     assert list(found) == [OURS, "", "", ""]
     named = Receipt.objects.filter(miner_hotkey=OURS)
-    assert (named.count(), Receipt.objects.exclude(pk__in=named).get().job_uuid.int) == (BATCH + 1, 0)
+    assert (named.count(), Receipt.objects.exclude(pk__in=named).get().job_uuid.int) == (
+        BATCH + 1,
+        0,
+    )
