@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -30,7 +30,7 @@ class DeclineCounter:
     """Stores how many offers were declined, a moment later.
 
     However many there are while the database does not answer, only their counts are in memory.
-    What could not be stored is stored with the next one.
+    What an interruption kept from being stored is stored with the next one.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class DeclineCounter:
         counts, self._counts = self._counts, Counter()
         try:
             await in_database(store, counts)
-        except BaseException:
+        except (OperationalError, InterfaceError):
             self._counts.update(counts)
             raise
 
