@@ -1,4 +1,5 @@
 PY := .venv/bin/python
+IMAGES := executor facilitator miner relay validator hash:v1 hashcat:v1 llm-prompts:v1 llm-solver:v1
 SHELL_SCRIPTS := .ci/run .ci/setup $(wildcard *.sh)
 
 .DEFAULT_GOAL := help
@@ -32,8 +33,7 @@ bench: .venv/.ready ## measure what a job costs beyond bare docker
 	@$(PY) -m benchmarks.job_latency
 
 images: ## build the Docker image of every service and of synthetic jobs; BASE=… for another Debian
-	@for image in executor facilitator miner relay validator \
-			hash:v1 hashcat:v1 llm-prompts:v1 llm-solver:v1; do \
+	@for image in $(IMAGES); do \
 		docker build $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_FLAGS) \
 			--target $${image%:*} --tag computehorde/$$image . || exit 1; \
 	done

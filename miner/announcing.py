@@ -22,6 +22,19 @@ class Announcer:
         self.served = served
         self._config = config
         self._copy_detector = CopyDetector()
+        self._is_known_to_be_absent = False
+
+    def is_registered(self, metagraph: Metagraph) -> bool:
+        """Whether the hotkey is in the subnet; logs once when it is not."""
+        is_absent = self._registered_neuron(metagraph) is None
+        if is_absent and not self._is_known_to_be_absent:
+            log.error(
+                "not announced, because the hotkey is not registered in the subnet: register it, "
+                "or take it out of the settings",
+                extra={"hotkey": self.served.ss58_address},
+            )
+        self._is_known_to_be_absent = is_absent
+        return not is_absent
 
     def is_missing(self, metagraph: Metagraph) -> bool:
         """Whether the hotkey is registered and the chain has another address for it."""

@@ -21,6 +21,7 @@ from compute_horde.configuration import DatabaseUrl, Port, ServiceSettings, load
 from compute_horde.django.forwarded import checked_proxies
 from compute_horde.django.settings import SecretKey
 from compute_horde.hardware import ExecutorClass
+from compute_horde.signing import address_problem
 from miner.hotkeys.rules import Division
 
 
@@ -193,6 +194,17 @@ class Config(ServiceSettings):
             return value
         bare = value.strip("[] ").replace(chr(34), "")
         return tuple(name.strip() for name in bare.split(",") if name.strip())
+
+    @field_validator("main_hotkeys")
+    @classmethod
+    def _are_hotkeys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for hotkey in value:
+            if why := address_problem(hotkey):
+                raise ValueError(
+                    f"{hotkey!r} {why}; validators would be told it: give the SS58 addresses of "
+                    "your hotkeys, separated by commas"
+                )
+        return value
 
     @model_validator(mode="after")
     def _has_one_validator(self) -> Self:

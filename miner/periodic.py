@@ -38,6 +38,7 @@ EVICT_EVERY = timedelta(hours=1)
 RETRY = timedelta(seconds=10)
 TIME_LIMIT = timedelta(minutes=5)
 MAX_WAITS = 3
+Failure = tuple[Announcer, ChainError]
 LOCK = "miner keep"
 
 
@@ -73,6 +74,8 @@ class PeriodicTasks:
         self._hotkey = hotkey
         self._announcers = [Announcer(config, one) for one in (primary(config, hotkey), *others)]
         self._schedule = main_hotkey_schedule(config, hotkey)
+        # Those whose last periodic announcement failed.
+        self._failed: list[Announcer] = []
 
     def tasks(self) -> list[PeriodicTask]:
         """The tasks to run; without a chain, only those that do not use it."""
@@ -116,26 +119,28 @@ class PeriodicTasks:
         paid = {n.hotkey: n.emission_rao for n in metagraph.neurons if n.hotkey in own}
         earnings.record_pay(cycle.start, paid)
         missing = [one for one in self._announcers if one.is_missing(metagraph)]
-        self._announce(missing if self._serving else [], metagraph)
+        _raise_first(self._announce(missing if self._serving else [], metagraph))
 
     def announce(self) -> None:
-        """Announce the addresses on the chain."""
+        """Announce the addresses on the chain; after a failure, only those that failed."""
         with self._chain(self._hotkey) as chain:
             metagraph = chain.metagraph()
-        self._announce(self._announcers, metagraph)
+        present = [one for one in self._failed or self._announcers if one.is_registered(metagraph)]
+        failures = self._announce(present, metagraph)
+        self._failed = [one for one, _ in failures]
+        _raise_first(failures)
 
-    def _announce(self, announcers: Iterable[Announcer], metagraph: Metagraph) -> None:
-        """Announce each, though another one fails; raises the first error in the end."""
-        problems = []
+    def _announce(self, announcers: Iterable[Announcer], metagraph: Metagraph) -> list[Failure]:
+        """Announce each, though another one fails; those that failed."""
+        failures = []
         for one in announcers:
             try:
                 if not one.must_yield(metagraph):
                     with self._chain(one.served.signer) as chain:
                         one.announce(chain)
             except ChainError as exc:
-                problems.append(exc)
-        if problems:
-            raise problems[0]
+                failures.append((one, exc))
+        return failures
 
     def read_scores(self) -> None:
         """Read what validators publish of our scores; then compare what classes cost and earn."""
@@ -155,6 +160,11 @@ class PeriodicTasks:
 
         with connect(str(self._config.chain_url), self._config.netuid, hotkey) as chain:
             yield chain
+
+
+def _raise_first(failures: Sequence[Failure]) -> None:
+    for _, problem in failures:
+        raise problem
 
 
 def start_in_thread(task: PeriodicTask) -> "asyncio.Future[BaseException | None]":

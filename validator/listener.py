@@ -105,6 +105,9 @@ class Listener:
     async def _refresh_miners(self) -> None:
         validator = self._config.hotkey.ss58_address
         miners = await in_database(serving_miners, validator, self._config.reach)
+        exclusion = timedelta(seconds=self._config.cheat_exclusion_seconds)
+        distrusted = await in_database(distrusted_miners, exclusion)
+        # Nothing is waited for from here on: see `_follow_notifications`.
         addresses = [Address(miner.hotkey, miner.host, miner.port) for miner in miners]
         if self._config.trusted_miner_address:
             addresses.append(
@@ -117,8 +120,7 @@ class Listener:
         for hotkey in self._connections.serve(addresses):
             self._scheduler.remove_miner(hotkey)
             self._reported_at.pop(hotkey, None)
-        exclusion = timedelta(seconds=self._config.cheat_exclusion_seconds)
-        self._scheduler.set_distrusted(await in_database(distrusted_miners, exclusion))
+        self._scheduler.set_distrusted(distrusted)
         for miner in miners:
             if miner.is_newer_than(self._reported_at.get(miner.hotkey)):
                 self._scheduler.set_manifest(miner.hotkey, miner.manifest)

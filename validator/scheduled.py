@@ -19,7 +19,8 @@ from validator.config import config
 log = logging.getLogger(__name__)
 
 LOCK = "validator beat"
-THREADS = 4
+# Any of the periodic tasks may last minutes, and none may delay another.
+THREADS = len(TASKS)
 
 
 def work() -> None:

@@ -32,6 +32,9 @@ class NodeSubstrate(bittensor.RpcSubstrate):  # type: ignore[misc]
         """
         header = await self._read(lambda raw: raw.rpc_request("chain_getHeader"))
         asked = [header["parentHash"]]
+        if int(asked[0], 16) == 0:
+            # The first block has no parent.
+            return await self.runtime_version()
         answer = await self._read(lambda raw: raw.rpc_request("state_getRuntimeVersion", asked))
         return int(answer["specVersion"])
 

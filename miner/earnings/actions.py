@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from compute_horde.cycles import NOMINAL_EPOCHS_PER_CYCLE
@@ -16,7 +17,7 @@ from compute_horde.django.job_record import notify
 from compute_horde.hardware import ExecutorClass
 from miner.earnings import rules, score_client
 from miner.earnings.models import ClassPrice, CyclePay, DeclineCount, ScoreDocument
-from miner.earnings.rules import Measured
+from miner.earnings.rules import Measured, PaidWork
 from miner.earnings.score_client import ScoreSource
 from miner.earnings.worked import worked_hours
 from miner.following import follow
@@ -26,8 +27,10 @@ from miner.validators.models import Validator
 log = logging.getLogger(__name__)
 
 CHANNEL = "miner_prices"
-# What a class earns is measured over so many cycles, about a day.
+# What a class earns is measured over the work of so many cycles, about a day.
 MEASURED_CYCLES = 10
+# Work is scored, and weights are set by it, in the cycle after; the one after that pays by them.
+PAID_AFTER = 2
 RAO_PER_ALPHA = 10**9
 
 Prices = Mapping[ExecutorClass, Decimal]
@@ -95,7 +98,7 @@ def _price(
 ) -> ClassPrice:
     earned, source, hours = setting, ClassPrice.Source.SETTING, Decimal(0)
     if setting is None and measured:
-        earned, hours = measured.price(kind), measured.hours.get(kind, Decimal(0))
+        earned, hours = measured.price(kind), measured.hours(kind)
         known = earned is not None
         source = ClassPrice.Source.MEASURED if known else ClassPrice.Source.UNKNOWN
     return ClassPrice(
@@ -109,22 +112,34 @@ def _price(
 
 
 def measure() -> Measured:
-    """What the last complete cycles paid, which classes brought it, and the hours of work."""
-    cycles = list(CycleMainHotkey.objects.all()[: MEASURED_CYCLES + 1])
-    if len(cycles) < 2:
-        return Measured(Decimal(0), {}, {})
-    # The present cycle is not over.
-    starts, since, until = [one.cycle_start for one in cycles[1:]], cycles[-1], cycles[0]
-    pay = CyclePay.objects.filter(cycle_start__in=starts).values_list("rao", flat=True)
-    stakes = dict(Validator.objects.values_list("hotkey", "stake"))
-    documents = ScoreDocument.objects.filter(
-        cycle_start__gte=since.cycle_start, cycle_start__lt=until.cycle_start
-    ).values_list("validator_hotkey", "document")
-    shares = rules.class_shares(
-        (stakes.get(validator) or Decimal(1), json.loads(text)) for validator, text in documents
+    """The work of the last cycles whose pay is known: hours, pay, and which classes brought it.
+
+    A cycle is left out without the cycles that score and pay its work, their pay, or scores.
+    """
+    cycles = list(CycleMainHotkey.objects.all()[: MEASURED_CYCLES + PAID_AFTER + 1])
+    by_start = {one.cycle_start: one for one in cycles}
+    pay = dict(
+        # The present cycle is not over.
+        CyclePay.objects.filter(cycle_start__in=[one.cycle_start for one in cycles[1:]])
+        .values_list("cycle_start")
+        .order_by("cycle_start")
+        .annotate(rao=Sum("rao"))
     )
-    hours = worked_hours(since.began_at, until.began_at)
-    return Measured(Decimal(sum(pay)) / RAO_PER_ALPHA, shares, hours)
+    stakes = dict(Validator.objects.values_list("hotkey", "stake"))
+    measured = []
+    for work in cycles:
+        scoring = by_start.get(work.cycle_stop)
+        rao = pay.get(scoring.cycle_stop) if scoring else None
+        documents = ScoreDocument.objects.filter(cycle_start=work.cycle_start)
+        if scoring is None or rao is None or not documents:
+            continue
+        shares = rules.class_shares(
+            (stakes.get(one.validator_hotkey) or Decimal(1), json.loads(one.document))
+            for one in documents
+        )
+        hours = worked_hours(work.began_at, scoring.began_at)
+        measured.append(PaidWork(Decimal(rao) / RAO_PER_ALPHA, shares, hours))
+    return Measured(measured)
 
 
 def losses() -> dict[ExecutorClass, str]:
@@ -139,12 +154,14 @@ def losses() -> dict[ExecutorClass, str]:
 
 
 def evict(before: datetime, before_cycle: int | None) -> int:
-    """Delete counts of declined offers before a time, and what is about earlier cycles."""
+    """Delete declined offers and scores of before a time, and what is about earlier cycles."""
     deleted = DeclineCount.objects.filter(minute__lt=before).delete()[0]
+    # Validators write what cycle a score is of, so that says not enough about its age.
+    old = Q(fetched_at__lt=before)
     if before_cycle is not None:
-        for model in (ScoreDocument, CyclePay):
-            deleted += model.objects.filter(cycle_start__lt=before_cycle).delete()[0]
-    return deleted
+        deleted += CyclePay.objects.filter(cycle_start__lt=before_cycle).delete()[0]
+        old |= Q(cycle_start__lt=before_cycle)
+    return deleted + ScoreDocument.objects.filter(old).delete()[0]
 
 
 class MinimumPrices:

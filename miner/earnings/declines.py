@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -29,31 +30,45 @@ class DeclineCounter:
     """Stores how many offers were declined, a moment later.
 
     However many there are while the database does not answer, only their counts are in memory.
+    What an interruption kept from being stored is stored with the next one.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[DeclinedOffer] = Counter()
+        self._is_queued = False
         self._writer: BatchWriter[str, None] = BatchWriter(
             self._write, linger_seconds=LINGER_SECONDS
         )
 
     def put(self, declined: DeclinedOffer) -> None:
         """Count a declined offer."""
-        if not self._counts:
-            self._writer.put(ALL, None)
         self._counts[declined] += 1
+        self._queue()
 
     async def close(self) -> None:
-        """Return when all are stored."""
+        """Return when all are stored, or could not be once more."""
+        if self._counts:
+            self._queue()
         await self._writer.close()
 
+    def _queue(self) -> None:
+        if not self._is_queued:
+            self._is_queued = True
+            self._writer.put(ALL, None)
+
     async def _write(self, _key: str, _batch: list[None]) -> None:
+        self._is_queued = False
         counts, self._counts = self._counts, Counter()
-        await in_database(store, counts)
+        try:
+            await in_database(store, counts)
+        except (OperationalError, InterfaceError):
+            self._counts.update(counts)
+            raise
 
 
+@transaction.atomic
 def store(counts: Counter[DeclinedOffer]) -> None:
-    """Add declined offers to the counts of this minute."""
+    """Add declined offers to the counts of this minute, all or none."""
     minute = timezone.now().replace(second=0, microsecond=0)
     for declined, count in sorted(counts.items()):
         DeclineCount.objects.update_or_create(

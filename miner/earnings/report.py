@@ -125,7 +125,7 @@ def _scores(start: int | None) -> ReportTable:
                 (
                     one.validator_hotkey,
                     one.miner_hotkey,
-                    item["executor_class"] or "",
+                    item.get("executor_class") or "",
                     str(item["amount"]),
                     f"{item['reason']}: {item['number']} {item.get('unit', '')}".strip(),
                     item.get("remedy") or "",

@@ -1,6 +1,6 @@
 """Rules: what an executor-hour of a class earns, and when that is too little."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -10,6 +10,8 @@ from compute_horde.vocabulary import RejectionReason
 
 # Less measured work than this says nothing about what a class earns.
 LEAST_HOURS = Decimal(1)
+# Nor does work in fewer cycles: validators may set weights late in one.
+LEAST_CYCLES = 3
 BELOW_MINIMUM_PRICE = "below_minimum_price"
 NOT_OFFERED = "not_offered"
 
@@ -25,8 +27,8 @@ OTHERWISE = "see the log for the message that was sent"
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured of all classes in some cycles.
+class PaidWork:
+    """The work of one cycle and what was paid for it, two cycles later.
 
     `alpha` was paid in all, `shares` of it for each class, for `hours` of executors' work.
     """
@@ -35,12 +37,27 @@ class Measured:
     shares: Mapping[ExecutorClass, Decimal]
     hours: Mapping[ExecutorClass, Decimal]
 
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of all classes in the cycles whose pay is known."""
+
+    cycles: Sequence[PaidWork] = ()
+
+    def hours(self, executor_class: ExecutorClass) -> Decimal:
+        """How many hours executors of the class worked in those cycles."""
+        return sum((one.hours.get(executor_class, Decimal(0)) for one in self.cycles), Decimal(0))
+
     def price(self, executor_class: ExecutorClass) -> Decimal | None:
         """What an executor-hour of the class earned, or None if too little is known."""
-        hours = self.hours.get(executor_class, Decimal(0))
-        if hours < LEAST_HOURS or not self.shares:
+        hours = self.hours(executor_class)
+        worked = [one for one in self.cycles if one.hours.get(executor_class)]
+        # Without any pay it is not yet known what the work is paid.
+        is_paid = any(one.alpha and one.shares for one in self.cycles)
+        if hours < LEAST_HOURS or len(worked) < LEAST_CYCLES or not is_paid:
             return None
-        return self.alpha * self.shares.get(executor_class, Decimal(0)) / hours
+        earned = (one.alpha * one.shares.get(executor_class, Decimal(0)) for one in self.cycles)
+        return sum(earned, Decimal(0)) / hours
 
 
 def class_shares(
@@ -53,7 +70,7 @@ def class_shares(
     totals: dict[ExecutorClass, Decimal] = {}
     for stake, document in documents:
         for item in document["items"]:
-            if kind := ExecutorClass.known(item["executor_class"] or ""):
+            if kind := ExecutorClass.known(item.get("executor_class") or ""):
                 totals[kind] = totals.get(kind, Decimal(0)) + stake * Decimal(str(item["amount"]))
     earned = {kind: amount for kind, amount in totals.items() if amount > 0}
     total = sum(earned.values(), Decimal(0))

@@ -9,12 +9,16 @@ from django.db import connection
 from compute_horde.hardware import ExecutorClass
 
 _WORK = """
-SELECT f.miner_hotkey, f.validator_hotkey, coalesce(j.executor_class, s.executor_class, ''),
+SELECT f.miner_hotkey, f.validator_hotkey, j.executor_class,
     coalesce(s.excuses_until IS NOT NULL, false), count(*),
-    sum((f.body::json -> 'payload' ->> 'time_took_us')::numeric) / 1000000,
+    sum(least(
+        (f.body::json -> 'payload' ->> 'time_took_us')::numeric / 1000000,
+        extract(epoch FROM j.state_since - j.created_at)
+    )),
     sum((f.body::json -> 'payload' ->> 'score_str')::numeric)
 FROM miner_receipt f
-LEFT JOIN miner_acceptedjob j ON j.uuid = f.job_uuid
+JOIN miner_acceptedjob j ON j.uuid = f.job_uuid
+    AND j.validator_hotkey = f.validator_hotkey AND j.miner_hotkey = f.miner_hotkey
 LEFT JOIN miner_receipt s ON s.job_uuid = f.job_uuid
     AND s.validator_hotkey = f.validator_hotkey AND s.receipt_type = 'JobStartedReceipt'
 WHERE f.receipt_type = 'JobFinishedReceipt' AND f.timestamp >= %(since)s AND f.timestamp < %(until)s
@@ -24,7 +28,11 @@ GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 
 @dataclass(frozen=True, slots=True)
 class WorkDone:
-    """Jobs that a validator closed with finished receipts; `score` is what those promise."""
+    """Accepted jobs that their validator closed with finished receipts.
+
+    `seconds` are those of the receipts, but of each job at most the time from its acceptance to its
+    end, which no validator chooses. `score` is what the receipts promise.
+    """
 
     miner: str
     validator: str

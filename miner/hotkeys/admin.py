@@ -2,6 +2,7 @@
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -12,6 +13,9 @@ from compute_horde.django.admin_columns import hotkey
 from compute_horde.django.read_only_admin import ReadOnlyAdmin
 from miner.hotkeys import actions
 from miner.hotkeys.models import CycleMainHotkey, MainHotkeyOrder
+
+# The template and the link in `base_site.html` ask for the same.
+VIEW, ORDER = "hotkeys.view_mainhotkeyorder", "hotkeys.add_mainhotkeyorder"
 
 
 class MainHotkeyForm(forms.Form):
@@ -39,6 +43,8 @@ class MainHotkeyForm(forms.Form):
 
 def main_hotkey_page(request: ASGIRequest) -> HttpResponse:
     """The page: the main hotkeys of the last cycles, and the form to order another one."""
+    if not request.user.has_perm(ORDER if request.method == "POST" else VIEW):
+        raise PermissionDenied
     miner = request.scope["miner"]
     schedule = miner.main_hotkey.schedule
     form = MainHotkeyForm(request.POST or None)

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from compute_horde.hardware import ExecutorClass
 from miner.config import Config, child_environment
+from tests.miner.conftest import MINER, STRANGER
 
 
 @pytest.fixture
@@ -28,6 +29,19 @@ def test_a_trusted_miner_works_for_one_validator(env, names, is_fine):
         assert Config(_env_file=None).trusted
     else:
         with pytest.raises(ValidationError, match="the one validator"):
+            Config(_env_file=None)
+
+
+def test_the_main_hotkeys_are_addresses(env):
+    env("MINER_MAIN_HOTKEYS", f"{MINER.ss58_address},{STRANGER.ss58_address}")
+    assert Config(_env_file=None).main_hotkeys == (MINER.ss58_address, STRANGER.ss58_address)
+    for mistyped, problem in (
+        (MINER.ss58_address[:-1] + "x", "mistyped"),
+        (MINER.ss58_address * 2, "has 96 characters"),
+        ("a", "has 1 characters"),
+    ):
+        env("MINER_MAIN_HOTKEYS", f"{STRANGER.ss58_address},{mistyped}")
+        with pytest.raises(ValidationError, match=f"'{mistyped}' .*{problem}"):
             Config(_env_file=None)
 
 

@@ -121,9 +121,44 @@ def test_the_main_hotkey_of_a_cycle_is_decided_when_it_is_first_seen():
 
 
 def test_the_announced_port_may_differ_from_the_local_one():
-    chain = FakeChain()
+    chain = FakeChain(neuron(MINER))
     periodic_tasks(chain, external_port=4000).announce()
     assert chain.served == [("127.0.0.1", 4000)]
+
+
+def test_a_hotkey_that_is_not_registered_is_not_announced_and_logged_once(caplog):
+    chain = FakeChain(neuron(MINER))
+    it = periodic_tasks(chain, [ServedHotkey(STRANGER, 8001, 8001)])
+    for _ in range(2):
+        it.announce()
+    assert chain.served == [("127.0.0.1", 8000)] * 2
+    absent = [one for one in caplog.records if "not registered in the subnet" in one.message]
+    assert [one.hotkey for one in absent] == [STRANGER.ss58_address]
+    chain.neurons = (neuron(STRANGER),)
+    it.announce()
+    assert chain.served[2:] == [("127.0.0.1", 8001)]
+
+
+def test_after_a_failure_only_what_failed_is_announced_again():
+    class RefusingChain(FakeChain):
+        is_away = True
+
+        def serve_axon(self, ip: str, port: int) -> None:
+            if port == 8000 and self.is_away:
+                raise ChainUnreachable("away")
+            super().serve_axon(ip, port)
+
+    chain = RefusingChain(neuron(MINER), neuron(STRANGER))
+    it = periodic_tasks(chain, [ServedHotkey(STRANGER, 8001, 8001)])
+    for _ in range(2):
+        with pytest.raises(ChainUnreachable):
+            it.announce()
+    assert chain.served == [("127.0.0.1", 8001)]
+    chain.is_away = False
+    it.announce()
+    assert chain.served == [("127.0.0.1", 8001), ("127.0.0.1", 8000)]
+    it.announce()
+    assert sorted(chain.served[2:]) == [("127.0.0.1", 8000), ("127.0.0.1", 8001)]
 
 
 @pytest.mark.django_db(transaction=True)

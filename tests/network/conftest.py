@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -54,9 +54,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             for name, value in (LIMITS | hub).items():
                 around.setenv(name, value)
             network_lifecycle.up(home, miners=2, has_trusted_miner=True, on_progress=print)
-        running = Running(home)
-        yield running
-        running.close()
+        with closing(Running(home)) as running:
+            yield running
         network_lifecycle.down(home)
 
 

@@ -142,6 +142,9 @@ class FastNetwork:
 
     async def run_batches(self, cycle: Cycle) -> None:
         """Each validator's batch begins in its slot."""
+        # They last into the next cycle, until the slow miner is too late.
+        done = "SELECT count(*) FROM synthetic_batch WHERE state = 'running'"
+        await self.each("", lambda one: one.rows(done) == [(0,)], "the end of earlier batches")
         slot = "SELECT slot_block FROM synthetic_batch WHERE cycle_start = %s"
         begun = "SELECT 1 FROM synthetic_batch WHERE cycle_start = %s AND state <> 'planned'"
         slots = [(one.rows(slot, cycle.start)[0][0], one) for one in self.validators]
@@ -153,13 +156,11 @@ class FastNetwork:
             )
 
     async def set_weights(self, cycle: Cycle) -> None:
-        """The batches end, and the chain has each validator's weights, which are read back."""
+        """The chain has each validator's weights, which are read back."""
         self.advance_to(cycle.start + (cycle.stop - cycle.start) // 2)
         await self.read_chain()
-        done = "SELECT 1 FROM synthetic_batch WHERE cycle_start = %s AND state <> 'running'"
         ended = "SELECT 1 FROM weights_weightsset WHERE cycle_start = %s AND state <> 'trying'"
         await self.each(PUBLISH, lambda one: one.rows(ended, cycle.start), "accepted weights")
-        await self.each("", lambda one: one.rows(done, cycle.start), "done batches")
         # What was accepted is read back in a later block.
         self.advance_to(self.admin.head() + 1)
         await self.read_chain()

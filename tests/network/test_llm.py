@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -55,7 +56,8 @@ def benchmarking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         for name, value in (s3_server.ENVIRONMENT | {"AWS_ENDPOINT_URL": address}).items():
             around.setenv(name, value)
         network_lifecycle.up(home, miners=1, has_trusted_miner=True, only=[], on_progress=print)
-        yield Running(home)
+        with closing(Running(home)) as running:
+            yield running
         network_lifecycle.down(home)
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -32,9 +33,8 @@ def weighing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     home = NetworkDir.at(tmp_path_factory.mktemp("weighing"))
     (home.path / "settings.json").write_text(json.dumps(SETTINGS))
     network_lifecycle.up(home, miners=2, only=[], on_progress=print)
-    running = Running(home)
-    yield running
-    running.close()
+    with closing(Running(home)) as running:
+        yield running
     network_lifecycle.down(home)
 
 

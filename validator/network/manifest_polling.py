@@ -18,7 +18,7 @@ from validator.miners import manifest_poll
 from validator.miners.connection import Address
 from validator.network import change_log, main_hotkeys
 from validator.network.actions import latest_snapshot, serving_miners
-from validator.network.manifest_store import store_manifests
+from validator.network.manifest_store import settle, store_manifests
 from validator.network.models import ManifestSource, ManifestStatus, ObservedBlocks
 
 log = logging.getLogger(__name__)
@@ -100,14 +100,15 @@ def _silent_since(hotkeys: Iterable[str], moment: datetime) -> set[str]:
 
 
 def _mark_polled(patience: timedelta, snapshot_lifetime: timedelta) -> None:
-    """Log that the manifests of the newest known block were observed."""
-    if (snapshot := latest_snapshot(snapshot_lifetime)) is None:
-        return
+    """Log that the manifests of the newest known block were observed, and which they are."""
     now = timezone.now()
     with transaction.atomic():
         change_log.lock()
+        if (snapshot := latest_snapshot(snapshot_lifetime)) is None:
+            return
         run = change_log.last_observed(MANIFESTS)
         if run and run.last_block >= snapshot.block:
             return
         is_next = run is not None and now - run.last_at <= patience
+        settle(snapshot.block, now)
         change_log.mark_observed(MANIFESTS, snapshot.block, now, run if is_next else None)

@@ -126,7 +126,10 @@ def _cycle(start: int, clock: BlockClock, config: Config) -> Cycle | None:
     if not clock.is_known:
         return None
     now = clock.cycle(start, config.netuid)
-    is_known = Batch.objects.filter(cycle_start=start).exists()
+    is_known = (
+        Batch.objects.filter(cycle_start=start).exists()
+        or WeightsSet.objects.filter(earned_in=start).exists()
+    )
     if now.start != start and not is_known:
         return None
     return Cycle(start, start + now.stop - now.start, now.number)

@@ -73,6 +73,10 @@ def preview(subject: str, config: Config) -> Preview:
         new = recomputed(scored, config)
     except (RecordingError, ValueError) as exc:
         return Preview(None, obstacles=[f"The cycle cannot be scored again: {exc}"])
+    return _difference(scored, new)
+
+
+def _difference(scored: ScoredCycle, new: Recomputation) -> Preview:
     stored = {
         hotkey: (format(share.normalize(), "f"), u16)
         for hotkey, share, u16 in scored.scores.values_list("hotkey", "share", "u16")
@@ -147,10 +151,14 @@ def replace(scored: ScoredCycle, new: Recomputation, config: Config) -> None:
 
 def recompute(record: OperatorAction, config: Config) -> str:
     """Replace the scores, if they would be those that were confirmed."""
-    shown = preview(record.subject, config)
+    scored = ScoredCycle.objects.filter(cycle_start=int(record.subject)).first()
+    if scored is None:
+        raise NotDoneError(f"Nothing was done. {NOT_SCORED}")
+    # What is stored is what was compared: receipts may come at any time.
+    new = recomputed(scored, config)
+    shown = _difference(scored, new)
     check_still_confirmed(record, shown)
-    scored = ScoredCycle.objects.get(cycle_start=int(record.subject))
-    replace(scored, recomputed(scored, config), config)
+    replace(scored, new, config)
     record.made(scored)
     changed = dict(shown.facts)["scores that change"]
     return f"The cycle is scored anew: {changed} scores changed"

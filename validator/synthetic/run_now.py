@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 
-from compute_horde.django.confirmed_action import ConfirmedAction, Preview, PreviewTable
+from compute_horde.django.confirmed_action import (
+    ConfirmedAction,
+    Preview,
+    PreviewTable,
+    check_still_confirmed,
+)
 from validator.config import Config, config
-from validator.network.actions import ServingMiner, serving_miners
+from validator.network.actions import ServingMiner, latest_snapshot, serving_miners
 from validator.operators.models import OperatorAction
 from validator.operators.work import queue_for
 from validator.synthetic import actions, attempts_table, selection
 from validator.synthetic.models import Batch
 
 TASK = "validator.synthetic.tasks.run_extra_batch"
+# About five minutes: an extra batch that takes longer makes the planned one wait in its slot.
+SOON_BLOCKS = 25
 
 
 def preview(config: Config) -> Preview:
@@ -41,7 +48,7 @@ def preview(config: Config) -> Preview:
             PreviewTable("Executors", ("miner", "class", "declared", "tested"), rows),
             PreviewTable("Miners without executors", ("miner", "why"), _left_out(miners)),
         ],
-        obstacles=list(_obstacles(has_executors=bool(tested))),
+        obstacles=list(_obstacles(config, has_executors=bool(tested))),
     )
 
 
@@ -50,7 +57,7 @@ def _left_out(miners: Sequence[ServingMiner]) -> list[tuple[str, str]]:
     return [(miner.hotkey, why) for miner in miners if not any(miner.manifest.values())]
 
 
-def _obstacles(*, has_executors: bool) -> Sequence[str]:
+def _obstacles(config: Config, *, has_executors: bool) -> Sequence[str]:
     found = []
     if not has_executors:
         found.append(
@@ -62,11 +69,26 @@ def _obstacles(*, has_executors: bool) -> Sequence[str]:
             f"Batch {running.pk} is running, and both would ask for the same executors: wait until "
             "it has ended"
         )
+    if soon := _planned_soon(config):
+        found.append(
+            f"The batch of this cycle begins in block {soon.slot_block} and needs the executors, "
+            "which this one might still have then: wait until it has ended"
+        )
     return found
 
 
+def _planned_soon(config: Config) -> Batch | None:
+    """The planned batch whose slot begins within `SOON_BLOCKS`, or has begun."""
+    snapshot = latest_snapshot(config.snapshot_lifetime)
+    if snapshot is None:
+        return None
+    soon = snapshot.block + SOON_BLOCKS
+    return Batch.objects.filter(state=Batch.State.PLANNED, slot_block__lte=soon).first()
+
+
 def run(record: OperatorAction, config: Config) -> str:
-    """Run the batch; how its attempts ended."""
+    """Run the batch that was confirmed; how its attempts ended."""
+    check_still_confirmed(record, preview(config))
     batch = actions.begin_extra(config)
     record.made(batch)
     actions.run_batch(batch, config)

@@ -53,8 +53,8 @@ def plan(open_chain: OpenChain, config: Config) -> None:
 def due(open_chain: OpenChain, config: Config, *, has_executors: bool) -> Batch | None:
     """The planned batch whose slot has come, claimed by this worker; None when there is none.
 
-    While no miner offers an executor there is nothing to test, and the batch waits until its slot
-    is over.
+    While no miner offers an executor there is nothing to test, and while another batch runs it has
+    the executors: the batch waits until its slot is over.
     """
     batch = Batch.objects.filter(state=State.PLANNED, slot_block__isnull=False).first()
     if batch is None:
@@ -70,6 +70,11 @@ def due(open_chain: OpenChain, config: Config, *, has_executors: bool) -> Batch 
     if not has_executors:
         problem = "No miner has declared an executor"
         _planned(batch).update(missed_because=Missed.NO_EXECUTORS, problem=problem)
+        return None
+    if other := Batch.objects.filter(state=State.RUNNING).first():
+        # It has the executors that this one would test, and would make their miners decline.
+        problem = f"Batch {other.pk} was still running"
+        _planned(batch).update(missed_because=Missed.WORKER_DOWN, problem=problem)
         return None
     return claim(batch, block)
 

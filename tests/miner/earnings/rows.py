@@ -35,8 +35,11 @@ def cycle(number: int, hours_ago: float) -> CycleMainHotkey:
     return row
 
 
-def worked(at: datetime, *, seconds: int, is_organic: bool = True) -> str:
-    """A completed job whose finished receipt is of this time; its UUID."""
+def worked(
+    at: datetime, *, seconds: int, is_organic: bool = True, claimed_seconds: int | None = None
+) -> str:
+    """A job that took `seconds` until this time, and its receipts; its UUID."""
+    claimed = seconds if claimed_seconds is None else claimed_seconds
     uuid = str(uuid4())
     Job.objects.create(
         uuid=uuid,
@@ -45,7 +48,9 @@ def worked(at: datetime, *, seconds: int, is_organic: bool = True) -> str:
         executor_token=uuid,
         miner_hotkey=MINER.ss58_address,
         validator_hotkey=VALIDATOR.ss58_address,
+        state_since=at,
     )
+    Job.objects.filter(pk=uuid).update(created_at=at - timedelta(seconds=seconds))
     shared = {
         "job_uuid": uuid,
         "miner_hotkey": MINER.ss58_address,
@@ -54,7 +59,7 @@ def worked(at: datetime, *, seconds: int, is_organic: bool = True) -> str:
     }
     started = JobStartedReceipt(**shared, executor_class=TEST, is_organic=is_organic, ttl=7)
     finished = JobFinishedReceipt(
-        **shared, time_started=at, time_took_us=seconds * 10**6, score_str=f"{seconds}.5"
+        **shared, time_started=at, time_took_us=claimed * 10**6, score_str=f"{seconds}.5"
     )
     signed = (
         receipts.counter_sign(one, signing.signed_hex(VALIDATOR, one.blob()), MINER)

@@ -12,6 +12,7 @@ from miner.earnings import actions, score_client
 from miner.earnings.declines import DeclinedOffer, store
 from miner.earnings.models import ClassPrice, CyclePay, DeclineCount, ScoreDocument
 from miner.earnings.score_client import verified
+from miner.hotkeys.models import CycleMainHotkey
 from tests.miner.conftest import MINER, PARTIES, VALIDATOR
 from tests.miner.earnings.documents import explained, item
 from tests.miner.earnings.rows import TEST, cycle, paid, scored, worked
@@ -42,13 +43,20 @@ def test_the_pay_of_a_cycle_is_that_of_its_newest_epoch_for_all_its_epochs() -> 
     assert CyclePay.objects.values_list("cycle_start", "hotkey", "rao").get() == (722, HOTKEY, 14)
 
 
-def _measured(*, earned: int) -> None:
-    """Two hours of work of one class in a complete cycle that paid `earned` alpha."""
-    cycle(2, hours_ago=0.5)
-    before = cycle(1, hours_ago=3)
-    worked(before.began_at + timedelta(hours=1), seconds=7200)
-    paid(722, Decimal(earned))
-    scored(722, item("always_on.test", "0.5"))
+def _measured(*, earned: int, begun: int = 6) -> None:
+    """Three cycles, each with two hours of work that `earned` alpha pays two cycles later.
+
+    Of the six cycles from the first one to the present one in which all of that is known, so many
+    have `begun`.
+    """
+    for number in range(1, begun + 1):
+        row = cycle(number, hours_ago=3 * (7 - number))
+        if number <= 3:
+            worked(row.began_at + timedelta(hours=2.5), seconds=7200)
+        if number <= 3 and number < begun:
+            scored(row.cycle_start, item("always_on.test", "0.5"))
+        # In the first cycles the miner was new.
+        paid(row.cycle_start, Decimal(earned if number >= 3 else 0))
 
 
 @pytest.mark.parametrize(("earned", "refused"), [(3, True), (4, False)])
@@ -56,7 +64,7 @@ def test_a_class_that_earns_less_than_it_costs_is_refused(earned: int, refused: 
     _measured(earned=earned)
     actions.update_prices(COSTS, {})
     row = ClassPrice.objects.get()
-    assert (row.earned, row.source, row.hours) == (Decimal(earned) / 2, "measured", 2)
+    assert (row.earned, row.source, row.hours) == (Decimal(earned) / 2, "measured", 6)
     assert list(actions.losses()) == [TEST] * refused
 
 
@@ -77,11 +85,31 @@ def test_what_nothing_is_known_of_is_offered() -> None:
     assert actions.losses() == {}
 
 
-def test_the_cycle_that_is_not_over_measures_nothing() -> None:
-    only = cycle(1, hours_ago=3)
-    worked(only.began_at + timedelta(hours=1), seconds=7200)
-    paid(722, Decimal(3))
-    assert actions.measure().hours == {}
+@pytest.mark.parametrize("begun", [2, 3, 4, 5])
+def test_a_new_miner_is_not_locked_out_while_its_first_work_is_not_paid(begun: int) -> None:
+    _measured(earned=1, begun=begun)
+    actions.update_prices(COSTS, {})
+    assert ClassPrice.objects.values_list("earned", "source").get() == (None, "unknown")
+    assert actions.losses() == {}
+
+
+@pytest.mark.parametrize("missing", ["pay", "scores", "scoring cycle", "paying cycle"])
+def test_work_counts_only_with_all_that_is_about_it(missing: str) -> None:
+    _measured(earned=3)
+    start = 722
+    match missing:
+        case "pay":
+            CyclePay.objects.filter(cycle_start=start + 2 * 722).delete()
+        case "scores":
+            ScoreDocument.objects.filter(cycle_start=start).delete()
+        case "scoring cycle":
+            CycleMainHotkey.objects.filter(cycle_start=start + 722).delete()
+        case _:
+            CycleMainHotkey.objects.filter(cycle_start=start + 2 * 722).delete()
+    # The cycle that scores or pays some work has, or scores, work of its own too.
+    kept = {"scoring cycle": 1, "paying cycle": 0}.get(missing, 2)
+    assert actions.measure().hours(TEST) == 2 * kept
+    assert actions.measure().price(TEST) is None
 
 
 def test_what_is_too_old_is_deleted() -> None:
@@ -91,6 +119,10 @@ def test_what_is_too_old_is_deleted() -> None:
     scored(722)
     store(Counter([DeclinedOffer(PARTIES, TEST, "busy", with_excuses=False)]))
     later = timezone.now() + timedelta(hours=1)
+    assert actions.evict(timezone.now() - timedelta(hours=1), 722) == 2
+    assert [one.objects.count() for one in (CyclePay, ScoreDocument, DeclineCount)] == [1, 1, 1]
+    # Whatever cycle a validator wrote into its document.
+    scored(10**12)
     assert actions.evict(later, 722) == 3
     assert actions.evict(later, None) == 0
-    assert [one.objects.count() for one in (CyclePay, ScoreDocument, DeclineCount)] == [1, 1, 0]
+    assert [one.objects.count() for one in (CyclePay, ScoreDocument, DeclineCount)] == [1, 0, 0]

@@ -85,6 +85,12 @@ def test_each_table_is_of_the_chosen_cycle() -> None:
     assert [row[-1] for row in table(second, "prices now")] == ["refused"]
 
 
+def test_an_item_may_leave_out_its_class() -> None:
+    scored(722, {"reason": "burnt", "number": 1, "amount": "0.5"})
+    row = (ISSUER, HOTKEY, "", "0.5", "burnt: 1", "")
+    assert table(report(cycle(1, hours_ago=1)), "scores") == [row]
+
+
 def test_without_a_known_cycle_it_is_about_everything() -> None:
     paid(0, Decimal(1))
     paid(722, Decimal(2))

@@ -2,9 +2,11 @@
 
 from decimal import Decimal
 
+import pytest
+
 from compute_horde.hardware import ExecutorClass
 from miner.earnings import rules
-from miner.earnings.rules import Measured
+from miner.earnings.rules import Measured, PaidWork
 
 TEST, GPU = ExecutorClass.always_on__test, ExecutorClass.always_on__gpu_24gb
 
@@ -29,16 +31,40 @@ def test_a_class_that_only_loses_has_no_share() -> None:
     assert rules.class_shares([(Decimal(1), document(gpu="-0.1", burn="1"))]) == {}
 
 
+def test_an_item_may_leave_out_its_class() -> None:
+    items = [{"amount": "0.3", "reason": "burnt"}, {"executor_class": TEST, "amount": "0.2"}]
+    assert rules.class_shares([(Decimal(1), {"items": items})]) == {TEST: 1}
+
+
 def test_the_price_is_the_pay_of_the_class_by_its_hours() -> None:
-    measured = Measured(Decimal(30), {TEST: Decimal("0.5")}, {TEST: Decimal(5), GPU: Decimal(2)})
-    assert measured.price(TEST) == Decimal(3)
+    cycles = [
+        PaidWork(Decimal(alpha), {TEST: Decimal("0.5")}, {TEST: Decimal(5), GPU: Decimal(2)})
+        for alpha in (0, 40, 50)
+    ]
+    measured = Measured(cycles)
+    assert (measured.price(TEST), measured.hours(TEST)) == (Decimal(3), Decimal(15))
     assert measured.price(GPU) == 0
 
 
-def test_with_little_work_or_without_scores_no_price_is_known() -> None:
-    short = Measured(Decimal(30), {TEST: Decimal(1)}, {TEST: Decimal("0.9")})
-    unexplained = Measured(Decimal(30), {}, {TEST: Decimal(5)})
-    assert short.price(TEST) is short.price(GPU) is unexplained.price(TEST) is None
+SHARES = {TEST: Decimal(1)}
+ENOUGH = PaidWork(Decimal(30), SHARES, {TEST: Decimal(5)})
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        Measured(),
+        Measured([PaidWork(Decimal(30), SHARES, {TEST: Decimal("0.3")})] * 3),
+        Measured([ENOUGH] * 2),
+        Measured([*[ENOUGH] * 2, PaidWork(Decimal(30), SHARES, {GPU: Decimal(5)})]),
+        Measured([PaidWork(Decimal(30), {}, {TEST: Decimal(5)})] * 3),
+        Measured([PaidWork(Decimal(0), SHARES, {TEST: Decimal(5)})] * 3),
+    ],
+    ids=["nothing", "little work", "few cycles", "new class", "no scores", "no pay"],
+)
+def test_while_little_is_known_there_is_no_price(measured: Measured) -> None:
+    assert Measured([ENOUGH] * 3).price(TEST) == 6
+    assert measured.price(TEST) is None
     assert not rules.is_loss(Decimal(1), None)
 
 

@@ -12,7 +12,7 @@ from tests.miner.conftest import MINER, STRANGER
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Config:
+def configured(tmp_path: Path) -> Config:
     first, other = tmp_path / "first", tmp_path / "other"
     write_hotkey(first, MINER)
     write_hotkey(other, STRANGER)
@@ -20,8 +20,8 @@ def settings(tmp_path: Path) -> Config:
     return config.model_copy(update=update | {"other_hotkeys": {other: 8001}})
 
 
-def test_each_hotkey_has_a_port_and_the_first_one_that_of_the_miner(settings: Config) -> None:
-    first, other = load_hotkeys(settings)
+def test_each_hotkey_has_a_port_and_the_first_one_that_of_the_miner(configured: Config) -> None:
+    first, other = load_hotkeys(configured)
     assert (first.ss58_address, first.port, first.announced_port) == (
         MINER.ss58_address,
         8000,
@@ -38,10 +38,10 @@ def test_each_hotkey_has_a_port_and_the_first_one_that_of_the_miner(settings: Co
     ("name", "port", "problem"), [("first", 8001, "already"), ("other", 8002, "in use")]
 )
 def test_a_hotkey_or_port_that_is_there_twice_is_refused(
-    settings: Config, name: str, port: int, problem: str
+    configured: Config, name: str, port: int, problem: str
 ) -> None:
-    changed = settings.model_copy(
-        update={"other_hotkeys": {settings.hotkey_file.with_name(name): port}}
+    changed = configured.model_copy(
+        update={"other_hotkeys": {configured.hotkey_file.with_name(name): port}}
     )
     with pytest.raises(ConfigurationError, match=problem):
         load_hotkeys(changed)

@@ -19,7 +19,7 @@ from tests.validator.conftest import configured, remember
 from validator.network.main_hotkeys import main_hotkeys
 from validator.network.manifest_polling import committed_manifests, poll_manifests
 from validator.network.manifest_store import store_manifest
-from validator.network.models import Manifest, ManifestStatus, ObservedBlocks, Snapshot
+from validator.network.models import Fact, Manifest, ManifestStatus, ObservedBlocks, Snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,3 +125,14 @@ def test_polls_in_time_make_one_run_of_observed_blocks() -> None:
     ObservedBlocks.objects.update(last_at=timezone.now() - timedelta(seconds=200))
     poll_at(1000)
     assert runs() == [(100, 150), (1000, 1000)]
+
+
+async def test_a_block_that_is_called_observed_has_the_manifests_that_were_polled() -> None:
+    """Otherwise miners of a new validator would seem to have offered nothing before."""
+    miner = MinerPeer(manifest={"always_on.test": 4})
+    async with serving(miner):
+        await in_database(remember, miner)
+        await in_database(poll_at, 100)
+    facts = Fact.objects.filter(kind=Fact.Kind.MANIFEST)
+    found = await in_database(lambda: list(facts.values_list("subject", "value", "from_block")))
+    assert found == [(miner.hotkey, 4, 100)]

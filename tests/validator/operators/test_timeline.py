@@ -9,6 +9,7 @@ from tests.validator.operators import cycles
 from tests.validator.scores.cycles import CYCLE, NETUID, attempt
 from validator.network.models import Snapshot
 from validator.operators import timeline
+from validator.weights.models import WeightsSet
 
 pytestmark = pytest.mark.django_db
 
@@ -86,3 +87,10 @@ def test_a_block_in_the_middle_of_a_cycle_begins_none() -> None:
     assert timeline.timeline(CYCLE.start + 1, CONFIG) is None
     cycles.batch(CYCLE.start + 1)
     assert timeline.timeline(CYCLE.start + 1, CONFIG) is not None
+
+
+def test_each_cycle_that_is_listed_has_a_page() -> None:
+    seen(CYCLE.start)
+    # Weights are kept when the batch and the scores are deleted.
+    WeightsSet.objects.create(cycle_start=7, earned_in=3)
+    assert timeline.timeline(3, CONFIG) is not None

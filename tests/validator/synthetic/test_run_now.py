@@ -5,9 +5,10 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from compute_horde.django.confirmed_action import NotDoneError
 from compute_horde.hardware import ExecutorClass
 from tests.validator.conftest import configured
-from validator.network.models import Manifest, Neuron
+from validator.network.models import Manifest, Neuron, Snapshot
 from validator.operators.models import OperatorAction
 from validator.synthetic import actions, run_now
 from validator.synthetic.models import Batch, MeasuredMiner
@@ -15,6 +16,12 @@ from validator.synthetic.models import Batch, MeasuredMiner
 pytestmark = pytest.mark.django_db
 
 TEST = ExecutorClass.always_on__test
+
+
+def confirmed() -> OperatorAction:
+    """The action of an operator who saw the present preview."""
+    digest = run_now.preview(configured()).digest
+    return OperatorAction.objects.create(token=uuid4(), name="run batch", preview={}, digest=digest)
 
 
 def offering(hotkey: str, count: int, port: int = 8000) -> None:
@@ -53,9 +60,38 @@ def test_the_worker_reports_how_the_batch_ended(monkeypatch: pytest.MonkeyPatch)
         Batch.objects.filter(pk=batch.pk).update(state="failed", problem="no miner answered")
 
     monkeypatch.setattr(actions, "run_batch", ran)
-    record = OperatorAction.objects.create(token=uuid4(), name="run batch", preview={})
+    offering("alice", 1)
+    record = confirmed()
     text = run_now.run(record, configured())
     assert text == "The batch is failed: no miner answered. Attempts: none"
     batch = Batch.objects.get()
     assert record.result_row == f"synthetic.batch:{batch.pk}"
     assert batch.cycle_start is None
+
+
+def test_a_batch_that_would_be_in_the_way_of_the_planned_one_is_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(actions, "run_batch", None)
+    offering("alice", 1)
+    Snapshot.objects.create(block=100, tempo=360, neurons=1)
+    Batch.objects.create(
+        block=0, seed="s", alive_at=timezone.now(), state="planned", slot_block=126
+    )
+    record = confirmed()
+    assert run_now.preview(configured()).obstacles == []
+    Snapshot.objects.create(block=101, tempo=360, neurons=1)
+    (obstacle,) = run_now.preview(configured()).obstacles
+    assert "begins in block 126" in obstacle
+    with pytest.raises(NotDoneError, match="begins in block 126"):
+        run_now.run(record, configured())
+    assert Batch.objects.count() == 1
+
+
+def test_other_executors_than_those_confirmed_are_not_tested() -> None:
+    offering("alice", 1)
+    record = confirmed()
+    offering("bob", 1, port=8001)
+    with pytest.raises(NotDoneError, match="has changed"):
+        run_now.run(record, configured())
+    assert Batch.objects.count() == 0

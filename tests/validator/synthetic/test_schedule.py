@@ -247,5 +247,25 @@ def test_executors_that_come_in_time_are_tested() -> None:
     assert (batch.state, batch.missed_because, batch.problem) == ("running", "", "")
 
 
+def test_a_batch_waits_in_its_slot_for_one_that_has_the_executors() -> None:
+    on = chain()
+    plan(on, CYCLE.start)
+    extra = Batch.objects.create(block=1, seed="s", alive_at=timezone.now())
+    assert due(on, CYCLE.start) is None
+    Batch.objects.filter(pk=extra.pk).update(state="done")
+    batch = due(on, CYCLE.start + 3)
+    assert (batch.state, batch.missed_because, batch.problem) == ("running", "", "")
+
+
+def test_a_slot_in_which_another_batch_ran_all_the_time_is_missed_for_that() -> None:
+    on = chain()
+    plan(on, CYCLE.start)
+    extra = Batch.objects.create(block=1, seed="s", alive_at=timezone.now())
+    assert due(on, CYCLE.start + 3) is None
+    assert due(on, CYCLE.start + 4) is None
+    missed = Batch.objects.get(cycle_start=CYCLE.start)
+    assert (missed.state, missed.problem) == ("missed", f"Batch {extra.pk} was still running")
+
+
 def test_without_a_batch_nothing_is_due() -> None:
     assert due(chain(), CYCLE.start) is None
