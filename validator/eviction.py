@@ -9,6 +9,7 @@ from django.utils import timezone
 from compute_horde.django.action_record import close_lost
 from compute_horde.django.eviction import delete_in_batches
 from compute_horde.lifecycle import FINAL
+from validator.allowance.models import SpentBlock
 from validator.config import config
 from validator.jobs.models import Job
 from validator.llm import eviction as prompts_eviction
@@ -28,6 +29,9 @@ from validator.synthetic.models import Batch, ControlTarget
 from validator.trusted_miner.models import CheatFinding, CrossValidation
 
 log = logging.getLogger(__name__)
+
+# Blocks that are older than three hours pay for no job.
+SPENT_BLOCKS_KEPT = timedelta(days=1)
 
 
 def evict(keep: timedelta) -> dict[str, int]:
@@ -68,6 +72,9 @@ def evict(keep: timedelta) -> dict[str, int]:
         **prompts_eviction.evict(keep, config),
         "facts": change_log.evict(keep),
         "main hotkeys": NamedMainHotkey.objects.filter(named_at__lt=before).delete()[0],
+        "spent blocks": delete_in_batches(
+            SpentBlock.objects.filter(spent_at__lt=now - min(keep, SPENT_BLOCKS_KEPT))
+        ),
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],
     }
     ControlTarget.objects.filter(probed_at__lt=before).delete()

@@ -18,6 +18,7 @@ from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.message import JobMessage
 from compute_horde.protocol.status import StatusReported
+from validator.allowance.actions import BlockPayer
 from validator.config import Config, config
 from validator.facilitator.connection import FacilitatorConnection, StoredChallengeMemory
 from validator.facilitator.outbox import Outbox
@@ -164,6 +165,7 @@ def _runner_settings(config: Config) -> RunnerSettings:
         streaming_images=tuple(config.streaming_images),
         jobs_in_flight=config.max_jobs_in_flight,
         jobs_per_minute=config.max_jobs_per_minute,
+        payer=BlockPayer.configured(config),
     )
 
 

@@ -6,16 +6,18 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from compute_horde.adapters.websocket import ConnectionLostError
 from compute_horde.concurrency.cancellation import unless_cancelled
-from compute_horde.django.database import in_database
+from compute_horde.django.database import in_database, write_until_stored
 from compute_horde.errors import Cancelled, HordeError, RejectionError
 from compute_horde.lifecycle import FINAL
 from compute_horde.protocol.job import JobAccepted, JobDeclined, JobFinished
 from compute_horde.signing import Signer
 from compute_horde.steady_clock import steady_now
 from compute_horde.vocabulary import HordeReason, JobState, Party, RejectionReason
+from validator.allowance.actions import BlockPayer, EndedJob
 from validator.jobs import queries, rules
 from validator.jobs.conversation import (
     MinerContract,
@@ -42,7 +44,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunnerSettings:
-    """The settings that `JobIntake` and `JobRunner` need; `interval` is that of receipts."""
+    """The settings that `JobIntake` and `JobRunner` need; `interval` is that of receipts.
+
+    `payer` is there if jobs are paid by block allowance.
+    """
 
     validator: Signer
     signers: frozenset[str]
@@ -54,6 +59,7 @@ class RunnerSettings:
     # Limits for one signer: unfinished jobs, and new jobs per minute.
     jobs_in_flight: int = 500
     jobs_per_minute: int = 1200
+    payer: BlockPayer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ class JobRunner:
         connection = self._connections.connection(offer.contract.miner)
         if offer.started is None:
             if connection is None:
-                self._miner_left(job, offer.contract)
+                await self._miner_left(job, offer.contract)
             else:
                 await self._follow(job, offer, connection)
             return
@@ -204,7 +210,7 @@ class JobRunner:
         async with aclosing(steps), interval_issuer.running():
             async for step in steps:
                 interval_issuer.on_step(step)
-                self._handle_step(job, offer.contract, step, connection)
+                await self._handle_step(job, offer.contract, step, connection)
         if job.state in FINAL:
             await self._send_finished_receipt(job, connection)
 
@@ -226,7 +232,7 @@ class JobRunner:
             record=record,
         )
 
-    def _handle_step(
+    async def _handle_step(
         self, job: LiveJob, contract: MinerContract, step: Step, connection: MinerConnection
     ) -> None:
         """Record a step of the conversation and what follows from it."""
@@ -242,18 +248,28 @@ class JobRunner:
             job.accepted_at = contract.began
             self._scheduler.clear_back_off(contract.miner, job.request.executor_class)
         if step.state in FINAL:
-            job.finished_receipt = contract.sign_finished_receipt(
-                _score(job, step, contract.began), now()
-            )
+            score = _score(job, step, contract.began)
+            job.finished_receipt = await self._finished_receipt(job, contract, score)
             receipts = (job.finished_receipt,)
         event = Event(step.state, step.message, step.sent_by)
         self._recorder.put(job.kind, job.transition(event, receipts=receipts))
 
-    def _miner_left(self, job: LiveJob, contract: MinerContract) -> None:
+    async def _finished_receipt(
+        self, job: LiveJob, contract: MinerContract, score: Decimal
+    ) -> SignedReceipt:
+        """The finished receipt; if jobs are paid by allowance, with the blocks that pay for it."""
+        blocks: tuple[int, ...] = ()
+        if self._settings.payer and job.kind is Job.Kind.ORGANIC:
+            ended = EndedJob(job.uuid, contract.miner, job.request.executor_class, score)
+            pay = partial(self._settings.payer.pay, ended)
+            blocks = await write_until_stored(pay, job=job.uuid)
+        return contract.sign_finished_receipt(score, now(), blocks)
+
+    async def _miner_left(self, job: LiveJob, contract: MinerContract) -> None:
         """End a resumed job whose miner left: another miner must not get it as well."""
         text = f"The miner {contract.miner} left the subnet with the job"
         event = job.ending_event(HordeError(HordeReason.MINER_CONNECTION_FAILED, text))
-        receipts = (contract.sign_finished_receipt(job.work_progress.earned, now()),)
+        receipts = (await self._finished_receipt(job, contract, job.work_progress.earned),)
         self._recorder.put(job.kind, job.transition(event, receipts=receipts))
 
     def _handle_decline(

@@ -1,0 +1,184 @@
+"""Pays for the jobs of this validator's users: chooses blocks and stores that they are spent."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from compute_horde.hardware import ExecutorClass
+from compute_horde.vocabulary import ReceiptType
+from validator.allowance import rules
+from validator.allowance.models import SpentBlock
+from validator.config import Config
+from validator.network.history import manifest_between, validators_between
+from validator.network.models import Snapshot
+from validator.receipts.models import IssuedReceipt
+from validator.scores.allowances import AllowanceRule, BlockTimes, blocks, manifests
+from validator.scoring.allowance import (
+    BlockAllowances,
+    ChainBlock,
+    ManifestHistory,
+    MinerAllowances,
+)
+from validator.scoring.parameters import AllowanceParameters, FormulaName
+from validator.scoring.spending import PICOSECONDS, Account, SpendingRule, picoseconds
+
+log = logging.getLogger(__name__)
+
+# What the log of the network says of past blocks changes when a gap in it is filled.
+RELOAD_SECONDS = 600.0
+# One payment at a time at a miner and class: the next one sees what this one spent.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+@dataclass
+class KnownBlocks:
+    """What each executor gets in the latest blocks; read again when newer blocks are asked for."""
+
+    rule: AllowanceRule
+    multiplier: Fraction
+    span: int
+    clock: Callable[[], float] = time.monotonic
+    _read: tuple[range, float, BlockAllowances] | None = field(default=None, init=False)
+
+    def covering(self, wanted: range) -> BlockAllowances:
+        """The allowances of the wanted blocks, as far as the chain has been read."""
+        if self._read:
+            known, read_at, allowances = self._read
+            is_covered = known.start <= wanted.start and wanted.stop <= known.stop
+            if is_covered and self.clock() - read_at < RELOAD_SECONDS:
+                return allowances
+        newest = Snapshot.objects.values_list("block", flat=True).first()
+        stop = max(wanted.start, newest or 0) + 1
+        # Jobs that started earlier may end later.
+        first = min(wanted.start, stop - self.span)
+        facts = blocks(validators_between(first, stop), self.rule)
+        allowances = BlockAllowances(
+            [ChainBlock(one.number, one.length, one.stakes) for one in facts], self.multiplier
+        )
+        self._read = (range(first, stop), self.clock(), allowances)
+        return allowances
+
+
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """A job that a miner is paid for; `cost` is its score in executor seconds."""
+
+    uuid: str
+    miner: str
+    executor_class: ExecutorClass
+    cost: Decimal
+
+
+class BlockPayer:
+    """Chooses the blocks that the finished receipts of jobs name; may be used by many threads."""
+
+    def __init__(self, rule: AllowanceRule, worth: AllowanceParameters) -> None:
+        """`rule` says whose blocks and executors count, `worth` how long blocks may be spent."""
+        self._rule = rule
+        self._expiry = worth.block_expiry
+        self._spending = SpendingRule(worth.block_expiry, worth.leeway_lower, worth.leeway_upper)
+        self._reach = worth.block_expiry + worth.leeway_lower
+        self._blocks = KnownBlocks(rule, Fraction(worth.multiplier), 2 * self._reach)
+
+    @classmethod
+    def configured(cls, config: Config) -> "BlockPayer | None":
+        """The payer of this validator; None unless jobs are paid by allowance."""
+        parameters = config.parameters()
+        if parameters.formula is not FormulaName.ALLOWANCE:
+            return None
+        return cls(AllowanceRule.configured(config), parameters.allowance)
+
+    def pay(self, job: EndedJob) -> tuple[int, ...]:
+        """Spend the oldest blocks that cover the job's cost; none if all together do not.
+
+        Blocks may pay by when the job's started receipt was issued. Harmless to repeat: what is
+        spent for a job stays its own. What is missing is logged.
+        """
+        if job.cost <= 0:
+            return ()
+        problem, paid_with = self._try_to_pay(job)
+        if problem:
+            log.warning(
+                "no allowance pays for the job, so its receipt names no blocks",
+                extra={
+                    "job": job.uuid,
+                    "miner": job.miner,
+                    "executor_class": job.executor_class,
+                    "problem": problem,
+                },
+            )
+        return paid_with
+
+    def _try_to_pay(self, job: EndedJob) -> tuple[str, tuple[int, ...]]:
+        """Why no blocks pay for the job, and the blocks that do; one of them is empty."""
+        started_at, age = _start(job)
+        if started_at is None:
+            return "the chain was not read before its started receipt", ()
+        if age > self._reach:
+            return f"it took {age} blocks, more than the {self._reach} that blocks stay valid", ()
+        usable = rules.blocks_for(started_at, self._expiry)
+        account = self._account(job, usable, started_at)
+        with transaction.atomic():
+            payment = _reserve(job, account, usable, started_at)
+        if payment.is_enough:
+            return "", tuple(sorted(payment.blocks))
+        seconds = payment.amount / PICOSECONDS
+        found = f"its {len(payment.blocks)} unspent blocks give {seconds:.6f} seconds"
+        return f"{found}, it cost {job.cost}", ()
+
+    def _account(self, job: EndedJob, usable: range, started_at: int) -> Account:
+        """What may be spent at the job's miner and class, before anything is."""
+        offered = manifest_between(job.miner, job.executor_class, usable.start, started_at + 1)
+        history = ManifestHistory((one.block, one.count) for one in manifests(offered, self._rule))
+        known = self._blocks.covering(usable)
+        return Account(MinerAllowances(known, history, self._rule.validator), self._spending)
+
+
+def _reserve(job: EndedJob, account: Account, usable: range, started_at: int) -> rules.Payment:
+    """Choose the blocks for the job and store that they are spent, if they are enough."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [f"allowance {job.miner} {job.executor_class}"])
+    rows = SpentBlock.objects.filter(
+        miner_hotkey=job.miner, executor_class=job.executor_class, block__gte=usable.start
+    )
+    spent = dict(rows.order_by("block").values_list("block", "job_uuid"))
+    own = [block for block, uuid in spent.items() if str(uuid) == job.uuid]
+    account.spent = spent.keys() - set(own)
+    candidates = dict.fromkeys([*own, *usable])
+    cost = picoseconds(Fraction(job.cost))
+    payment = rules.payment(account, candidates, cost=cost, started_at=started_at)
+    if payment.is_enough:
+        SpentBlock.objects.bulk_create(
+            SpentBlock(
+                miner_hotkey=job.miner,
+                executor_class=job.executor_class,
+                block=block,
+                job_uuid=job.uuid,
+            )
+            for block in payment.blocks
+            if block not in spent
+        )
+    return payment
+
+
+def _start(job: EndedJob) -> tuple[int | None, int]:
+    """In which block the job started, and how many blocks ago; None when that is not known."""
+    issued = IssuedReceipt.objects.filter(
+        job_uuid=job.uuid, miner_hotkey=job.miner, receipt_type=ReceiptType.STARTED
+    )
+    moment = issued.values_list("issued_at", flat=True).first()
+    if moment is None:
+        return None, 0
+    before = Snapshot.objects.filter(taken_at__lte=moment).order_by("-taken_at")
+    seen = before.values_list("block", flat=True).first()
+    if seen is None:
+        return None, 0
+    timeline = BlockTimes.read(seen, seen + 1)
+    started_at = timeline.block(moment)
+    return started_at, timeline.block(timezone.now()) - started_at
