@@ -12,8 +12,14 @@ from compute_horde.adapters.chain_port import RAO_PER_TAO
 from compute_horde.cycles import Cycle
 from compute_horde.hardware import ExecutorClass
 from tests.peers.keys import VALIDATOR
-from tests.validator.scores.cycles import CYCLE, at, registered, seen, users_job
-from validator.network.models import Fact, ObservedBlocks
+from tests.validator.scores.cycles import (
+    CYCLE,
+    at,
+    offered_to_validators,
+    registered,
+    seen,
+    users_job,
+)
 from validator.network.network_state import NEURON, STAKE, History, LoggedFact
 from validator.receipts.models import IssuedReceipt, Receipt
 from validator.scores import allowances
@@ -147,24 +153,10 @@ def issue(uuid: str, miner: str, block: int, offered: list[int]) -> None:
 @pytest.fixture
 def _network() -> None:
     """Ten executors of alice and of bob; this validator has a quarter of the stake."""
-    first = CYCLE.start - 3000
     seen(*(CYCLE.start - before for before in (2500, 1450, 740, 0, -400)))
     seen(CYCLE.stop, CYCLE.stop + 5)
     registered("alice", "bob")
-    ObservedBlocks.objects.create(
-        stream="chain", first_block=first, last_block=CYCLE.stop, last_at=at(CYCLE.stop)
-    )
-    values: list[tuple[str, str, str, object]] = []
-    for uid, (hotkey, stake) in enumerate(
-        [("alice", 0), ("bob", 0), (VALIDATOR.ss58_address, 10), (OTHER, 30)]
-    ):
-        values.append(("neuron", hotkey, "", {"uid": uid, "coldkey": hotkey, "permit": stake > 0}))
-        values.append(("stake", hotkey, "", stake * RAO_PER_TAO))
-    values += [("manifest", hotkey, TEST, 10) for hotkey in ("alice", "bob")]
-    Fact.objects.bulk_create(
-        Fact(kind=kind, subject=who, item=item, value=value, from_block=first, began_at=at(first))
-        for kind, who, item, value in values
-    )
+    offered_to_validators({VALIDATOR.ss58_address: 10, OTHER: 30}, "alice", "bob")
 
 
 @pytest.mark.usefixtures("_network")
