@@ -172,7 +172,8 @@ def _start(job: EndedJob) -> tuple[int | None, int]:
     issued = IssuedReceipt.objects.filter(
         job_uuid=job.uuid, miner_hotkey=job.miner, receipt_type=ReceiptType.STARTED
     )
-    moment = issued.values_list("issued_at", flat=True).first()
+    # There is one; the order is that of the index.
+    moment = issued.order_by("interval").values_list("issued_at", flat=True).first()
     if moment is None:
         return None, 0
     before = Snapshot.objects.filter(taken_at__lte=moment).order_by("-taken_at")
