@@ -4,10 +4,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from compute_horde.hardware import ExecutorClass
@@ -66,8 +68,8 @@ class KnownBlocks:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedJob:
-    """A job that a miner is paid for; `cost` is its score in executor seconds."""
+class PaidJob:
+    """A job at the miner that is paid for it; `cost` is its score in executor seconds."""
 
     uuid: str
     miner: str
@@ -94,34 +96,50 @@ class BlockPayer:
             return None
         return cls(AllowanceRule.configured(config), parameters.allowance)
 
-    def pay(self, job: EndedJob) -> tuple[int, ...]:
-        """Spend the oldest blocks that cover the job's cost; none if all together do not.
+    def reserve(self, job: PaidJob) -> bool:
+        """Reserve the oldest blocks that cover the cost of a job that starts now.
 
-        Blocks may pay by when the job's started receipt was issued. Harmless to repeat: what is
-        spent for a job stays its own. What is missing is logged.
+        False, and nothing is reserved, if all together do not; what is missing is logged.
+        """
+        started_at = _block_of(timezone.now())
+        problem, _ = self._spend(job, started_at)
+        if problem:
+            log.info(
+                "job not offered: too little allowance at the miner", extra=_described(job, problem)
+            )
+        return not problem
+
+    def pay(self, job: PaidJob) -> tuple[int, ...]:
+        """Spend blocks that cover the job's cost: reserved ones first, then the oldest ones.
+
+        None if all together do not; what is missing is logged. Blocks may pay by when the job's
+        started receipt was issued. Reserved blocks that are not needed are free again. Harmless to
+        repeat: what is spent for a job stays its own.
         """
         if job.cost <= 0:
+            self.release(job)
             return ()
-        problem, paid_with = self._try_to_pay(job)
+        started_at = _start(job)
+        problem, paid_with = self._spend(job, started_at)
         if problem:
             log.warning(
                 "no allowance pays for the job, so its receipt names no blocks",
-                extra={
-                    "job": job.uuid,
-                    "miner": job.miner,
-                    "executor_class": job.executor_class,
-                    "problem": problem,
-                },
+                extra=_described(job, problem),
             )
         return paid_with
 
-    def _try_to_pay(self, job: EndedJob) -> tuple[str, tuple[int, ...]]:
+    def release(self, job: PaidJob) -> None:
+        """Free the blocks that are reserved for a job at a miner which it does not pay."""
+        _spent_at(job).filter(job_uuid=job.uuid).delete()
+
+    def _spend(self, job: PaidJob, started_at: int | None) -> tuple[str, tuple[int, ...]]:
         """Why no blocks pay for the job, and the blocks that do; one of them is empty."""
-        started_at, age = _start(job)
-        if started_at is None:
-            return "the chain was not read before its started receipt", ()
-        if age > self._reach:
-            return f"it took {age} blocks, more than the {self._reach} that blocks stay valid", ()
+        now = _block_of(timezone.now())
+        if started_at is None or now is None:
+            return "when it started, or the block of that time, is not known", ()
+        if now - started_at > self._reach:
+            took = now - started_at
+            return f"it took {took} blocks, more than the {self._reach} that blocks stay valid", ()
         usable = rules.blocks_for(started_at, self._expiry)
         account = self._account(job, usable, started_at)
         with transaction.atomic():
@@ -130,9 +148,9 @@ class BlockPayer:
             return "", tuple(sorted(payment.blocks))
         seconds = payment.amount / PICOSECONDS
         found = f"its {len(payment.blocks)} unspent blocks give {seconds:.6f} seconds"
-        return f"{found}, it cost {job.cost}", ()
+        return f"{found}, it costs {job.cost}", ()
 
-    def _account(self, job: EndedJob, usable: range, started_at: int) -> Account:
+    def _account(self, job: PaidJob, usable: range, started_at: int) -> Account:
         """What may be spent at the job's miner and class, before anything is."""
         offered = manifest_between(job.miner, job.executor_class, usable.start, started_at + 1)
         history = ManifestHistory((one.block, one.count) for one in manifests(offered, self._rule))
@@ -140,46 +158,62 @@ class BlockPayer:
         return Account(MinerAllowances(known, history, self._rule.validator), self._spending)
 
 
-def _reserve(job: EndedJob, account: Account, usable: range, started_at: int) -> rules.Payment:
-    """Choose the blocks for the job and store that they are spent, if they are enough."""
+def _reserve(job: PaidJob, account: Account, usable: range, started_at: int) -> rules.Payment:
+    """Choose the blocks for the job and store that they, and no others, are spent for it.
+
+    Nothing is spent for it if all together are not enough.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [f"allowance {job.miner} {job.executor_class}"])
-    rows = SpentBlock.objects.filter(
-        miner_hotkey=job.miner, executor_class=job.executor_class, block__gte=usable.start
-    )
+    # Those reserved for this job may have become too old for others.
+    rows = _spent_at(job).filter(Q(block__gte=usable.start) | Q(job_uuid=job.uuid))
     spent = dict(rows.order_by("block").values_list("block", "job_uuid"))
     own = [block for block, uuid in spent.items() if str(uuid) == job.uuid]
     account.spent = spent.keys() - set(own)
     candidates = dict.fromkeys([*own, *usable])
     cost = picoseconds(Fraction(job.cost))
     payment = rules.payment(account, candidates, cost=cost, started_at=started_at)
-    if payment.is_enough:
-        SpentBlock.objects.bulk_create(
-            SpentBlock(
-                miner_hotkey=job.miner,
-                executor_class=job.executor_class,
-                block=block,
-                job_uuid=job.uuid,
-            )
-            for block in payment.blocks
-            if block not in spent
+    chosen = set(payment.blocks) if payment.is_enough else set()
+    if unused := set(own) - chosen:
+        _spent_at(job).filter(block__in=unused).delete()
+    SpentBlock.objects.bulk_create(
+        SpentBlock(
+            miner_hotkey=job.miner,
+            executor_class=job.executor_class,
+            block=block,
+            job_uuid=job.uuid,
         )
+        for block in sorted(chosen.difference(own))
+    )
     return payment
 
 
-def _start(job: EndedJob) -> tuple[int | None, int]:
-    """In which block the job started, and how many blocks ago; None when that is not known."""
+def _spent_at(job: PaidJob) -> QuerySet[SpentBlock]:
+    return SpentBlock.objects.filter(miner_hotkey=job.miner, executor_class=job.executor_class)
+
+
+def _start(job: PaidJob) -> int | None:
+    """The block in which the job started, by its started receipt; None when it is not known."""
     issued = IssuedReceipt.objects.filter(
         job_uuid=job.uuid, miner_hotkey=job.miner, receipt_type=ReceiptType.STARTED
     )
     # There is one; the order is that of the index.
     moment = issued.order_by("interval").values_list("issued_at", flat=True).first()
-    if moment is None:
-        return None, 0
+    return _block_of(moment) if moment else None
+
+
+def _block_of(moment: datetime) -> int | None:
+    """The block of a moment, by the reads of the chain; None before the first one."""
     before = Snapshot.objects.filter(taken_at__lte=moment).order_by("-taken_at")
     seen = before.values_list("block", flat=True).first()
-    if seen is None:
-        return None, 0
-    timeline = BlockTimes.read(seen, seen + 1)
-    started_at = timeline.block(moment)
-    return started_at, timeline.block(timezone.now()) - started_at
+    return None if seen is None else BlockTimes.read(seen, seen + 1).block(moment)
+
+
+def _described(job: PaidJob, problem: str) -> dict[str, str]:
+    """What is logged of a job that blocks do not pay for."""
+    return {
+        "job": job.uuid,
+        "miner": job.miner,
+        "executor_class": job.executor_class,
+        "problem": problem,
+    }

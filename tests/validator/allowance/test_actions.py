@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.peers.keys import VALIDATOR
 from tests.query_plans import indexes_used
 from tests.validator.conftest import configured
 from tests.validator.scores.cycles import CYCLE, at, offered_to_validators, seen
-from validator.allowance.actions import BlockPayer, EndedJob
+from validator.allowance.actions import BlockPayer, PaidJob
 from validator.allowance.models import SpentBlock
 from validator.network.models import Fact
 from validator.receipts.models import IssuedReceipt
@@ -39,9 +39,9 @@ def payer() -> BlockPayer:
     return BlockPayer(AllowanceRule(VALIDATOR.ss58_address, RAO_PER_TAO), AllowanceParameters())
 
 
-def ended(cost: str = "60", miner: str = "alice", *, started: int = STARTED) -> EndedJob:
+def ended(cost: str = "60", miner: str = "alice", *, started: int = STARTED) -> PaidJob:
     """A job with its started receipt."""
-    job = EndedJob(str(uuid4()), miner, TEST, Decimal(cost))
+    job = PaidJob(str(uuid4()), miner, TEST, Decimal(cost))
     IssuedReceipt.objects.create(
         job_uuid=job.uuid,
         receipt_type="JobStartedReceipt",
@@ -87,7 +87,7 @@ def test_blocks_before_a_smaller_manifest_do_not_pay() -> None:
     assert payer().pay(ended("24")) == (drop, drop + 1)
 
 
-def unpaid(job: EndedJob, caplog: pytest.LogCaptureFixture) -> str:
+def unpaid(job: PaidJob, caplog: pytest.LogCaptureFixture) -> str:
     """Why no block pays for the job, as logged."""
     caplog.clear()
     assert payer().pay(job) == ()
@@ -102,10 +102,10 @@ def test_without_enough_allowance_nothing_is_spent_and_the_log_says_what_is_miss
 ) -> None:
     network()
     all_blocks = 718
-    text = "its 718 unspent blocks give 21540.000000 seconds, it cost 21540.1"
+    text = "its 718 unspent blocks give 21540.000000 seconds, it costs 21540.1"
     assert unpaid(ended("21540.1"), caplog) == text
     assert len(payer().pay(ended("21540"))) == all_blocks
-    assert unpaid(ended("1"), caplog) == "its 0 unspent blocks give 0.000000 seconds, it cost 1"
+    assert unpaid(ended("1"), caplog) == "its 0 unspent blocks give 0.000000 seconds, it costs 1"
     assert "0 unspent blocks" in unpaid(replace(ended(), executor_class=LLM), caplog)
 
 
@@ -114,14 +114,42 @@ def test_a_job_whose_start_is_unknown_or_too_long_ago_has_no_blocks(
 ) -> None:
     network()
     assert "it took 9" in unpaid(ended(started=CYCLE.start - 10), caplog)
-    assert "the chain was not read" in unpaid(ended(started=CYCLE.start - 2000), caplog)
-    nobody = EndedJob(str(uuid4()), "alice", TEST, Decimal(1))
-    assert "the chain was not read" in unpaid(nobody, caplog)
+    assert "is not known" in unpaid(ended(started=CYCLE.start - 2000), caplog)
+    nobody = PaidJob(str(uuid4()), "alice", TEST, Decimal(1))
+    assert "is not known" in unpaid(nobody, caplog)
 
 
-def test_a_job_that_earns_nothing_costs_no_query(django_assert_num_queries) -> None:
-    with django_assert_num_queries(0):
-        assert payer().pay(EndedJob(str(uuid4()), "alice", TEST, Decimal(0))) == ()
+def test_reserved_blocks_pay_for_the_job_even_when_they_became_too_old_for_others() -> None:
+    network()
+    now = CYCLE.start + 900
+    payer_of_all, job = payer(), ended("60", started=now + 1)
+    assert payer_of_all.reserve(job)
+    reserved = list(SpentBlock.objects.order_by("block").values_list("block", flat=True))
+    assert len(reserved) == 2
+    assert payer_of_all.pay(ended("30")) != (reserved[0],)
+    assert list(payer_of_all.pay(job)) == reserved
+
+
+def test_what_was_reserved_and_is_not_needed_is_free_again() -> None:
+    network()
+    cancelled, failed, declined = (ended("90") for _ in range(3))
+    for job in (cancelled, failed, declined):
+        assert payer().reserve(job)
+    assert len(payer().pay(replace(cancelled, cost=Decimal("30.5")))) == 2
+    assert payer().pay(replace(failed, cost=Decimal(0))) == ()
+    payer().release(declined)
+    assert set(SpentBlock.objects.values_list("job_uuid", flat=True)) == {UUID(cancelled.uuid)}
+    assert SpentBlock.objects.count() == 2
+
+
+def test_a_job_that_the_allowance_does_not_cover_reserves_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network()
+    assert not payer().reserve(PaidJob(str(uuid4()), "alice", TEST, Decimal(21541)))
+    assert not payer().reserve(PaidJob(str(uuid4()), "nobody", TEST, Decimal(1)))
+    assert not SpentBlock.objects.exists()
+    assert "it costs 21541" in caplog.records[0].problem
 
 
 def test_stakes_are_read_again_only_for_newer_blocks(django_assert_num_queries) -> None:
@@ -129,8 +157,8 @@ def test_stakes_are_read_again_only_for_newer_blocks(django_assert_num_queries) 
     pay = payer().pay
     pay(ended())
     job = ended(started=STARTED - 300)
-    # Start, two of the chain's time, manifest, lock, spent blocks, new ones, and the savepoint.
-    with django_assert_num_queries(9):
+    # The start, twice two of the chain's time, manifest, lock, spent blocks, new ones, savepoint.
+    with django_assert_num_queries(11):
         assert len(pay(job)) == 2
 
 

@@ -1,6 +1,7 @@
 """One job is offered to miners until one takes it, followed, and paid for."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from tests.validator.conftest import configured
 from tests.validator.rows import receipts_of, row_of
 from tests.validator.scores.cycles import CYCLE, offered_to_validators, registered, seen
 from validator.allowance.actions import BlockPayer
+from validator.allowance.models import SpentBlock
 from validator.facilitator.outbox import Outbox
 from validator.jobs import queries, store
 from validator.jobs.live_job import LiveJob
@@ -37,7 +39,7 @@ from validator.miners.connections import MinerConnections
 from validator.routing.scheduler import Scheduler
 from validator.scores.allowances import AllowanceRule
 from validator.scores.collect import collect
-from validator.scoring.parameters import DEFAULTS, FormulaName
+from validator.scoring.parameters import DEFAULTS, AllowanceParameters, FormulaName
 from validator.scoring.points.allowance import judged
 from validator.scoring.spending import PICOSECONDS
 
@@ -117,25 +119,58 @@ async def test_a_job_runs_to_its_end_is_paid_and_its_executor_is_free_again() ->
         assert on.free(job) == 2
 
 
-async def test_jobs_that_are_paid_by_allowance_name_blocks_that_pay_for_them() -> None:
-    """Ten executors and a quarter of the stake: 30 seconds a block, and a job costs 70."""
-    miner, cycle = extended(MinerPeer()), Cycle(CYCLE.stop, CYCLE.stop + 722, 1)
+RULE = AllowanceRule(VALIDATOR.ss58_address, RAO_PER_TAO)
+
+
+async def payer_for(*miners: str) -> BlockPayer:
+    """Ten executors at each miner and a quarter of the stake give 30 seconds a block."""
     await in_database(seen, *range(CYCLE.start, CYCLE.stop + 170, 10))
-    await in_database(registered, miner.hotkey)
+    await in_database(registered, *miners)
     stakes = {VALIDATOR.ss58_address: 10, "other-validator": 30}
-    await in_database(offered_to_validators, stakes, miner.hotkey)
-    parameters = DEFAULTS[FormulaName.ALLOWANCE]
-    rule = AllowanceRule(VALIDATOR.ss58_address, RAO_PER_TAO)
-    async with stage(miner, payer=BlockPayer(rule, parameters.allowance)) as on:
+    await in_database(offered_to_validators, stakes, *miners)
+    return BlockPayer(RULE, AllowanceParameters())
+
+
+async def test_jobs_that_are_paid_by_allowance_name_blocks_that_pay_for_them() -> None:
+    """Two jobs of 70 seconds, which end at once."""
+    miner, cycle = extended(MinerPeer()), Cycle(CYCLE.stop, CYCLE.stop + 722, 1)
+    async with stage(miner, payer=await payer_for(miner.hotkey)) as on:
         jobs = [await on.stored(execution_time_limit=60) for _ in range(2)]
-        await asyncio.gather(*(on.runner.run_job(job, None) for job in jobs))
+        await asyncio.gather(*(on.runner.run_job(job, on.runner.try_offer(job)) for job in jobs))
         assert {(await row_of(job.uuid)).state for job in jobs} == {"completed"}
     offered = [job.finished_receipt.payload.block_numbers for job in jobs]
     assert [len(numbers) for numbers in offered] == [3, 3]
     assert len({number for numbers in offered for number in numbers}) == 6
-    facts = await in_database(collect, cycle, 12, parameters, rule)
-    totals = judged(facts, parameters.allowance)[miner.hotkey, TEST]
+    facts = await in_database(collect, cycle, 12, DEFAULTS[FormulaName.ALLOWANCE], RULE)
+    totals = judged(facts, AllowanceParameters())[miner.hotkey, TEST]
     assert (totals.paid, totals.paid_jobs, totals.refused_jobs) == (140 * PICOSECONDS, 2, 0)
+
+
+async def test_a_job_goes_only_to_miners_at_which_the_allowance_covers_it() -> None:
+    poor, rich = extended(MinerPeer()), extended(MinerPeer(keypair=OTHER_MINER))
+    payer = await payer_for(rich.hotkey)
+    async with stage(poor, rich, payer=payer) as on:
+        for _ in range(3):
+            job = await on.stored()
+            await on.runner.run_job(job, None)
+            assert (await row_of(job.uuid)).miner == rich.hotkey
+        large = await on.stored(execution_time_limit=30_000)
+        await on.runner.run_job(large, None)
+        event = await in_database((await row_of(large.uuid)).events.get)
+        assert on.free(await on.stored()) == 4
+    body = json.loads(event.body)
+    assert (event.state, body["reason"]) == ("rejected", "no_miner_for_job")
+    assert "allowance does not cover" in body["message"]
+    assert body["context"] == {"exception_type": "NotEnoughAllowanceException"}
+
+
+async def test_a_job_that_its_miner_declines_keeps_no_allowance() -> None:
+    no = extended(MinerPeer(declining(RejectionReason.UNKNOWN)))
+    async with stage(no, payer=await payer_for(no.hotkey)) as on:
+        job = await on.stored()
+        await on.runner.run_job(job, None)
+        assert (await row_of(job.uuid)).state == "rejected"
+    assert not await in_database(SpentBlock.objects.exists)
 
 
 async def test_an_executor_is_reserved_for_a_new_job_only_if_one_is_free() -> None:
