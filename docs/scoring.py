@@ -132,8 +132,19 @@ the time of its started receipt, so that a job without one does not count, nor d
 finished before it started. A job that lasted more than 737 blocks is not paid: its blocks could be
 offered again when its receipt is no longer read. Neither is a receipt that names more than 738
 blocks, since they cannot all be young enough. Of the receipts of one validator at one miner the
-oldest 512 KiB count; the log says how many were left out. Receipts that this validator signs itself
-name no blocks yet: its own users' jobs earn nothing by this formula.
+oldest 512 KiB count; the log says how many were left out.
+
+A validator with this formula pays for its own users' jobs the same way. Before it offers a job to a
+miner it reserves blocks there that cover the job's price, the sum of its time limits: the oldest
+ones that it has not spent, at most 722 blocks old and none of the last five, since others may see
+the job start a little earlier or later. A miner at which they are too few is passed over; when that
+leaves no miner, the job is rejected (`no_miner_for_job`, with the exception type
+`NotEnoughAllowanceException`). The finished receipt names as many of the reserved blocks as its
+score needs and the others are free again: all of them when the miner declined or the job earns
+nothing. Interval receipts name no blocks; the finished receipt pays for all of the job, so that a
+job which never gets one is not paid. If blocks were reserved and do not cover the score any more,
+the receipt names none and the log says what is missing. No block is spent twice: reservations at a
+miner and class wait for each other, and the database stores each block once.
 
 Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
 used up. B has one of 60 seconds.

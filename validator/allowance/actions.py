@@ -17,7 +17,11 @@ from compute_horde.vocabulary import ReceiptType
 from validator.allowance import rules
 from validator.allowance.models import SpentBlock
 from validator.config import Config
-from validator.network.history import manifest_between, validators_between
+from validator.network.history import (
+    chain_known_until,
+    manifest_between,
+    validators_between,
+)
 from validator.network.models import Snapshot
 from validator.receipts.models import IssuedReceipt
 from validator.scores.allowances import AllowanceRule, BlockTimes, blocks, manifests
@@ -40,7 +44,11 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 @dataclass
 class KnownBlocks:
-    """What each executor gets in the latest blocks; read again when newer blocks are asked for."""
+    """What each executor gets in the latest blocks; read again when newer ones are logged.
+
+    Blocks after the last one that the log of the network covers are not known: what their stakes
+    were is logged later.
+    """
 
     rule: AllowanceRule
     multiplier: Fraction
@@ -49,17 +57,16 @@ class KnownBlocks:
     _read: tuple[range, float, BlockAllowances] | None = field(default=None, init=False)
 
     def covering(self, wanted: range) -> BlockAllowances:
-        """The allowances of the wanted blocks, as far as the chain has been read."""
+        """The allowances of the wanted blocks, as far as they are known."""
+        stop = chain_known_until()
         if self._read:
             known, read_at, allowances = self._read
-            is_covered = known.start <= wanted.start and wanted.stop <= known.stop
+            is_covered = known.start <= wanted.start and min(wanted.stop, stop) <= known.stop
             if is_covered and self.clock() - read_at < RELOAD_SECONDS:
                 return allowances
-        newest = Snapshot.objects.values_list("block", flat=True).first()
-        stop = max(wanted.start, newest or 0) + 1
         # Jobs that started earlier may end later.
         first = min(wanted.start, stop - self.span)
-        facts = blocks(validators_between(first, stop), self.rule)
+        facts = blocks(validators_between(first, stop), self.rule) if first < stop else ()
         allowances = BlockAllowances(
             [ChainBlock(one.number, one.length, one.stakes) for one in facts], self.multiplier
         )

@@ -53,6 +53,13 @@ def between(first: int, stop: int) -> History:
     )
 
 
+def chain_known_until() -> int:
+    """The first block whose neurons and stakes are not logged yet; 0 when none are."""
+    runs = ObservedBlocks.objects.filter(stream=ObservedBlocks.Stream.CHAIN)
+    last = runs.order_by("-last_block").values_list("last_block", flat=True).first()
+    return 0 if last is None else last + STRIDE
+
+
 def validators_between(first: int, stop: int) -> History:
     """As `between`, of neurons with a validator permit in any of these blocks, and their stakes.
 

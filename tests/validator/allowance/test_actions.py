@@ -17,7 +17,7 @@ from tests.validator.conftest import configured
 from tests.validator.scores.cycles import CYCLE, at, offered_to_validators, seen
 from validator.allowance.actions import BlockPayer, PaidJob
 from validator.allowance.models import SpentBlock
-from validator.network.models import Fact
+from validator.network.models import Fact, ObservedBlocks
 from validator.receipts.models import IssuedReceipt
 from validator.scores.allowances import AllowanceRule
 from validator.scoring.parameters import AllowanceParameters
@@ -157,9 +157,23 @@ def test_stakes_are_read_again_only_for_newer_blocks(django_assert_num_queries) 
     pay = payer().pay
     pay(ended())
     job = ended(started=STARTED - 300)
-    # The start, twice two of the chain's time, manifest, lock, spent blocks, new ones, savepoint.
-    with django_assert_num_queries(11):
+    # The start, twice two of the chain's time, manifest, what is known of the chain, lock, spent
+    # blocks, new ones, and twice the savepoint.
+    with django_assert_num_queries(12):
         assert len(pay(job)) == 2
+    ObservedBlocks.objects.update(last_block=CYCLE.stop + 200)
+    newer = ended(started=CYCLE.stop + 260)
+    with django_assert_num_queries(13):
+        assert len(pay(newer)) == 2
+
+
+def test_blocks_whose_stakes_are_not_logged_yet_do_not_pay() -> None:
+    network()
+    ObservedBlocks.objects.update(last_block=OLDEST + 40)
+    assert payer().pay(ended("1530")) == ()
+    assert payer().pay(ended("1500")) == tuple(range(OLDEST, OLDEST + 50))
+    ObservedBlocks.objects.all().delete()
+    assert payer().pay(ended("1")) == ()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -183,4 +197,5 @@ def test_each_query_uses_an_index() -> None:
     assert "each_block_pays_once" in plans
     assert "one_receipt_of_each_type" in plans
     assert "snapshot_taken_at" in plans
+    assert "one_run_ends_in_a_block" in plans
     assert "Seq Scan" not in plans

@@ -24,7 +24,7 @@ def job(kind: Job.Kind = Job.Kind.ORGANIC, **fields: object) -> LiveJob:
 
 
 def ending_in(state: JobState) -> Step:
-    message = ExecutorReady(job_uuid="1")
+    message = ExecutorReady(job_uuid=request(signer=None).uuid)
     return Step(message, Party.MINER, JobState.EXECUTOR_READY, state, NOW)
 
 

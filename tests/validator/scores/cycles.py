@@ -76,9 +76,9 @@ def offering(cycle: Cycle, **counts: int) -> None:
 
 def offered_to_validators(stakes: Mapping[str, int], *miners: str) -> None:
     """Ten executors of each of these miners, long before the cycle; stakes are in TAO."""
-    first = CYCLE.start - 3000
+    first, last = CYCLE.start - 3000, CYCLE.stop + 180
     ObservedBlocks.objects.create(
-        stream="chain", first_block=first, last_block=CYCLE.stop, last_at=at(CYCLE.stop)
+        stream="chain", first_block=first, last_block=last, last_at=at(last)
     )
     values: list[tuple[str, str, str, object]] = []
     for uid, hotkey in enumerate((*miners, *stakes)):
