@@ -144,7 +144,9 @@ score needs and the others are free again: all of them when the miner declined o
 nothing. Interval receipts name no blocks; the finished receipt pays for all of the job, so that a
 job which never gets one is not paid. If blocks were reserved and do not cover the score any more,
 the receipt names none and the log says what is missing. No block is spent twice: reservations at a
-miner and class wait for each other, and the database stores each block once.
+miner and class wait for each other, and the database stores each block once. Operators' jobs and
+jobs on the trusted miner need no allowance. A validator without a permit, or with less stake than
+`VALIDATOR_RECEIPT_MIN_STAKE`, has none, so with this formula it rejects all other jobs.
 
 Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
 used up. B has one of 60 seconds.
