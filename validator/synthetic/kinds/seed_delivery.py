@@ -108,8 +108,8 @@ def _allowed_address(server: StreamingReady, reach: Reach) -> str:
         address = str(ipaddress.ip_address(str(server.ip)))
     except ValueError as exc:
         raise SeedError(
-            f"the streaming job's address {str(server.ip)[:80]!r} is no IP address, and host names are "
-            "not looked up"
+            f"the streaming job's address {str(server.ip)[:80]!r} is no IP address, and host names "
+            "are not looked up"
         ) from exc
     if not reach.allows(address):
         raise SeedError(
