@@ -50,7 +50,8 @@ class LlmParameters(BaseModel):
     `streaming`: the job loads its model and waits; the validator sends the seeds at the start
     signal, when all are ready or `start_seconds` after its own job is, and gets the hash within
     `seconds`. In both forms the answers are uploaded, and compared with the hash and the trusted
-    answers.
+    answers. `promised_seconds` is how long an executor takes that keeps the promise of its class,
+    from the seed to the hash: a miner's efficiency is measured by it, and not without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +64,7 @@ class LlmParameters(BaseModel):
     start_seconds: int = Field(30, ge=0, le=3600)
     comparison: Literal["declared", "exact", "tolerant"] = "declared"
     tolerance: float = Field(0.05, ge=0, le=20)
+    promised_seconds: float | None = Field(None, gt=0, le=3600)
 
     @property
     def limits(self) -> TimeLimits:
@@ -106,6 +108,8 @@ class LlmKind:
     def verify(self, job: PreparedJob, result: JobFinished, seconds: float) -> Verdict:
         """A provisional point for a hash that came in time; `confirm` looks at the answers."""
         metrics = {"seconds": seconds}
+        if self._parameters.promised_seconds is not None:
+            metrics["promised"] = self._parameters.promised_seconds
         if self._parameters.form == "streaming":
             found = self._answered.get(job.executor, SeedError("the seed was not asked for"))
             if isinstance(found, SeedError):
