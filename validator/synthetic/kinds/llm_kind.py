@@ -31,6 +31,7 @@ from validator.synthetic.kinds.kind import (
     TimeLimits,
     Verdict,
 )
+from validator.synthetic.kinds.llm_check import Tolerance
 from validator.synthetic.kinds.seed_delivery import SeedError, deliver_seed, opened, terminate
 
 SHA_256 = re.compile(r"[0-9a-f]{64}")
@@ -64,7 +65,14 @@ class LlmParameters(BaseModel):
     start_seconds: int = Field(30, ge=0, le=3600)
     comparison: Literal["declared", "exact", "tolerant"] = "declared"
     tolerance: float = Field(0.05, ge=0, le=20)
+    honest_deviations: float = Field(4.0, ge=0, le=1000)
+    least_length: float = Field(0.1, ge=0, le=1)
     promised_seconds: float | None = Field(None, gt=0, le=3600)
+
+    @property
+    def allowed(self) -> Tolerance:
+        """How answers may differ in the comparison with tolerance."""
+        return Tolerance(self.tolerance, self.honest_deviations, self.least_length)
 
     @property
     def limits(self) -> TimeLimits:
@@ -137,7 +145,7 @@ class LlmKind:
             answers,
             sample.checked,
             is_exact=self._is_exact(sample),
-            tolerance=self._parameters.tolerance,
+            tolerance=self._parameters.allowed,
         )
         metrics = {
             **provisional.metrics,
