@@ -126,10 +126,14 @@ Every validator checks every receipt, in the order of time and job: a block may 
 what is left covers the cost of the job, its seconds count; if not, the receipt counts nothing.
 
 A validator reads stakes and effective manifests from its log of the network, and receipts as issued
-here and as published by miners; those of the 737 blocks before the cycle may have used up blocks
+here and as published by miners; those of the 1474 blocks before the cycle may have used up blocks
 and earn nothing again. Every block counts 12 seconds. The block at which a job started is that of
-the time of its started receipt, so that a job without one does not count. Receipts that this
-validator signs itself name no blocks yet: its own users' jobs earn nothing by this formula.
+the time of its started receipt, so that a job without one does not count, nor does one that
+finished before it started. A job that lasted more than 737 blocks is not paid: its blocks could be
+offered again when its receipt is no longer read. Neither is a receipt that names more than 738
+blocks, since they cannot all be young enough. Of the receipts of one validator at one miner the
+oldest 512 KiB count; the log says how many were left out. Receipts that this validator signs itself
+name no blocks yet: its own users' jobs earn nothing by this formula.
 
 Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
 used up. B has one of 60 seconds.
