@@ -104,10 +104,10 @@ the class in the cycle, or of all miners' if it has none.
 
 The efficiency factor is what the validator measured of the miner's executors of the class in the
 batches of the last ten cycles: the mean of promised / measured time over right answers to `hash`
-jobs, where `VALIDATOR_HASH_PROMISED_SECONDS` or the kind's `promised_seconds` says what the class
-promises. It is at most 1, and 1 until measured. A refusal without an excuse of a synthetic job,
-while by the receipts the miner had executors free, takes a step off the factor; work gives it back,
-up to where it was. What is left of the factor is carried on to the next cycle.
+and `llm` jobs, where `VALIDATOR_HASH_PROMISED_SECONDS` or the kind's `promised_seconds` says what
+the class promises. It is at most 1, and 1 until measured. A refusal without an excuse of a
+synthetic job, while by the receipts the miner had executors free, takes a step off the factor; work
+gives it back, up to where it was. What is left of the factor is carried on to the next cycle.
 
 Example: A works 3600 seconds on users' jobs and 900 on benchmarks, with executors measured at 95 %
 of what their class promises, and refuses one job while two executors are free. After the refusal it

@@ -135,7 +135,7 @@ class Listener:
             case CancelRequested():
                 self._intake.start(self._intake.cancel(message))
             case CheatReported():
-                self._intake.start(in_database(record_cheat_report, message))
+                self._intake.start(in_database(record_cheat_report, message, self._config))
 
     def _on_manifest(self, hotkey: str, manifest: Manifest) -> None:
         self._scheduler.set_manifest(hotkey, manifest.manifest)
@@ -164,6 +164,7 @@ def _runner_settings(config: Config) -> RunnerSettings:
         max_request_age=timedelta(seconds=config.max_request_age_seconds),
         streaming_images=tuple(config.streaming_images),
         jobs_in_flight=config.max_jobs_in_flight,
+        trusted_jobs_in_flight=config.max_trusted_jobs_in_flight,
         jobs_per_minute=config.max_jobs_per_minute,
         payer=BlockPayer.configured(config),
     )

@@ -53,8 +53,9 @@ class RunnerSettings:
     interval: timedelta
     max_request_age: timedelta
     streaming_images: tuple[str, ...] = ()
-    # Limits for one signer: unfinished jobs, and new jobs per minute.
+    # Limits for one signer: unfinished jobs, those on the trusted miner, and new jobs per minute.
     jobs_in_flight: int = 500
+    trusted_jobs_in_flight: int = 2
     jobs_per_minute: int = 1200
     payer: BlockPayer | None = None
 

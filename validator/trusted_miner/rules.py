@@ -13,8 +13,8 @@ from compute_horde.image_names import is_listed
 from compute_horde.protocol.job import JobFinished, JobRequested
 from compute_horde.volumes import HuggingfaceVolume, InlineVolume, SimpleVolume
 
-# A user who sets this variable of a job to `1` or `true` declares that its inputs stay the same
-# and that equal inputs lead to equal output and artifacts.
+# A user who sets this variable of a job to `1` or `true` declares that equal inputs lead to equal
+# output and artifacts.
 DETERMINISTIC = "COMPUTE_HORDE_DETERMINISTIC"
 EXCERPT_CHARACTERS = 200
 MAX_DIFFERENCES = 20
@@ -73,7 +73,7 @@ def reason_not_to_repeat(
         return "it streams"
     if not is_declared and not is_listed(job.docker_image, images):
         return "it is not declared to be deterministic"
-    if not is_declared and not all(map(_is_fixed, volumes.simple_volumes(job.volume))):
+    if not all(map(_is_fixed, volumes.simple_volumes(job.volume))):
         return "its inputs may have changed"
     if job.download_time_limit + job.execution_time_limit + job.upload_time_limit > max_seconds:
         return "its time limits are too long"
@@ -199,12 +199,13 @@ def _excerpt(ours: str, theirs: str) -> str:
 
 
 def verdict_on_report(
-    differing: Collection[ResultDifference], *, has_uploads: bool
+    differing: Collection[ResultDifference], unsent: Collection[str], *, has_uploads: bool
 ) -> CheatVerdict:
     """What a user's report proves, from the results of its job and its trusted job.
 
-    What a job uploads is seen by its user only, who is believed in that.
+    What a job uploads is seen by its user only, who is believed in that. One difference proves
+    nothing: it may come from the machine or the time.
     """
-    if differing:
-        return CheatVerdict.PROVED
-    return CheatVerdict.BELIEVED if has_uploads else CheatVerdict.DISPROVED
+    if has_uploads:
+        return CheatVerdict.BELIEVED
+    return CheatVerdict.UNPROVED if differing or unsent else CheatVerdict.DISPROVED

@@ -80,8 +80,8 @@ class TargetRecord:
     What never worked says nothing about others: it may be a mistake in the settings. So times
     before the first success, `worked_at`, which may be from an earlier batch, are no failures.
 
-    `failed_at` is when the first failed probe of the present failure began, and `seen_spans` are
-    the earlier failures counted from there; of this batch, since nobody tried in between.
+    `failed_at` is when the first failed probe of the present failure began, which may have been
+    before this batch, and `seen_spans` are the failures that are over, counted from there.
     """
 
     worked_at: datetime | None = None

@@ -81,11 +81,14 @@ def test_the_chain_has_failed_when_none_of_its_nodes_works() -> None:
     assert fault.target == "one, other"
 
 
-def test_a_fault_of_the_chain_lasts_from_the_first_failed_probe_of_the_batch() -> None:
-    """However long ago a node worked, and whether or not it failed at the end of a batch since."""
+def test_a_fault_of_the_chain_lasts_from_the_first_failed_probe() -> None:
+    """However long ago a node worked."""
     node = Target(FaultKind.CHAIN, "node")
     made = record("refused", "refused", known=at(-3600))
     assert [one.since for one in chain_faults({node: made}, at(20))] == [at(0)]
+    earlier = TargetRecord(at(-3600), (at(-3600), "refused"), at(-600))
+    earlier.add(Probed(at(0), at(1), "refused"))
+    assert [one.since for one in chain_faults({node: earlier}, at(20))] == [at(-600)]
     failed_before = TargetRecord(at(-3600), (at(-3600), "refused"))
     assert chain_faults({node: failed_before}, at(20)) == []
     failed_before.add(Probed(at(0), at(1), "refused"))
