@@ -97,8 +97,12 @@ def test_processes_do_not_outlive_a_killed_supervisor(network_dir):
 
 def sleepers(path: str) -> list[psutil.Process]:
     """Sleeping processes with this path in their environment."""
-    named = [one for one in psutil.process_iter() if one.name() == "sleep"]
-    return [one for one in named if one.environ().get(orphans.NETWORK_VARIABLE) == path]
+    # What ends while it is looked at has no name and no environment.
+    found = psutil.process_iter(["name", "environ"])
+    named = [one for one in found if one.info["name"] == "sleep"]
+    return [
+        one for one in named if (one.info["environ"] or {}).get(orphans.NETWORK_VARIABLE) == path
+    ]
 
 
 def test_orphans_of_a_killed_supervisor_are_ended_by_the_next_up(network_dir):
