@@ -134,7 +134,24 @@ validator signs itself name no blocks yet: its own users' jobs earn nothing by t
 Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
 used up. B has one of 60 seconds.
 """
-TAIL = """## From points to weights
+TAIL = """## When the tempo changes
+
+The owner of the subnet may change its tempo at any time; then all cycles begin and end elsewhere. A
+validator pays from the last block that it paid up to the end of the cycle before the present one,
+so that every block of work is paid exactly once:
+
+* if the cycle before began earlier, only the blocks after the last paid one count
+* if it began later, the blocks in between count with it, as far as two cycles back
+* if all of it is paid, or what is left has no batch, the last weights are set again, unchanged, and
+  what is left counts with the next cycle; so each window has weights of work that was measured
+
+Work is scored once and paid as it was scored, a batch counts where its cycle began, and
+explanations and exports name the blocks. In blocks that are no whole cycle no sizes are compared:
+there is no dancing bonus by size and no peak penalty. The main hotkey is the one named last in these blocks. While a
+transaction may yet pay some of the blocks, nothing else is sent for them, and no window gets two.
+Work whose window was missed for another reason is not paid later.
+
+## From points to weights
 
 1. **Horde score** (classes in `horde.classes`): the points of n jobs or executors are multiplied by
    average^alpha * 1 / (1 + exp(10^beta * (1/n - delta))). With the usual parameters one executor
