@@ -147,9 +147,9 @@ so that every block of work is paid exactly once:
 
 Work is scored once and paid as it was scored, a batch counts where its cycle began, and
 explanations and exports name the blocks. In blocks that are no whole cycle no sizes are compared:
-there is no dancing bonus by size and no peak penalty. The main hotkey is the one named last in these blocks. While a
-transaction may yet pay some of the blocks, nothing else is sent for them, and no window gets two.
-Work whose window was missed for another reason is not paid later.
+there is no dancing bonus by size and no peak penalty. The main hotkey is the one named last in
+these blocks. While a transaction may yet pay some of the blocks, nothing else is sent for them, and
+no window gets two. Work whose window was missed for another reason is not paid later.
 
 ## From points to weights
 
