@@ -290,11 +290,15 @@ async def test_epochs_off_the_schedule_cost_no_window(fast: FastNetwork) -> None
 
 
 @pytest.mark.usefixtures("worked")
-@pytest.mark.parametrize("tempo", [TEMPO + 2, TEMPO])
-async def test_a_new_tempo_in_mid_cycle_costs_no_window(fast: FastNetwork, tempo: int) -> None:
+@pytest.mark.parametrize(("tempo", "is_set_before"), [(TEMPO + 2, False), (TEMPO, True)])
+async def test_a_new_tempo_in_mid_cycle_costs_no_window(
+    fast: FastNetwork, tempo: int, *, is_set_before: bool
+) -> None:
     cut = cycle = fast.next_cycle()
     await fast.begin_cycle(cycle)
     await fast.run_batches(cycle)
+    if is_set_before:
+        await fast.set_weights(cycle)
     fast.admin.set_hyperparameter("tempo", tempo)
     fast.tempo = tempo
     await fast.read_chain()
