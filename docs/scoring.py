@@ -105,9 +105,15 @@ the class in the cycle, or of all miners' if it has none.
 The efficiency factor is what the validator measured of the miner's executors of the class in the
 batches of the last ten cycles: the mean of promised / measured time over right answers to `hash`
 jobs, where `VALIDATOR_HASH_PROMISED_SECONDS` or the kind's `promised_seconds` says what the class
-promises. It is at most 1, and 1 until measured. A refusal without an excuse of a synthetic job,
-while by the receipts the miner had executors free, takes a step off the factor; work gives it back,
-up to where it was. What is left of the factor is carried on to the next cycle.
+promises. It is at most 1, and 1 until measured. A refusal without an excuse, while by the receipts
+the miner had executors free, takes a step off the factor; work gives it back, up to where it was.
+What is left of the factor is carried on to the next cycle.
+
+A user's job is refused so if the miner declined it as busy, for a reason of its own or because it
+serves this validator no more, and did not take it later. It counts only if the miner's effective
+manifest of that block is known and has more executors of the class than had jobs by the receipts of
+this validator and of those with enough stake; an executor whose job was over less than a minute
+before had one. Of a miner and class the first ten declines in a cycle are looked at.
 
 Example: A works 3600 seconds on users' jobs and 900 on benchmarks, with executors measured at 95 %
 of what their class promises, and refuses one job while two executors are free. After the refusal it

@@ -30,6 +30,7 @@ from validator.receipts.models import IssuedReceipt
 from validator.scores import rules
 from validator.scores.allowances import AllowanceFacts, AllowanceRule, allowance_facts
 from validator.scores.efficiencies import efficiencies, usual_seconds
+from validator.scores.refusals import refused_jobs
 from validator.scoring.facts import (
     CycleFacts,
     ExecutorCount,
@@ -65,7 +66,11 @@ def collect(
     sizes earn no bonus and no penalty. So it is for blocks that are no cycle of any tempo.
     """
     since, until = time_of(cycle.start), time_of(cycle.stop)
-    jobs = _with_seconds([*_synthetic(cycle), *_organic(since, until)])
+    formula, spending = parameters.formula, AllowanceFacts()
+    found = [*_synthetic(cycle), *_organic(since, until)]
+    if formula is FormulaName.SECONDS and since is not None:
+        found += refused_jobs(cycle, since, until, rule)
+    jobs = _with_seconds(found)
     state = network_at(cycle.stop - 1)
     peaks = _peaks(cycle, netuid)
     at_peaks = [network_at(one.stop - 1) for one in peaks]
@@ -73,7 +78,6 @@ def collect(
     peak_offered, previous_offered = (
         (tuple(_offered(one)) for one in at_peaks) if is_known else ((), ())
     )
-    formula, spending = parameters.formula, AllowanceFacts()
     if formula is FormulaName.ALLOWANCE:
         spending = allowance_facts(cycle, parameters.allowance, rule)
     return CycleFacts(
