@@ -104,10 +104,10 @@ the class in the cycle, or of all miners' if it has none.
 
 The efficiency factor is what the validator measured of the miner's executors of the class in the
 batches of the last ten cycles: the mean of promised / measured time over right answers to `hash`
-jobs, where `VALIDATOR_HASH_PROMISED_SECONDS` or the kind's `promised_seconds` says what the class
-promises. It is at most 1, and 1 until measured. A refusal without an excuse, while by the receipts
-the miner had executors free, takes a step off the factor; work gives it back, up to where it was.
-What is left of the factor is carried on to the next cycle.
+and `llm` jobs, where `VALIDATOR_HASH_PROMISED_SECONDS` or the kind's `promised_seconds` says what
+the class promises. It is at most 1, and 1 until measured. A refusal without an excuse, while by the
+receipts the miner had executors free, takes a step off the factor; work gives it back, up to where
+it was. What is left of the factor is carried on to the next cycle.
 
 A user's job is refused so if the miner declined it as busy, for a reason of its own or because it
 serves this validator no more, and did not take it later. It counts only if the miner's effective
@@ -132,10 +132,27 @@ Every validator checks every receipt, in the order of time and job: a block may 
 what is left covers the cost of the job, its seconds count; if not, the receipt counts nothing.
 
 A validator reads stakes and effective manifests from its log of the network, and receipts as issued
-here and as published by miners; those of the 737 blocks before the cycle may have used up blocks
+here and as published by miners; those of the 1474 blocks before the cycle may have used up blocks
 and earn nothing again. Every block counts 12 seconds. The block at which a job started is that of
-the time of its started receipt, so that a job without one does not count. Receipts that this
-validator signs itself name no blocks yet: its own users' jobs earn nothing by this formula.
+the time of its started receipt, so that a job without one does not count, nor does one that
+finished before it started. A job that lasted more than 737 blocks is not paid: its blocks could be
+offered again when its receipt is no longer read. Neither is a receipt that names more than 738
+blocks, since they cannot all be young enough. Of the receipts of one validator at one miner the
+oldest 512 KiB count; the log says how many were left out.
+
+A validator with this formula pays for its own users' jobs the same way. Before it offers a job to a
+miner it reserves blocks there that cover the job's price, the sum of its time limits: the oldest
+ones that it has not spent, at most 722 blocks old and none of the last five, since others may see
+the job start a little earlier or later. A miner at which they are too few is passed over; when that
+leaves no miner, the job is rejected (`no_miner_for_job`, with the exception type
+`NotEnoughAllowanceException`). The finished receipt names as many of the reserved blocks as its
+score needs and the others are free again: all of them when the miner declined or the job earns
+nothing. Interval receipts name no blocks; the finished receipt pays for all of the job, so that a
+job which never gets one is not paid. If blocks were reserved and do not cover the score any more,
+the receipt names none and the log says what is missing. No block is spent twice: reservations at a
+miner and class wait for each other, and the database stores each block once. Operators' jobs and
+jobs on the trusted miner need no allowance. A validator without a permit, or with less stake than
+`VALIDATOR_RECEIPT_MIN_STAKE`, has none, so with this formula it rejects all other jobs.
 
 Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
 used up. B has one of 60 seconds.

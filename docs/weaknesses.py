@@ -223,8 +223,8 @@ WEAKNESSES = (
         23,
         "Payment marks all offered blocks as spent",
         remains="so does the formula `allowance`, as all validators do; a validator that offers more "
-        "blocks than a job needs loses them itself, and this one signs no receipts with blocks yet",
-        mitigation=NOT_IMPLEMENTED,
+        "blocks than a job needs loses them itself",
+        mitigation="this validator names no more blocks than the score of the job needs",
     ),
     Weakness(
         24,

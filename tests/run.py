@@ -56,11 +56,11 @@ SUITES = (
     ),
     Suite("network", ("network",), without=OWN_NETWORKS),
     Suite("executor", ("executor",)),
+    Suite("pure", ("compute_horde", "compute_horde_sdk", "localnet")),
     Suite("starts", ("starts",)),
     Suite("own-networks", OWN_NETWORKS),
-    Suite("pure", ("compute_horde", "compute_horde_sdk", "localnet")),
-    Suite("facilitator", ("facilitator",), "facilitator.settings"),
     Suite("validator", ("validator",), "validator.settings"),
+    Suite("facilitator", ("facilitator",), "facilitator.settings"),
     Suite("miner", ("miner",), "miner.settings"),
     Suite("django", ("compute_horde/django",), "tests.compute_horde.django.settings"),
 )

@@ -86,6 +86,9 @@ class Config(BatchSettings):
         [], description="hotkeys whose jobs are accepted, beside the validator's own"
     )
     max_jobs_in_flight: int = Field(500, gt=0, description="unfinished jobs of one signer")
+    max_trusted_jobs_in_flight: int = Field(
+        2, gt=0, description="unfinished jobs of one signer on the trusted miner"
+    )
     max_jobs_per_minute: int = Field(1200, gt=0, description="new jobs of one signer")
     max_request_age_seconds: int = Field(300, ge=1, description="older signatures are refused")
 
@@ -110,7 +113,7 @@ class Config(BatchSettings):
         0.05,
         ge=0,
         le=1,
-        description="part of users' repeatable jobs that the trusted miner repeats",
+        description="part of users' repeatable jobs that are repeated; reported ones always are",
     )
     cross_validation_images: Words = Field(
         [], description="deterministic images, as `repository[:tag|@digest]` with `*`"
@@ -141,7 +144,9 @@ class Config(BatchSettings):
     tick_seconds: float = Field(12, gt=0, description="between checks for a due batch or weights")
     keep_days: int = Field(7, ge=1, description="how long jobs and their receipts are kept")
     cheat_exclusion_seconds: int = Field(
-        14400, ge=0, description="for how long a miner gets no users' jobs after a false result"
+        14400,
+        ge=0,
+        description="for how long a miner gets no users' jobs after one with a false result",
     )
     evidence_keep_days: int = Field(
         90, ge=1, description="how long the evidence of false results is kept"

@@ -9,11 +9,13 @@ from django.utils import timezone
 from compute_horde.django.action_record import close_lost
 from compute_horde.django.eviction import delete_in_batches
 from compute_horde.lifecycle import FINAL
+from validator.allowance.models import SpentBlock
 from validator.config import config
 from validator.jobs.models import Job
 from validator.llm import eviction as prompts_eviction
 from validator.network import change_log
 from validator.network.models import NamedMainHotkey, Snapshot
+from validator.network.rules import BLOCK_SECONDS
 from validator.operators.models import OperatorAction
 from validator.receipts.models import (
     IssuedReceipt,
@@ -37,7 +39,8 @@ def evict(keep: timedelta) -> dict[str, int]:
     job. What was fetched from miners is deleted after `VALIDATOR_RECEIPT_KEEP_DAYS`, or `keep` if
     that is shorter. The facts behind scores may be megabytes per cycle, so scored cycles go too;
     `python -m validator export` keeps them elsewhere. The evidence of false results is kept for
-    `VALIDATOR_EVIDENCE_KEEP_DAYS`, or `keep` if that is longer. Weights and the audit of
+    `VALIDATOR_EVIDENCE_KEEP_DAYS`, or `keep` if that is longer. Blocks that were spent go once they
+    cannot pay any more. Weights and the audit of
     operators' actions are never deleted: they are few. Actions that no worker can be at any more
     are ended.
     """
@@ -68,11 +71,22 @@ def evict(keep: timedelta) -> dict[str, int]:
         **prompts_eviction.evict(keep, config),
         "facts": change_log.evict(keep),
         "main hotkeys": NamedMainHotkey.objects.filter(named_at__lt=before).delete()[0],
+        "spent blocks": _evict_spent_blocks(now),
         "snapshots": Snapshot.objects.filter(taken_at__lt=before).delete()[0],
     }
     ControlTarget.objects.filter(probed_at__lt=before).delete()
     log.info("old rows evicted", extra=deleted)
     return deleted
+
+
+def _evict_spent_blocks(now: datetime) -> int:
+    """Delete the blocks that are too old to pay for any job.
+
+    A block is reserved when it is at most so old, for a job that lasts at most as long.
+    """
+    worth = config.parameters().allowance
+    reach = timedelta(seconds=BLOCK_SECONDS * (worth.block_expiry + worth.leeway_lower))
+    return delete_in_batches(SpentBlock.objects.filter(spent_at__lt=now - 3 * reach))
 
 
 def _evict_fetched(before: datetime) -> int:

@@ -18,6 +18,7 @@ from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from compute_horde.protocol.job import CheatReported, JobRequested
 from compute_horde.protocol.message import JobMessage
 from compute_horde.protocol.status import StatusReported
+from validator.allowance.actions import BlockPayer
 from validator.config import Config, config
 from validator.facilitator.connection import FacilitatorConnection, StoredChallengeMemory
 from validator.facilitator.outbox import Outbox
@@ -134,7 +135,7 @@ class Listener:
             case CancelRequested():
                 self._intake.start(self._intake.cancel(message))
             case CheatReported():
-                self._intake.start(in_database(record_cheat_report, message))
+                self._intake.start(in_database(record_cheat_report, message, self._config))
 
     def _on_manifest(self, hotkey: str, manifest: Manifest) -> None:
         self._scheduler.set_manifest(hotkey, manifest.manifest)
@@ -163,7 +164,9 @@ def _runner_settings(config: Config) -> RunnerSettings:
         max_request_age=timedelta(seconds=config.max_request_age_seconds),
         streaming_images=tuple(config.streaming_images),
         jobs_in_flight=config.max_jobs_in_flight,
+        trusted_jobs_in_flight=config.max_trusted_jobs_in_flight,
         jobs_per_minute=config.max_jobs_per_minute,
+        payer=BlockPayer.configured(config),
     )
 
 

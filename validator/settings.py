@@ -11,6 +11,7 @@ CSRF_TRUSTED_ORIGINS = config.trusted_origins
 ROOT_URLCONF = "validator.urls"
 FEATURES = [
     "validator.network",
+    "validator.allowance",
     "validator.jobs",
     "validator.receipts",
     "validator.llm",

@@ -22,7 +22,7 @@ def main() -> int:
     chosen = parser.parse_args()
     from localnet import testing
 
-    with testing.running(("postgres", "validator-migrate")) as home:
+    with testing.running(("postgres", "validator-seed")) as home:
         os.environ.update(testing.settings_env(home))
         os.environ["DJANGO_SETTINGS_MODULE"] = "validator.settings_headless"
         import django

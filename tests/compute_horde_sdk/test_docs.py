@@ -19,7 +19,7 @@ LEFT = finished("hello\n", artifacts={"/artifacts/sum.txt": "NQo="})
 
 def test_there_are_snippets_of_both_kinds():
     assert [kind for kind, _ in SNIPPETS].count("bash") == 3
-    assert [kind for kind, _ in SNIPPETS].count("python") == len(PYTHON) + 1 == 3
+    assert [kind for kind, _ in SNIPPETS].count("python") == len(PYTHON) + 1 == 4
 
 
 @pytest.fixture

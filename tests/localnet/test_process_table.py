@@ -56,7 +56,7 @@ def test_a_network_has_a_trusted_miner_when_that_is_wanted(network):
     assert trusted_miner.NAME not in names(processes(network))
     with_one = replace(network, has_trusted_miner=True)
     added = {*names(processes(with_one))} - {*names(processes(network))}
-    assert added == {"miner-trusted-migrate", "miner-trusted-seed", "miner-trusted"}
+    assert added == {"miner-trusted-seed", "miner-trusted"}
     assert with_one.miner_names == network.miner_names
 
 

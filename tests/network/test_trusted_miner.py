@@ -5,12 +5,12 @@ import asyncio
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
 from tests.network.running import ENDS_WITHIN_SECONDS, Running, shell, until
 
-# Another output at every run: the miner did not cheat, but its user can say so.
+# Another output at every run: the miner did not cheat, so what its user says proves nothing.
 RANDOM = shell("head -c 8 /dev/urandom | hexdump")
 DETERMINISTIC = shell("echo $((6 * 7))", env={"COMPUTE_HORDE_DETERMINISTIC": "1"})
 
 
-async def test_a_result_that_the_trusted_miner_disproves_counts_as_cheated(
+async def test_a_report_is_kept_with_its_evidence_and_a_share_of_jobs_is_repeated(
     network: Running,
 ) -> None:
     client = network.client()
@@ -41,7 +41,7 @@ async def test_a_result_that_the_trusted_miner_disproves_counts_as_cheated(
 
     await until(lambda: bool(finding()), "the report is stored")
     [(verdict, miner, report)] = finding()
-    assert (verdict, miner) == ("proved", miners[job.uuid])
+    assert (verdict, miner) == ("unproved", miners[job.uuid])
     assert "another result" in report
     [(marked,)] = network.rows(
         "validator", "SELECT cheat_reported_at FROM jobs_job WHERE uuid = %s", job.uuid

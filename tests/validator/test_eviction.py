@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from tests.peers.user import request
 from validator import eviction
+from validator.allowance.models import SpentBlock
 from validator.jobs import actions
 from validator.jobs.models import Job
 from validator.network.models import NamedMainHotkey, Snapshot
@@ -116,3 +117,14 @@ def test_fetched_receipts_and_what_is_known_of_their_transfer_go_sooner() -> Non
     # The counters of all miners together must not fall.
     assert [model.objects.count() for model in models] == [1, 1, 1, 3]
     assert eviction.evict(timedelta(hours=12))["fetched receipts"] == 1
+
+
+def test_spent_blocks_go_when_they_cannot_pay_for_any_job() -> None:
+    now = timezone.now()
+    for block, age in ((1, timedelta(hours=7)), (2, timedelta(hours=8))):
+        row = SpentBlock.objects.create(
+            miner_hotkey="m", executor_class="always_on.test", block=block, job_uuid=uuid4()
+        )
+        SpentBlock.objects.filter(pk=row.pk).update(spent_at=now - age)
+    assert eviction.evict(timedelta(days=7))["spent blocks"] == 1
+    assert SpentBlock.objects.get().block == 1

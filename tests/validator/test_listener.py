@@ -42,6 +42,7 @@ from validator.jobs import actions
 from validator.jobs.models import Job
 from validator.network.manifest_store import CHANNEL as NETWORK
 from validator.network.models import Manifest, Neuron
+from validator.trusted_miner.findings import record_difference
 from validator.trusted_miner.models import CheatFinding
 
 
@@ -270,7 +271,13 @@ async def test_a_miner_whose_result_the_trusted_miner_disproves_gets_no_further_
             await facilitator.send(one)
             assert (await facilitator.receives_end(one.uuid)).status is JobState.COMPLETED
         assert [offer.job_uuid for offer in trusted.all(JobOffered)] == [proof.uuid]
-        await facilitator.send(report(await row_of(job.uuid), proof.uuid))
+        reported = await row_of(job.uuid)
+        await facilitator.send(report(reported, proof.uuid))
+        await eventually(lambda: in_database(CheatFinding.objects.exists))
+        assert (await in_database(CheatFinding.objects.get)).verdict == "unproved"
+        # As cross-validation does when the miner is the only one with this result.
+        again = result(proof.uuid, "right")
+        await in_database(record_difference, reported, again, [], [reported.request.docker_image])
 
         async def is_rejected() -> bool:
             another = request()

@@ -57,7 +57,9 @@ class JobIntake:
         self._signers = settings.signers
         # Users who bind their requests; None until they are read from the database.
         self._binding_signers: set[str] | None = None
-        self._quota = SignerQuota(settings.jobs_in_flight, settings.jobs_per_minute)
+        self._quota = SignerQuota(
+            settings.jobs_in_flight, settings.jobs_per_minute, settings.trusted_jobs_in_flight
+        )
 
     async def submit(self, request: JobRequested) -> None:
         """Check, store and run a user's job, and report its states to the facilitator."""
@@ -169,7 +171,12 @@ class JobIntake:
         )
         await self._check_binding(request, signatory)
         rules.check_streaming(request, self._settings.streaming_images)
-        self._quota.take(signatory, self._live.values(), time.monotonic())
+        self._quota.take(
+            signatory,
+            self._live.values(),
+            time.monotonic(),
+            on_trusted_miner=request.on_trusted_miner,
+        )
 
     async def _check_binding(self, request: JobRequested, signatory: str) -> None:
         """Check the binding; a signer that has bound a request must bind all later ones."""

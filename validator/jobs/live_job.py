@@ -35,6 +35,8 @@ class LiveJob:
     excluded: set[str] = field(default_factory=set)
     # Miners that were sent a started receipt for the job.
     offered_to: set[str] = field(default_factory=set)
+    # Whether the block allowance at a miner was too small for the job.
+    lacks_allowance: bool = False
     last_decline: JobDeclined | None = None
     finished_receipt: SignedReceipt | None = None
     work_progress: WorkProgress = field(default_factory=WorkProgress)

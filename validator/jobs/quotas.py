@@ -18,14 +18,23 @@ STORED_REJECTIONS = "rejections"
 class SignerQuota:
     """Counts the jobs of each signer, and the rejected jobs of all."""
 
-    def __init__(self, in_flight: int, per_minute: int) -> None:
+    def __init__(self, in_flight: int, per_minute: int, trusted_in_flight: int = 2) -> None:
         self._in_flight = in_flight
+        self._trusted_in_flight = trusted_in_flight
         self._rate = RateLimit(per_minute)
         self._rejections = RateLimit(REJECTIONS_PER_MINUTE, REJECTIONS_AT_ONCE)
 
-    def take(self, signer: str, live: Iterable[LiveJob], now: float) -> None:
+    def take(
+        self, signer: str, live: Iterable[LiveJob], now: float, *, on_trusted_miner: bool = False
+    ) -> None:
         """Count one job of this signer; raises `RejectionError` when a limit is reached."""
-        in_flight = sum(job.kind is Job.Kind.ORGANIC and job.signatory == signer for job in live)
+        own = [job for job in live if job.kind is Job.Kind.ORGANIC and job.signatory == signer]
+        trusted, in_flight = sum(job.request.on_trusted_miner for job in own), len(own)
+        if on_trusted_miner and trusted >= self._trusted_in_flight:
+            raise _too_many(
+                f"{trusted} of signer {signer} are on the trusted miner, which is the most: "
+                "wait until one of them has ended"
+            )
         if in_flight >= self._in_flight:
             raise _too_many(f"{in_flight} of signer {signer} are in flight here, which is the most")
         if self._rate.take(signer, now):

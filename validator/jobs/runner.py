@@ -5,18 +5,18 @@ import logging
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from compute_horde.adapters.websocket import ConnectionLostError
 from compute_horde.concurrency.cancellation import unless_cancelled
 from compute_horde.django.database import in_database
 from compute_horde.errors import Cancelled, HordeError, RejectionError
 from compute_horde.lifecycle import FINAL
-from compute_horde.protocol.job import JobAccepted, JobDeclined, JobFinished
+from compute_horde.protocol.job import JobAccepted, JobDeclined
 from compute_horde.signing import Signer
 from compute_horde.steady_clock import steady_now
 from compute_horde.vocabulary import HordeReason, JobState, Party, RejectionReason
-from validator.jobs import queries, rules
+from validator.allowance.actions import BlockPayer
+from validator.jobs import payment, queries, rules
 from validator.jobs.conversation import (
     MinerContract,
     OfferNotSentError,
@@ -27,12 +27,12 @@ from validator.jobs.conversation import (
 from validator.jobs.interval_receipts import IntervalIssuer
 from validator.jobs.live_job import LiveJob
 from validator.jobs.models import Job
+from validator.jobs.payment import JobPayment
 from validator.jobs.recorder import JobRecorder, JobTakenOverError
 from validator.jobs.steps import Step
 from validator.jobs.store import Event
 from validator.miners.connection import MinerConnection
 from validator.miners.connections import MinerConnections
-from validator.receipts.rules import ZERO, price, price_of_used_time
 from validator.receipts.signing import SignedReceipt
 from validator.routing.rules import PlacementRequest
 from validator.routing.scheduler import Scheduler
@@ -42,7 +42,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunnerSettings:
-    """The settings that `JobIntake` and `JobRunner` need; `interval` is that of receipts."""
+    """The settings that `JobIntake` and `JobRunner` need; `interval` is that of receipts.
+
+    `payer` is there if jobs are paid by block allowance.
+    """
 
     validator: Signer
     signers: frozenset[str]
@@ -51,9 +54,11 @@ class RunnerSettings:
     interval: timedelta
     max_request_age: timedelta
     streaming_images: tuple[str, ...] = ()
-    # Limits for one signer: unfinished jobs, and new jobs per minute.
+    # Limits for one signer: unfinished jobs, those on the trusted miner, and new jobs per minute.
     jobs_in_flight: int = 500
+    trusted_jobs_in_flight: int = 2
     jobs_per_minute: int = 1200
+    payer: BlockPayer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class JobRunner:
         self._scheduler = scheduler
         self._connections = connections
         self._recorder = recorder
+        self._payment = JobPayment(settings.payer)
 
     async def run_job(self, job: LiveJob, offer: Offer | None) -> None:
         """Offer the job to miners until one takes it; return when its end is written."""
@@ -112,6 +118,8 @@ class JobRunner:
                 await self._run_with_miner(job, offer)
             finally:
                 self._scheduler.release(offer.contract.miner, job.request.executor_class)
+            if job.state not in FINAL:
+                await self._payment.release(job, offer.contract.miner)
             offer = None
 
     def resume_offer(self, job: LiveJob) -> Offer:
@@ -123,22 +131,33 @@ class JobRunner:
         return Offer(self._contract(job, job.miner), None)
 
     def try_offer(self, job: LiveJob) -> Offer | None:
-        """Reserve an executor for a new job, if one is free right now."""
+        """Reserve an executor for a new job, if one is free and need not be paid by allowance."""
+        if self._payment.is_needed(job):
+            return None
         miner = self._scheduler.try_reserve(self._placement(job))
         return self._make_offer(job, miner) if miner else None
 
     async def _next_offer(self, job: LiveJob, give_up: float) -> Offer:
-        timeout = give_up - asyncio.get_running_loop().time()
         # The last decline may not be written yet.
         await self._recorder.flush(job.uuid)
+        while True:
+            miner = await self._reserve_executor(job, give_up)
+            with ExitStack() as on_error:
+                on_error.callback(self._scheduler.release, miner, job.request.executor_class)
+                if not await self._payment.reserve(job, miner):
+                    continue
+                offer = self._make_offer(job, miner)
+                await self._recorder.write_now(job.transition(receipts=receipts_of(offer)))
+                on_error.pop_all()
+            return offer
+
+    async def _reserve_executor(self, job: LiveJob, give_up: float) -> str:
+        timeout = give_up - asyncio.get_running_loop().time()
         reservation = self._scheduler.reserve(self._placement(job), max(timeout, 0))
-        miner = await unless_cancelled(job.cancelled, reservation)
-        with ExitStack() as on_error:
-            on_error.callback(self._scheduler.release, miner, job.request.executor_class)
-            offer = self._make_offer(job, miner)
-            await self._recorder.write_now(job.transition(receipts=receipts_of(offer)))
-            on_error.pop_all()
-        return offer
+        try:
+            return await unless_cancelled(job.cancelled, reservation)
+        except RejectionError as exc:
+            raise payment.rejection(job, exc) from exc
 
     def _make_offer(self, job: LiveJob, miner: str) -> Offer:
         contract = self._contract(job, miner)
@@ -165,7 +184,7 @@ class JobRunner:
         connection = self._connections.connection(offer.contract.miner)
         if offer.started is None:
             if connection is None:
-                self._miner_left(job, offer.contract)
+                await self._miner_left(job, offer.contract)
             else:
                 await self._follow(job, offer, connection)
             return
@@ -204,7 +223,7 @@ class JobRunner:
         async with aclosing(steps), interval_issuer.running():
             async for step in steps:
                 interval_issuer.on_step(step)
-                self._handle_step(job, offer.contract, step, connection)
+                await self._handle_step(job, offer.contract, step, connection)
         if job.state in FINAL:
             await self._send_finished_receipt(job, connection)
 
@@ -219,14 +238,14 @@ class JobRunner:
             job.work_progress,
             contract,
             connection,
-            limit=_price(job),
+            limit=payment.full_price(job),
             length=self._settings.interval,
             now=steady_now,
             wall_clock=now,
             record=record,
         )
 
-    def _handle_step(
+    async def _handle_step(
         self, job: LiveJob, contract: MinerContract, step: Step, connection: MinerConnection
     ) -> None:
         """Record a step of the conversation and what follows from it."""
@@ -242,18 +261,18 @@ class JobRunner:
             job.accepted_at = contract.began
             self._scheduler.clear_back_off(contract.miner, job.request.executor_class)
         if step.state in FINAL:
-            job.finished_receipt = contract.sign_finished_receipt(
-                _score(job, step, contract.began), now()
-            )
+            score = payment.score(job, step, contract.began)
+            job.finished_receipt = await self._payment.finished_receipt(job, contract, score)
             receipts = (job.finished_receipt,)
         event = Event(step.state, step.message, step.sent_by)
         self._recorder.put(job.kind, job.transition(event, receipts=receipts))
 
-    def _miner_left(self, job: LiveJob, contract: MinerContract) -> None:
+    async def _miner_left(self, job: LiveJob, contract: MinerContract) -> None:
         """End a resumed job whose miner left: another miner must not get it as well."""
         text = f"The miner {contract.miner} left the subnet with the job"
         event = job.ending_event(HordeError(HordeReason.MINER_CONNECTION_FAILED, text))
-        receipts = (contract.sign_finished_receipt(job.work_progress.earned, now()),)
+        earned = job.work_progress.earned
+        receipts = (await self._payment.finished_receipt(job, contract, earned),)
         self._recorder.put(job.kind, job.transition(event, receipts=receipts))
 
     def _handle_decline(
@@ -299,19 +318,3 @@ def _ending_event(job: LiveJob, problem: RejectionError | HordeError | Cancelled
     if job.last_decline and isinstance(problem, RejectionError):
         return Event(JobState.REJECTED, job.last_decline, Party.MINER)
     return job.ending_event(problem)
-
-
-def _score(job: LiveJob, step: Step, began: datetime | None) -> Decimal:
-    """What the job earns: its price when it finished, else what its used time is worth."""
-    if isinstance(step.message, JobFinished):
-        return _price(job)
-    if step.state is JobState.CANCELLED and job.kind is Job.Kind.ORGANIC:
-        until = job.cancelled_at or now()
-        return max(
-            price_of_used_time(job.request, began=began, until=until), job.work_progress.earned
-        )
-    return job.work_progress.earned
-
-
-def _price(job: LiveJob) -> Decimal:
-    return price(job.request) if job.kind is Job.Kind.ORGANIC else ZERO

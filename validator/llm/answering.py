@@ -20,11 +20,21 @@ from validator.llm.programs.answer_file import (
     read_trace,
 )
 from validator.llm.trusted_work import PipelineTools
+from validator.trusted_miner.errors import (
+    TrustedMinerDeclinedError,
+    TrustedMinerNotConfiguredError,
+    TrustedMinerUnreachableError,
+)
 
 log = logging.getLogger(__name__)
 
 # A workload that fails so often is dropped; its series are sampled again.
 MOST_TRIES = 5
+NOT_TRIED = (
+    TrustedMinerDeclinedError,
+    TrustedMinerNotConfiguredError,
+    TrustedMinerUnreachableError,
+)
 
 
 def answer(tools: PipelineTools, clock: Callable[[], float] = monotonic) -> str:
@@ -111,11 +121,16 @@ def _store(
 
 
 def _note_failure(workload: SolveWorkload, error: Exception) -> None:
-    """Keep why a workload was not answered; drop it after the last try."""
+    """Keep why a workload was not answered; drop it after the last try.
+
+    A trusted miner that is busy with users' jobs, or away, has not tried it.
+    """
+    problem = f"{type(error).__name__}: {error}"[:500]
+    if isinstance(error, NOT_TRIED):
+        SolveWorkload.objects.filter(pk=workload.pk).update(problem=problem)
+        return
     if workload.tries + 1 >= MOST_TRIES:
         log.error("workload dropped after its last try", extra={"workload": str(workload.uuid)})
         workload.delete()
         return
-    SolveWorkload.objects.filter(pk=workload.pk).update(
-        tries=F("tries") + 1, problem=f"{type(error).__name__}: {error}"[:500]
-    )
+    SolveWorkload.objects.filter(pk=workload.pk).update(tries=F("tries") + 1, problem=problem)

@@ -30,7 +30,12 @@ class LlmPolicy(BaseModel):
     series_keep_days: int = Field(7, ge=1)
 
     ready_samples: int = Field(1536, ge=1, description="answered samples that are kept ready")
-    checked_prompts: int = Field(1, ge=1, description="prompts of a series that are checked")
+    checked_prompts: int | None = Field(
+        None,
+        ge=1,
+        description="prompts of a series that are checked; unset, 1 if the newest answers of the "
+        "solver's image were deterministic, else 8",
+    )
     prompts_per_workload: int = Field(240, ge=1, le=10_000)
 
     temperature: float = Field(0.5, gt=0)

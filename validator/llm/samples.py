@@ -1,6 +1,9 @@
 """Samples that are ready: how many there are, and taking them for a batch, once each."""
 
+import asyncio
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -9,9 +12,14 @@ from django.utils import timezone
 from compute_horde.django.database import in_database
 from compute_horde.volumes import HuggingfaceVolume
 from validator.config import Config
-from validator.llm.buckets import BucketError, Buckets, open_buckets
+from validator.llm.buckets import Bucket, BucketError, Buckets, open_buckets
 from validator.llm.models import PipelineStep, PromptSample
 from validator.llm.sample import CheckedPrompt, LlmSample, TakenSamples, Taker
+
+# As many connections as a client of `boto3` keeps.
+UPLOADS_AT_ONCE = 10
+# An empty object that shows that the bucket of answers can be written to.
+CHECK_KEY = "writable"
 
 
 def ready_count() -> int:
@@ -46,7 +54,15 @@ class StoredSamples:
                 "links would expire during the batch: url_seconds in VALIDATOR_LLM must be at "
                 f"least {link_seconds}",
             )
-        taken = await in_database(_take, list(takers))
+        try:
+            # Before any sample is used up.
+            await asyncio.to_thread(buckets.answers.put, CHECK_KEY, b"")
+            taken = await in_database(_take, list(takers))
+            await asyncio.to_thread(
+                _make_empty, buckets.answers, [one.answers_key for one in taken]
+            )
+        except BucketError as exc:
+            return TakenSamples([], str(exc))
         samples = [_sample(one, buckets, seconds) for one in taken]
         if len(samples) == len(takers):
             return TakenSamples(samples)
@@ -76,6 +92,28 @@ def _take(takers: list[Taker]) -> list[PromptSample]:
             break
         taken.append(known[taker.attempt_seed])
     return taken
+
+
+def _make_empty(bucket: Bucket, keys: Sequence[str]) -> None:
+    """Store empty objects where miners will store answers.
+
+    What is read later then always exists: without the right to list a bucket, S3 answers for an
+    object that does not exist as for one that may not be read, which is not the miner's fault.
+    After the first failure nothing more is sent.
+    """
+    has_failed = threading.Event()
+
+    def make(key: str) -> None:
+        if has_failed.is_set():
+            return
+        try:
+            bucket.put(key, b"")
+        except BucketError:
+            has_failed.set()
+            raise
+
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as threads:
+        list(threads.map(make, keys))
 
 
 def _complete() -> QuerySet[PromptSample]:

@@ -17,6 +17,8 @@ from validator.llm.trusted_work import PipelineTools
 
 DOWNLOADS_AT_ONCE = 16
 SEED_BITS = 32
+# Prompts of a sample with a trusted answer.
+CHECKED, CHECKED_WITH_TOLERANCE = 1, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,27 @@ def make_workloads(tools: PipelineTools) -> str:
     missing = policy.ready_samples - ready - pending
     if missing <= 0:
         return f"there are enough samples: {ready} ready, {pending} to be answered"
-    in_each = max(policy.prompts_per_workload // policy.checked_prompts, 1)
+    checked = policy.checked_prompts or usual_checked(policy.solver_image)
+    in_each = max(policy.prompts_per_workload // checked, 1)
     for number in range(math.ceil(missing / in_each)):
-        _make_workload(tools, min(in_each, missing - number * in_each))
+        _make_workload(tools, min(in_each, missing - number * in_each), checked)
     return f"{missing} samples made; {ready} were ready"
 
 
-def _make_workload(tools: PipelineTools, count: int) -> None:
+def usual_checked(image: str) -> int:
+    """How many prompts of a sample are checked: more where answers are compared with tolerance.
+
+    One answer cannot show how often answers differ.
+    """
+    last = SolveWorkload.objects.filter(image=image, finished_at__isnull=False)
+    newest = last.order_by("-finished_at").first()
+    return CHECKED if newest and newest.is_deterministic else CHECKED_WITH_TOLERANCE
+
+
+def _make_workload(tools: PipelineTools, count: int, checked: int) -> None:
     policy, bucket = tools.policy, tools.buckets.answers
     chosen = list(PromptSeries.objects.order_by("?")[:count])
-    drawn = _draw(tools.buckets.prompts, chosen, policy.checked_prompts)
+    drawn = _draw(tools.buckets.prompts, chosen, checked)
     workload = SolveWorkload(
         uuid=uuid4(),
         image=policy.solver_image,

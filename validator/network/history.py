@@ -53,6 +53,32 @@ def between(first: int, stop: int) -> History:
     )
 
 
+def chain_known_until() -> int:
+    """The first block whose neurons and stakes are not logged yet; 0 when none are."""
+    runs = ObservedBlocks.objects.filter(stream=ObservedBlocks.Stream.CHAIN)
+    last = runs.order_by("-last_block").values_list("last_block", flat=True).first()
+    return 0 if last is None else last + STRIDE
+
+
+def validators_between(first: int, stop: int) -> History:
+    """As `between`, of neurons with a validator permit in any of these blocks, and their stakes.
+
+    Neither manifests and addresses nor the runs of observed blocks are read.
+    """
+    held = Fact.objects.alias(blocks=_BLOCKS).filter(blocks__overlap=NumericRange(first, stop))
+    permitted = held.filter(kind=Fact.Kind.NEURON, value__permit=True).values("subject")
+    facts = held.filter(kind__in=(Fact.Kind.NEURON, Fact.Kind.STAKE), subject__in=permitted)
+    return History(first, stop, _logged(facts.order_by("from_block", "id")))
+
+
+def manifest_between(hotkey: str, item: str, first: int, stop: int) -> History:
+    """As `between`, of one miner's manifests of one class only."""
+    facts = Fact.objects.filter(
+        subject=hotkey, kind=Fact.Kind.MANIFEST, item=item, from_block__lt=stop
+    ).exclude(until_block__lte=first)
+    return History(first, stop, _logged(facts.order_by("from_block", "id")))
+
+
 def changes(
     hotkey: str, since: int, until: int | None = None, *, kinds: Collection[str] = Fact.Kind.values
 ) -> list[Change]:

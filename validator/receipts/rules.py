@@ -1,6 +1,6 @@
 """Builds the payloads of receipts and computes their scores (protocol §5.4, §7)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -128,8 +128,9 @@ def finished_payload(
     now: datetime,
     began: datetime,
     score: Decimal,
+    blocks: Sequence[int] = (),
 ) -> JobFinishedReceipt:
-    """The receipt for an ended job, with its final score."""
+    """The receipt for an ended job, with its final score and the blocks that pay for it."""
     took = max(now - began, timedelta(0)) // timedelta(microseconds=1)
     return JobFinishedReceipt(
         job_uuid=job_uuid,
@@ -139,6 +140,7 @@ def finished_payload(
         time_started=began,
         time_took_us=min(took, MAX_DURATION_US),
         score_str=score_text(score),
+        block_numbers=list(blocks),
     )
 
 

@@ -1,5 +1,6 @@
 """Signs the receipts that a miner is sent in the course of one job (protocol §7)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -74,8 +75,13 @@ class JobReceiptSigner:
         )
         return self._sign(payload)
 
-    def sign_finished_receipt(self, score: Decimal, now: datetime) -> SignedReceipt:
-        """The job finished receipt, with what the job was worth in executor seconds."""
+    def sign_finished_receipt(
+        self, score: Decimal, now: datetime, blocks: Sequence[int] = ()
+    ) -> SignedReceipt:
+        """The job finished receipt, with what the job was worth in executor seconds.
+
+        `blocks` are those whose allowance pays for it.
+        """
         payload = rules.finished_payload(
             self.job.uuid,
             miner=self.miner,
@@ -83,6 +89,7 @@ class JobReceiptSigner:
             now=now,
             began=self.began or now,
             score=score,
+            blocks=blocks,
         )
         return self._sign(payload)
 

@@ -1,8 +1,10 @@
 """What the formula `allowance` reads: blocks with stakes, manifests, and receipts with blocks."""
 
 import json
+import logging
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -25,30 +27,44 @@ from validator.scoring.allowance import USUAL_BLOCK
 from validator.scoring.facts import BlockFact, ManifestFact, PaidReceipt
 from validator.scoring.parameters import AllowanceParameters
 
+log = logging.getLogger(__name__)
+
 # Costs have six decimals; larger ones cannot be paid by any allowance.
 MAX_COST = Decimal(10**9)
-# Of this validator: as issued, whether or not the miner has published them.
+# Of this validator: as issued, whether or not the miner has published them. A list of more blocks
+# than can be young enough is not read.
 _ISSUED = """
 SELECT f.job_uuid::text, f.miner_hotkey, %(validator)s, s.payload::jsonb ->> 'executor_class',
-    f.issued_at, s.issued_at, f.score, f.payload::jsonb ->> 'block_numbers'
+    f.issued_at, s.issued_at, f.score,
+    CASE WHEN jsonb_array_length(f.payload::jsonb -> 'block_numbers') <= %(most_blocks)s
+        THEN f.payload::jsonb ->> 'block_numbers' END
 FROM receipts_issuedreceipt f JOIN receipts_issuedreceipt s
     ON s.job_uuid = f.job_uuid AND s.miner_hotkey = f.miner_hotkey
 WHERE f.receipt_type = %(finished)s AND s.receipt_type = %(started)s
     AND s.payload::jsonb ->> 'is_organic' = 'true'
     AND f.issued_at >= %(since)s AND f.issued_at < %(until)s AND f.score > 0
+    AND f.issued_at >= s.issued_at
+ORDER BY f.issued_at, f.job_uuid
 """
 _FETCHED = """
 SELECT f.job_uuid::text, f.miner_hotkey, f.validator_hotkey, s.executor_class,
-    f.timestamp, s.timestamp, f.score, f.payload::jsonb ->> 'block_numbers'
+    f.timestamp, s.timestamp, f.score,
+    CASE WHEN jsonb_array_length(f.payload::jsonb -> 'block_numbers') <= %(most_blocks)s
+        THEN f.payload::jsonb ->> 'block_numbers' END
 FROM receipts_receipt f JOIN receipts_receipt s
     ON s.job_uuid = f.job_uuid AND s.miner_hotkey = f.miner_hotkey
     AND s.validator_hotkey = f.validator_hotkey
 WHERE f.receipt_type = %(finished)s AND s.receipt_type = %(started)s AND s.is_organic
     AND f.timestamp >= %(since)s AND f.timestamp < %(until)s AND f.score > 0
-    AND f.validator_hotkey <> %(validator)s
+    AND f.validator_hotkey <> %(validator)s AND f.timestamp >= s.timestamp
+ORDER BY f.timestamp, f.job_uuid
 """
 # Rows that the database sends at once.
-ROWS_AT_ONCE = 2000
+ROWS_AT_ONCE = 500
+# Of the receipts of one validator at one miner, roughly as they are stored: some thousand jobs,
+# of which each block can pay one in each class.
+MAX_RECEIPT_BYTES = 512 * 2**10
+RECEIPT_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +105,23 @@ def allowance_facts(
 ) -> AllowanceFacts:
     """Everything that the receipts of a cycle are judged by, as far as it is known here.
 
-    Receipts of the time before, in which they could use up blocks that are offered again, are there
-    as earlier ones. What these may have paid with goes back as far once more.
+    A job lasts at most the blocks that a block stays valid, or it is not paid. So it began at most
+    that long before the cycle, and its blocks are at most twice as old: receipts from then on may
+    have used them up, and are there as earlier ones. What these paid with goes back once more.
     """
     reach = worth.block_expiry + worth.leeway_lower
-    history = between(cycle.start - 2 * reach, cycle.stop)
+    oldest = cycle.start - 2 * reach - worth.leeway_upper
+    history = between(oldest - reach, cycle.stop)
     timeline = BlockTimes.read(history.first, cycle.stop)
     began = timeline.time(cycle.start)
     if began is None:
         return AllowanceFacts()
-    since = timeline.time_before(cycle.start - reach) or began
-    receipts = _receipts(rule.validator, since, timeline.time(cycle.stop))
+    since = timeline.time_before(oldest) or timeline.moments[0]
+    receipts = _receipts(rule.validator, since, timeline.time(cycle.stop), worth)
     return AllowanceFacts(
         tuple(blocks(history, rule)),
         tuple(manifests(history, rule)),
-        tuple(paid for row in receipts for paid in _paid(row, timeline, began, worth)),
+        tuple(_bounded(paid for row in receipts for paid in _paid(row, timeline, began, worth))),
     )
 
 
@@ -174,16 +192,21 @@ class BlockTimes:
         return min(block, self.numbers[place]) if place < len(self.numbers) else block
 
 
-def _receipts(validator: str, since: datetime, until: datetime | None) -> Iterator[Any]:
-    values: dict[str, str | datetime] = {
+def _receipts(
+    validator: str, since: datetime, until: datetime | None, worth: AllowanceParameters
+) -> Iterator[Any]:
+    """The rows of all receipts of this time, those of each validator in the order of time."""
+    values: dict[str, str | int | datetime] = {
         "validator": validator,
         "finished": ReceiptType.FINISHED,
         "started": ReceiptType.STARTED,
         "since": since,
         "until": until or datetime.max.replace(tzinfo=since.tzinfo),
+        "most_blocks": worth.block_expiry + worth.leeway_lower + worth.leeway_upper + 1,
     }
     for statement in (_ISSUED, _FETCHED):
-        with connection.cursor() as cursor:
+        # A cursor of the server: the result is not loaded as a whole.
+        with connection.chunked_cursor() as cursor:
             cursor.execute(statement, values)
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield from rows
@@ -192,10 +215,16 @@ def _receipts(validator: str, since: datetime, until: datetime | None) -> Iterat
 def _paid(
     row: Any, timeline: BlockTimes, since: datetime, worth: AllowanceParameters
 ) -> Iterator[PaidReceipt]:
-    """The receipt, with those of its blocks that may pay for it by their age; none if unknown."""
+    """The receipt, with those of its blocks that may pay for it by their age; none if unknown.
+
+    A job that lasted longer than a block stays valid has none, and neither has one that offers more
+    blocks than may pay.
+    """
     uuid, miner, validator, name, at, started_at, score, offered = row
     kind, started = ExecutorClass.known(name), timeline.block(started_at)
-    oldest = started - worth.block_expiry - worth.leeway_lower
+    reach = worth.block_expiry + worth.leeway_lower
+    is_too_long = timeline.block(at) - started > reach
+    numbers = json.loads(offered) if offered and not is_too_long else []
     if kind:
         yield PaidReceipt(
             uuid,
@@ -207,8 +236,30 @@ def _paid(
             cost=Fraction(min(score, MAX_COST)),
             blocks=tuple(
                 number
-                for number in dict.fromkeys(json.loads(offered or "[]"))
-                if oldest <= number <= started + worth.leeway_upper
+                for number in dict.fromkeys(numbers)
+                if started - reach <= number <= started + worth.leeway_upper
             ),
             is_earlier=at < since,
+        )
+
+
+def _bounded(receipts: Iterable[PaidReceipt]) -> Iterator[PaidReceipt]:
+    """The receipts in their order; of one validator at one miner the first `MAX_RECEIPT_BYTES`.
+
+    All later ones are left out, so that what is left out was not paid with blocks that a receipt
+    after it could offer again.
+    """
+    used: Counter[tuple[str, str]] = Counter()
+    left_out: Counter[tuple[str, str]] = Counter()
+    for one in receipts:
+        place = (one.validator, one.hotkey)
+        used[place] += RECEIPT_BYTES + sum(len(str(number)) + 1 for number in one.blocks)
+        if used[place] <= MAX_RECEIPT_BYTES:
+            yield one
+        else:
+            left_out[place] += 1
+    for (validator, miner), count in left_out.items():
+        log.warning(
+            "receipts left out of the scores: one validator has too many at one miner",
+            extra={"validator": validator, "miner": miner, "receipts": count},
         )

@@ -54,7 +54,9 @@ def measured(since: int, until: int) -> dict[Place, Fraction]:
     parts: dict[Place, list[float]] = defaultdict(list)
     for hotkey, name, metrics in rows.values_list("hotkey", "executor_class", "metrics"):
         if kind := ExecutorClass.known(name):
-            parts[hotkey, kind].append(_part(metrics["promised"], metrics["seconds"]))
+            # Of a streaming job only the time from the seed to the answer is the executor's.
+            seconds = metrics.get("answering_seconds", metrics["seconds"])
+            parts[hotkey, kind].append(_part(metrics["promised"], seconds))
     return {place: _rounded(fmean(each)) for place, each in parts.items()}
 
 

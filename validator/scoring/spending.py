@@ -77,11 +77,12 @@ class Account:
 
     def judge(self, spend: Spend) -> Judgement:
         """Judge the next spend, and remember what it used up."""
-        judgement = self._judgement(spend)
+        judgement = self.judgement(spend)
         self.spent.update(judgement.spent)
         return judgement
 
-    def _judgement(self, spend: Spend) -> Judgement:
+    def judgement(self, spend: Spend) -> Judgement:
+        """What `judge` would say of this spend now."""
         allowed = self.rule.allowed(spend.started_at)
         valid: list[int] = []
         outside: list[int] = []
@@ -98,8 +99,13 @@ class Account:
             elif (amount := self.allowances.amount(block)) is not None:
                 valid.append(block)
                 total += amount
-        paid = _microseconds(total) >= _microseconds(spend.cost)
+        paid = is_paid_by(total, spend.cost)
         return Judgement(paid, total, tuple(valid), tuple(outside), tuple(twice), tuple(void))
+
+
+def is_paid_by(amount: int, cost: int) -> bool:
+    """Whether `amount` covers `cost`; both are picoseconds and compared as whole microseconds."""
+    return _microseconds(amount) >= _microseconds(cost)
 
 
 def _is_void(invalidated_at: int | None, started_at: int) -> bool:

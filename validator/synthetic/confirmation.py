@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -12,32 +13,80 @@ from validator.receipts.rules import score_text
 from validator.receipts.signing import SignedReceipt
 from validator.synthetic import outcomes
 from validator.synthetic.attempts import Attempt
+from validator.synthetic.control.excusing import host_of, upload_urls
 from validator.synthetic.kinds.kind import ConfirmingKind, NotVerifiableError, Verdict
 from validator.synthetic.outcomes import REASON_CHARACTERS, Outcome
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 100
+AT_ONCE = 16
+# All checks of a batch end so long after they began, since its results are stored only then; of
+# larger batches, when there were so many seconds for each attempt.
+LEAST_SECONDS, SECONDS_FOR_EACH = 120.0, 0.2
+# After so many failures in a row a host is not asked any more.
+MOST_FAILURES = 8
 
 
 async def confirm_all(attempts: Sequence[Attempt], validator: Signer) -> None:
-    """Replace provisional verdicts, and the finished receipts that say another score."""
-    slots = asyncio.Semaphore(AT_ONCE)
+    """Replace provisional verdicts, and the finished receipts that say another score.
 
-    async def confirm(attempt: Attempt, kind: ConfirmingKind) -> None:
-        async with slots:
-            await _confirm(attempt, kind, validator)
-
+    What cannot be read in the time for all is not verified.
+    """
+    waiting = [
+        (one, one.kind)
+        for one in attempts
+        if one.outcome is Outcome.CORRECT and isinstance(one.kind, ConfirmingKind)
+    ]
+    reading = _Reading(max(LEAST_SECONDS, SECONDS_FOR_EACH * len(waiting)))
     async with asyncio.TaskGroup() as tasks:
-        for one in attempts:
-            if one.outcome is Outcome.CORRECT and isinstance(one.kind, ConfirmingKind):
-                tasks.create_task(confirm(one, one.kind))
+        for one, kind in waiting:
+            tasks.create_task(_confirm(one, kind, validator, reading))
 
 
-async def _confirm(attempt: Attempt, kind: ConfirmingKind, validator: Signer) -> None:
+class _Reading:
+    """What all checks share: a deadline, slots, and the hosts that failed last."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = asyncio.get_running_loop().time() + seconds
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._failures: Counter[str] = Counter()
+
+    async def verdict(self, attempt: Attempt, kind: ConfirmingKind, given: Verdict) -> Verdict:
+        """The verdict of the kind.
+
+        Raises:
+            NotVerifiableError: the kind could not tell, the time for all is over, or the host of
+                the answers failed too often in a row.
+        """
+        host = next(map(host_of, upload_urls(attempt.prepared)), "")
+        try:
+            async with asyncio.timeout_at(self._end) as limit, self._slots:
+                if self._failures[host] >= MOST_FAILURES:
+                    raise NotVerifiableError(
+                        f"{host or 'the bucket'} failed {MOST_FAILURES} times in a row"
+                    )
+                try:
+                    verdict = await kind.confirm(attempt.prepared, given)
+                except NotVerifiableError:
+                    self._failures[host] += 1
+                    raise
+                self._failures[host] = 0
+                return verdict
+        except TimeoutError as exc:
+            if not limit.expired():
+                raise
+            raise NotVerifiableError(
+                f"the {self._seconds:g} s for checking all results were over"
+            ) from exc
+
+
+async def _confirm(
+    attempt: Attempt, kind: ConfirmingKind, validator: Signer, reading: _Reading
+) -> None:
     provisional = Verdict(attempt.points, attempt.reason, attempt.metrics)
     try:
-        verdict = await kind.confirm(attempt.prepared, provisional)
+        verdict = await reading.verdict(attempt, kind, provisional)
     except NotVerifiableError as exc:
         _cannot_tell(attempt, str(exc))
     except Exception as exc:

@@ -157,6 +157,9 @@ class ControlTarget(models.Model):
     name = models.CharField(max_length=300)
     worked_at = models.DateTimeField(null=True, help_text="empty: never, so it excuses nobody")
     problem = models.CharField(max_length=200, blank=True, help_text="empty: it works")
+    failed_at = models.DateTimeField(
+        null=True, help_text="the first failed probe since it worked last"
+    )
     probed_at = models.DateTimeField()
 
     class Meta:

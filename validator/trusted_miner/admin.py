@@ -22,8 +22,8 @@ class CheatFindingAdmin(LargeListAdmin):
     unlisted_fields = ("request", "miner_result", "trusted_result", "report", "differences")
     fields = (
         "job_page", "source", "verdict", "takes_points", "reason", "miner", "executor_class",
-        "signatory", "trusted_job_page", "created_at", "differing", "request", "miner_result",
-        "trusted_result", "report",
+        "signatory", "job_ended_at", "is_listed_image", "trusted_job_page", "created_at",
+        "differing", "request", "miner_result", "trusted_result", "report",
     )  # fmt: skip
     readonly_fields = ("job_page", "trusted_job_page", "takes_points", "differing")
 

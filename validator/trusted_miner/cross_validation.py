@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from compute_horde.nul_characters import replace_nul
 from compute_horde.protocol.job import JobFinished, JobRequested
-from compute_horde.vocabulary import JobState
+from compute_horde.vocabulary import JobState, RejectionReason
 from validator.config import Config
 from validator.jobs.models import Job
 from validator.trusted_miner import findings, rules
@@ -19,7 +20,7 @@ from validator.trusted_miner.errors import (
     TrustedMinerError,
     TrustedMinerUnreachableError,
 )
-from validator.trusted_miner.models import CrossValidation
+from validator.trusted_miner.models import MAX_WAITING, CrossValidation
 from validator.trusted_miner.rules import ResultDifference
 from validator.trusted_miner.runs import TrustedMiner, run_trusted_job
 
@@ -28,9 +29,11 @@ log = logging.getLogger(__name__)
 # Jobs that ended longer ago are not looked at: their inputs may be gone, and after a long stop
 # there would be too many.
 LOOK_BACK = timedelta(minutes=15)
-MAX_WAITING = 100
 LOOKED_AT = 5000
 MAX_TRIES = 5
+# A trusted miner that is busy or away for so long is asked no more. That is no try: users' jobs
+# that keep it busy must not end the check of a miner.
+MAX_AGE = timedelta(hours=4)
 # Added to the time limits of a job: for the start of its executor, twice.
 MARGIN = timedelta(minutes=15)
 
@@ -40,18 +43,21 @@ State = CrossValidation.State
 def run_due(config: Config) -> None:
     """Choose jobs that ended lately, then repeat the one that has waited longest, if any.
 
-    Nothing happens without a trusted miner, or while another worker repeats a job.
+    Nothing happens without a trusted miner, or while another worker repeats a job. With a share of
+    0, only jobs that users reported are repeated.
     """
     miner = TrustedMiner.configured(config)
-    if miner is None or not config.cross_validation_share:
+    if miner is None:
         return
     choose(config)
     if job := _claim_next(config):
-        _repeat(job, miner)
+        _repeat(job, miner, config.cross_validation_images)
 
 
 def choose(config: Config) -> None:
     """Queue the sampled ones of the jobs that ended lately; at most `MAX_WAITING` wait."""
+    if not config.cross_validation_share:
+        return
     free = MAX_WAITING - CrossValidation.objects.filter(state=State.WAITING).count()
     secret = config.secret_key.get_secret_value().encode()
     images, longest = config.cross_validation_images, config.cross_validation_max_seconds
@@ -100,7 +106,7 @@ def _claim_next(config: Config) -> Job | None:
     return job
 
 
-def _repeat(job: Job, miner: TrustedMiner) -> None:
+def _repeat(job: Job, miner: TrustedMiner, images: Collection[str]) -> None:
     result = findings.result_of(job.pk)
     if result is None:
         _end(job.pk, State.FAILED, "the job's result is not stored any more")
@@ -108,14 +114,35 @@ def _repeat(job: Job, miner: TrustedMiner) -> None:
     try:
         state, trusted, found = asyncio.run(_compare(job.request, result, miner))
     except (TrustedMinerUnreachableError, TrustedMinerDeclinedError) as exc:
-        tries = CrossValidation.objects.get(pk=job.pk).tries
-        _end(job.pk, State.WAITING if tries < MAX_TRIES else State.FAILED, str(exc))
+        _wait_again(job.pk, exc)
     except TrustedMinerError as exc:
         _end(job.pk, State.FAILED, str(exc))
     else:
+        problem = "; ".join(one.what for one in found)
         if state is State.DIFFERS:
-            findings.record_difference(job, trusted, found)
-        _end(job.pk, state, "; ".join(one.what for one in found))
+            findings.record_difference(job, trusted, found, images)
+        elif state is State.SAME and (unsent := rules.unsent(result, trusted)):
+            state, problem = State.FAILED, f"the miner alone left out {', '.join(unsent)}"
+        elif state is State.SAME:
+            findings.record_same(job.pk)
+        _end(job.pk, state, problem)
+
+
+def _wait_again(
+    uuid: UUID, problem: TrustedMinerUnreachableError | TrustedMinerDeclinedError
+) -> None:
+    """Let an entry wait again; a miner that refuses it is tried `MAX_TRIES` times in all."""
+    entry = CrossValidation.objects.get(pk=uuid)
+    is_refused = (
+        isinstance(problem, TrustedMinerDeclinedError)
+        and problem.reason is not RejectionReason.BUSY
+    )
+    if not is_refused:
+        CrossValidation.objects.filter(pk=uuid).update(tries=entry.tries - 1)
+    is_over = (
+        entry.tries >= MAX_TRIES if is_refused else timezone.now() - entry.created_at > MAX_AGE
+    )
+    _end(uuid, State.FAILED if is_over else State.WAITING, str(problem))
 
 
 async def _compare(

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,24 +17,34 @@ from django.utils import timezone
 from compute_horde import volumes
 from compute_horde.django.job_record import notify
 from compute_horde.errors import BadSignature
+from compute_horde.image_names import is_listed
 from compute_horde.protocol.job import CheatReported, JobFinished, JobRequested
 from compute_horde.protocol.links import MINER_TO_VALIDATOR
 from compute_horde.vocabulary import JobState
+from validator.config import Config
 from validator.jobs.models import Job, JobEvent
 from validator.network.manifest_store import CHANNEL
 from validator.synthetic.attempts import shortened
 from validator.trusted_miner import rules
-from validator.trusted_miner.models import CheatFinding
+from validator.trusted_miner.models import (
+    MAX_WAITING,
+    MAX_WAITING_REPORTS,
+    CheatFinding,
+    CrossValidation,
+)
 from validator.trusted_miner.rules import COUNTED, CheatVerdict, ResultDifference
 
 log = logging.getLogger(__name__)
 
 # Of a job's arguments, and of a user's report with its details.
 MAX_CHARACTERS = 2**16
+MAX_REASON = 500
+# An exclusion that is not proved by an image of the operator's needs reports of so many users.
+FEWEST_SIGNERS = 2
 REASONS = {
-    CheatVerdict.PROVED: "the results of the job and of the trusted job differ",
     CheatVerdict.BELIEVED: "only the user sees what the jobs uploaded, and is believed",
     CheatVerdict.DISPROVED: "the results of the job and of the trusted job are the same",
+    CheatVerdict.UNPROVED: "the results differ, and that alone proves nothing",
 }
 
 
@@ -47,10 +58,11 @@ class ClaimJudgement:
     trusted: JobFinished | None = None
 
 
-def record_cheat_report(report: CheatReported) -> None:
+def record_cheat_report(report: CheatReported, config: Config) -> None:
     """Record a user's signed report about one of its completed jobs, with a verdict on it.
 
-    The first claim about a job is kept, unless a later one counts and it does not.
+    The first claim about a job is kept, unless a later one counts and it does not. Where results
+    differ that have to be equal, the job is queued for cross-validation, which decides.
     """
     try:
         signatory = report.verify()
@@ -61,22 +73,46 @@ def record_cheat_report(report: CheatReported) -> None:
     if job is None:
         log.warning("cheat report about no completed job", extra={"job": report.job_uuid})
         return
+    judgement = _judged(job, report.trusted_job_uuid, signatory)
+    if judgement.differences:
+        reason = f"{judgement.reason}; {_queued(job, config)}"[:MAX_REASON]
+        judgement = replace(judgement, reason=reason)
     _record(
         job,
         CheatFinding.Source.USER,
-        _judged(job, report.trusted_job_uuid, signatory),
+        judgement,
+        images=config.cross_validation_images,
         trusted_job_uuid=report.trusted_job_uuid,
         report=_bounded(report),
     )
 
 
 def record_difference(
-    job: Job, trusted: JobFinished, differences: Sequence[ResultDifference]
+    job: Job,
+    trusted: JobFinished,
+    differences: Sequence[ResultDifference],
+    images: Collection[str],
 ) -> None:
-    """Record that the trusted miner's result of a repeated job is another one."""
+    """Record that the trusted miner's result of a repeated job is another one.
+
+    `images` are those that the operator lists as deterministic.
+    """
     reason = "the trusted miner has another result, twice the same"
     judgement = ClaimJudgement(CheatVerdict.PROVED, reason, differences, trusted)
-    _record(job, CheatFinding.Source.CROSS_VALIDATION, judgement, trusted_job_uuid=trusted.job_uuid)
+    _record(
+        job,
+        CheatFinding.Source.CROSS_VALIDATION,
+        judgement,
+        images=images,
+        trusted_job_uuid=trusted.job_uuid,
+    )
+
+
+def record_same(uuid: UUID) -> None:
+    """Record that the repetition of a job disproves what was only claimed about it, if anything."""
+    CheatFinding.objects.filter(pk=uuid, verdict=CheatVerdict.UNPROVED).update(
+        verdict=CheatVerdict.DISPROVED, reason="another trusted run has the miner's result"
+    )
 
 
 def result_of(uuid: str | UUID) -> JobFinished | None:
@@ -93,11 +129,26 @@ def cheated_jobs(since: datetime) -> set[UUID]:
 
 
 def distrusted_miners(exclusion: timedelta) -> dict[str, float]:
-    """The miners with a false result within `exclusion`, and for how many more seconds."""
+    """The miners with a false result within `exclusion`, and for how many more seconds.
+
+    It counts from the end of the job. Such a result is proved for an image that the operator lists,
+    or users of at least `FEWEST_SIGNERS` signers have reports that count.
+    """
     now = timezone.now()
-    found = CheatFinding.objects.filter(created_at__gt=now - exclusion, verdict__in=COUNTED)
-    newest = found.values_list("miner").annotate(Max("created_at")).order_by()
-    return {miner: (at + exclusion - now).total_seconds() for miner, at in newest}
+    found = CheatFinding.objects.filter(job_ended_at__gt=now - exclusion, verdict__in=COUNTED)
+    until: dict[str, datetime] = {}
+    newest = Max("job_ended_at")
+    sure = found.filter(verdict=CheatVerdict.PROVED, is_listed_image=True)
+    for miner, ended_at in sure.values_list("miner").annotate(newest).order_by():
+        until[miner] = ended_at
+    by_signers: dict[str, list[datetime]] = defaultdict(list)
+    for miner, _, ended_at in found.values_list("miner", "signatory").annotate(newest).order_by():
+        by_signers[miner].append(ended_at)
+    for miner, ends in by_signers.items():
+        if len(ends) >= FEWEST_SIGNERS:
+            ended_at = sorted(ends)[-FEWEST_SIGNERS]
+            until[miner] = max(until.get(miner, ended_at), ended_at)
+    return {miner: (at + exclusion - now).total_seconds() for miner, at in until.items()}
 
 
 def _accusable(uuid: str) -> QuerySet[Job]:
@@ -118,9 +169,29 @@ def _judged(job: Job, trusted_uuid: str, signatory: str) -> ClaimJudgement:
         return ClaimJudgement(CheatVerdict.UNPROVED, "the trusted job is another one", (), result)
     if (ours := result_of(job.pk)) is None:
         return ClaimJudgement(CheatVerdict.UNPROVED, "the job's result is not stored", (), result)
-    found = rules.differences(ours, result)
-    verdict = rules.verdict_on_report(found, has_uploads=job.request.output_upload is not None)
-    return ClaimJudgement(verdict, REASONS[verdict], found, result)
+    found, unsent = rules.differences(ours, result), rules.unsent(ours, result)
+    verdict = rules.verdict_on_report(
+        found, unsent, has_uploads=job.request.output_upload is not None
+    )
+    reason = REASONS[verdict]
+    if verdict is CheatVerdict.UNPROVED and not found:
+        reason = f"the miner alone left out {', '.join(unsent)}"[:MAX_REASON]
+    return ClaimJudgement(verdict, reason, found, result)
+
+
+def _queued(job: Job, config: Config) -> str:
+    """Queue a reported job to be repeated, if that can decide; what becomes of it, in words."""
+    if not config.trusted_miner_address:
+        return "not repeated: there is no trusted miner"
+    images, longest = config.cross_validation_images, config.cross_validation_max_seconds
+    if why_not := rules.reason_not_to_repeat(job.request, images, longest):
+        return f"not repeated: {why_not}"
+    waiting = CrossValidation.objects.filter(state=CrossValidation.State.WAITING)
+    reported = CheatFinding.objects.filter(pk__in=waiting.values("pk"), signatory=job.signatory)
+    if waiting.count() >= MAX_WAITING or reported.count() >= MAX_WAITING_REPORTS:
+        return "not repeated: too many jobs wait for that"
+    CrossValidation.objects.bulk_create([CrossValidation(job_uuid=job.pk)], ignore_conflicts=True)
+    return "cross-validation repeats the job and decides"
 
 
 def _record(
@@ -128,6 +199,7 @@ def _record(
     source: CheatFinding.Source,
     judgement: ClaimJudgement,
     *,
+    images: Collection[str],
     trusted_job_uuid: str,
     report: str = "",
 ) -> None:
@@ -138,17 +210,24 @@ def _record(
         "reason": judgement.reason,
         "miner": job.miner,
         "executor_class": job.executor_class,
+        "is_listed_image": is_listed(job.request.docker_image, images),
+        "job_ended_at": job.state_since,
         "signatory": job.signatory,
         "trusted_job_uuid": trusted_job_uuid,
         "differences": json.dumps([one.as_json() for one in judgement.differences]),
         "request": _described(job.request),
         "miner_result": shortened(result).encode() if result else "",
         "trusted_result": shortened(judgement.trusted).encode() if judgement.trusted else "",
-        "report": report,
     }
+    if report:
+        fields["report"] = report
     with transaction.atomic():
         finding, is_new = CheatFinding.objects.get_or_create(job_uuid=job.pk, defaults=fields)
-        if not is_new and not finding.counts and judgement.verdict in COUNTED:
+        is_stronger = judgement.verdict in COUNTED and not finding.counts
+        is_proof = (
+            judgement.verdict is CheatVerdict.PROVED and finding.verdict != CheatVerdict.PROVED
+        )
+        if not is_new and (is_stronger or is_proof):
             is_new = bool(CheatFinding.objects.filter(pk=job.pk).update(**fields))
         unmarked = Job.objects.filter(pk=job.pk, cheat_reported_at=None)
         unmarked.update(cheat_reported_at=timezone.now())

@@ -9,6 +9,9 @@ from django.utils import timezone
 from compute_horde.hardware import ExecutorClass
 from validator.trusted_miner.rules import COUNTED, CheatVerdict
 
+# So many jobs wait for their repetition, and so many of them for one user's reports.
+MAX_WAITING = 100
+MAX_WAITING_REPORTS = 10
 CLASSES = [(one.value, one.value) for one in ExecutorClass]
 
 
@@ -29,6 +32,12 @@ class CheatFinding(models.Model):
     reason = models.CharField(max_length=500, help_text="why this is the verdict")
     miner = models.CharField(max_length=64, db_index=True)
     executor_class = models.CharField(max_length=64, choices=CLASSES)
+    is_listed_image = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="the operator lists the job's image as deterministic",
+    )
+    job_ended_at = models.DateTimeField(null=True, db_index=True)
     signatory = models.CharField(max_length=64, blank=True, help_text="the job's user")
     trusted_job_uuid = models.UUIDField(help_text="the run that is believed")
     created_at = models.DateTimeField(default=timezone.now, db_index=True)

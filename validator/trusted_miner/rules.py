@@ -13,8 +13,8 @@ from compute_horde.image_names import is_listed
 from compute_horde.protocol.job import JobFinished, JobRequested
 from compute_horde.volumes import HuggingfaceVolume, InlineVolume, SimpleVolume
 
-# A user who sets this variable of a job to `1` or `true` declares that its inputs stay the same
-# and that equal inputs lead to equal output and artifacts.
+# A user who sets this variable of a job to `1` or `true` declares that equal inputs lead to equal
+# output and artifacts.
 DETERMINISTIC = "COMPUTE_HORDE_DETERMINISTIC"
 EXCERPT_CHARACTERS = 200
 MAX_DIFFERENCES = 20
@@ -73,7 +73,7 @@ def reason_not_to_repeat(
         return "it streams"
     if not is_declared and not is_listed(job.docker_image, images):
         return "it is not declared to be deterministic"
-    if not is_declared and not all(map(_is_fixed, volumes.simple_volumes(job.volume))):
+    if not all(map(_is_fixed, volumes.simple_volumes(job.volume))):
         return "its inputs may have changed"
     if job.download_time_limit + job.execution_time_limit + job.upload_time_limit > max_seconds:
         return "its time limits are too long"
@@ -130,7 +130,8 @@ def differences(miner: JobFinished, trusted: JobFinished) -> list[ResultDifferen
     """Where the results of a miner and the trusted miner differ, at most `MAX_DIFFERENCES`.
 
     What is written to stderr is not compared: it is where programs tell times and progress.
-    Artifacts that did not fit into one of the results are not compared either.
+    Artifacts that did not fit into the trusted miner's result are not compared either; those that
+    only the miner left out are `unsent`.
     """
     found: list[ResultDifference] = []
     ours, theirs = _stdout(miner), _stdout(trusted)
@@ -144,19 +145,34 @@ def differences(miner: JobFinished, trusted: JobFinished) -> list[ResultDifferen
 
 def _artifact_differences(miner: JobFinished, trusted: JobFinished) -> Iterator[ResultDifference]:
     ours, theirs = miner.artifacts or {}, trusted.artifacts or {}
-    left_out = {one.name for one in (*miner.left_out, *trusted.left_out)}
+    not_ours, not_theirs = _left_out(miner), _left_out(trusted)
     for path in sorted({*ours, *theirs}):
-        is_missing = path not in ours or path not in theirs
-        # An entry without a name stands for files that are not listed one by one.
-        if is_missing and (_is_among(path, left_out) or "" in left_out):
+        if path not in ours and (_is_among(path, not_ours) or _is_among(path, not_theirs)):
+            continue
+        if path not in theirs and _is_among(path, not_theirs):
             continue
         if ours.get(path) != theirs.get(path):
             yield ResultDifference(f"artifact {path}", _of(ours, path), _of(theirs, path))
 
 
+def unsent(miner: JobFinished, trusted: JobFinished) -> list[str]:
+    """The artifacts that only the miner left out, as it says: they prove nothing either way."""
+    not_ours, not_theirs = _left_out(miner), _left_out(trusted)
+    missing = sorted((trusted.artifacts or {}).keys() - (miner.artifacts or {}).keys())
+    return [
+        path for path in missing if _is_among(path, not_ours) and not _is_among(path, not_theirs)
+    ]
+
+
+def _left_out(result: JobFinished) -> set[str]:
+    return {one.name for one in result.left_out}
+
+
 def _is_among(path: str, left_out: Collection[str]) -> bool:
+    """An entry without a name stands for files that are not listed one by one."""
     return any(
-        path == name or (name.endswith("/") and path.startswith(name)) for name in left_out if name
+        path == name or not name or (name.endswith("/") and path.startswith(name))
+        for name in left_out
     )
 
 
@@ -183,12 +199,13 @@ def _excerpt(ours: str, theirs: str) -> str:
 
 
 def verdict_on_report(
-    differing: Collection[ResultDifference], *, has_uploads: bool
+    differing: Collection[ResultDifference], unsent: Collection[str], *, has_uploads: bool
 ) -> CheatVerdict:
     """What a user's report proves, from the results of its job and its trusted job.
 
-    What a job uploads is seen by its user only, who is believed in that.
+    What a job uploads is seen by its user only, who is believed in that. One difference proves
+    nothing: it may come from the machine or the time.
     """
-    if differing:
-        return CheatVerdict.PROVED
-    return CheatVerdict.BELIEVED if has_uploads else CheatVerdict.DISPROVED
+    if has_uploads:
+        return CheatVerdict.BELIEVED
+    return CheatVerdict.UNPROVED if differing or unsent else CheatVerdict.DISPROVED

@@ -21,8 +21,8 @@ from validator.jobs.models import Job
 from validator.jobs.quotas import SignerQuota
 
 
-def live(kind: Job.Kind = Job.Kind.ORGANIC, signer=None) -> LiveJob:
-    return LiveJob(request(signer=signer) if signer else request(), kind)
+def live(kind: Job.Kind = Job.Kind.ORGANIC, signer=None, **fields: bool) -> LiveJob:
+    return LiveJob(request(signer=signer, **fields) if signer else request(**fields), kind)
 
 
 def test_a_signer_may_have_so_many_jobs_in_flight_whatever_others_have() -> None:
@@ -32,6 +32,18 @@ def test_a_signer_may_have_so_many_jobs_in_flight_whatever_others_have() -> None
     with pytest.raises(RejectionError, match=r"2 of signer .* are in flight here") as refused:
         quota.take(mine.signatory, [mine, live(), *others], 0.0)
     assert refused.value.reason is RejectionReason.BUSY
+    assert refused.value.context == Cause.QUOTA.context
+
+
+def test_a_signer_may_have_fewer_jobs_at_once_on_the_trusted_miner() -> None:
+    """A miner that hires a user could keep it busy, so that it checks nobody."""
+    quota = SignerQuota(in_flight=100, per_minute=100, trusted_in_flight=1)
+    mine, others = live(on_trusted_miner=True), live(on_trusted_miner=True, signer=STRANGER)
+    signer = mine.signatory
+    quota.take(signer, [live(), others], 0.0, on_trusted_miner=True)
+    quota.take(signer, [mine], 0.0)
+    with pytest.raises(RejectionError, match=r"1 of signer .* are on the trusted miner") as refused:
+        quota.take(signer, [mine], 0.0, on_trusted_miner=True)
     assert refused.value.context == Cause.QUOTA.context
 
 

@@ -1,6 +1,7 @@
 """One job is offered to miners until one takes it, followed, and paid for."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from compute_horde.adapters.chain_port import RAO_PER_TAO
+from compute_horde.cycles import Cycle
 from compute_horde.django.database import in_database
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.job import ExecutorReady, JobAccepted, JobOffered
@@ -22,6 +25,9 @@ from tests.peers.user import request
 from tests.peers.websocket_server import serving
 from tests.validator.conftest import configured
 from tests.validator.rows import receipts_of, row_of
+from tests.validator.scores.cycles import CYCLE, offered_to_validators, registered, seen
+from validator.allowance.actions import BlockPayer
+from validator.allowance.models import SpentBlock
 from validator.facilitator.outbox import Outbox
 from validator.jobs import queries, store
 from validator.jobs.live_job import LiveJob
@@ -31,6 +37,11 @@ from validator.jobs.runner import JobRunner, RunnerSettings
 from validator.miners.connection import Address, Callbacks
 from validator.miners.connections import MinerConnections
 from validator.routing.scheduler import Scheduler
+from validator.scores.allowances import AllowanceRule
+from validator.scores.collect import collect
+from validator.scoring.parameters import DEFAULTS, AllowanceParameters, FormulaName
+from validator.scoring.points.allowance import judged
+from validator.scoring.spending import PICOSECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,7 +73,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*miners: MinerPeer, queue_seconds: float = 0.5) -> AsyncIterator[Stage]:
+async def stage(
+    *miners: MinerPeer, queue_seconds: float = 0.5, payer: BlockPayer | None = None
+) -> AsyncIterator[Stage]:
     """Connected miners, each with as many executors as it offers."""
     connections = MinerConnections(VALIDATOR, absence_seconds=5, callbacks=Callbacks())
     scheduler = Scheduler(connections.reachable, manifest_wait_seconds=0)
@@ -74,6 +87,7 @@ async def stage(*miners: MinerPeer, queue_seconds: float = 0.5) -> AsyncIterator
         queue_seconds=queue_seconds,
         interval=timedelta(minutes=10),
         max_request_age=timedelta(minutes=5),
+        payer=payer,
     )
     async with serving(*miners) if miners else nullcontext():
         connections.serve([Address(one.hotkey, "127.0.0.1", one.port) for one in miners])
@@ -103,6 +117,60 @@ async def test_a_job_runs_to_its_end_is_paid_and_its_executor_is_free_again() ->
         issued = await miner.receives(FinishedReceiptIssued)
         assert issued.payload == job.finished_receipt.payload
         assert on.free(job) == 2
+
+
+RULE = AllowanceRule(VALIDATOR.ss58_address, RAO_PER_TAO)
+
+
+async def payer_for(*miners: str) -> BlockPayer:
+    """Ten executors at each miner and a quarter of the stake give 30 seconds a block."""
+    await in_database(seen, *range(CYCLE.start, CYCLE.stop + 170, 10))
+    await in_database(registered, *miners)
+    stakes = {VALIDATOR.ss58_address: 10, "other-validator": 30}
+    await in_database(offered_to_validators, stakes, *miners)
+    return BlockPayer(RULE, AllowanceParameters())
+
+
+async def test_jobs_that_are_paid_by_allowance_name_blocks_that_pay_for_them() -> None:
+    """Two jobs of 70 seconds, which end at once."""
+    miner, cycle = extended(MinerPeer()), Cycle(CYCLE.stop, CYCLE.stop + 722, 1)
+    async with stage(miner, payer=await payer_for(miner.hotkey)) as on:
+        jobs = [await on.stored(execution_time_limit=60) for _ in range(2)]
+        await asyncio.gather(*(on.runner.run_job(job, on.runner.try_offer(job)) for job in jobs))
+        assert {(await row_of(job.uuid)).state for job in jobs} == {"completed"}
+    offered = [job.finished_receipt.payload.block_numbers for job in jobs]
+    assert [len(numbers) for numbers in offered] == [3, 3]
+    assert len({number for numbers in offered for number in numbers}) == 6
+    facts = await in_database(collect, cycle, 12, DEFAULTS[FormulaName.ALLOWANCE], RULE)
+    totals = judged(facts, AllowanceParameters())[miner.hotkey, TEST]
+    assert (totals.paid, totals.paid_jobs, totals.refused_jobs) == (140 * PICOSECONDS, 2, 0)
+
+
+async def test_a_job_goes_only_to_miners_at_which_the_allowance_covers_it() -> None:
+    poor, rich = extended(MinerPeer()), extended(MinerPeer(keypair=OTHER_MINER))
+    payer = await payer_for(rich.hotkey)
+    async with stage(poor, rich, payer=payer) as on:
+        for _ in range(3):
+            job = await on.stored()
+            await on.runner.run_job(job, None)
+            assert (await row_of(job.uuid)).miner == rich.hotkey
+        large = await on.stored(execution_time_limit=30_000)
+        await on.runner.run_job(large, None)
+        event = await in_database((await row_of(large.uuid)).events.get)
+        assert on.free(await on.stored()) == 4
+    body = json.loads(event.body)
+    assert (event.state, body["reason"]) == ("rejected", "no_miner_for_job")
+    assert "allowance does not cover" in body["message"]
+    assert body["context"] == {"exception_type": "NotEnoughAllowanceException"}
+
+
+async def test_a_job_that_its_miner_declines_keeps_no_allowance() -> None:
+    no = extended(MinerPeer(declining(RejectionReason.UNKNOWN)))
+    async with stage(no, payer=await payer_for(no.hotkey)) as on:
+        job = await on.stored()
+        await on.runner.run_job(job, None)
+        assert (await row_of(job.uuid)).state == "rejected"
+    assert not await in_database(SpentBlock.objects.exists)
 
 
 async def test_an_executor_is_reserved_for_a_new_job_only_if_one_is_free() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from compute_horde.vocabulary import RejectionReason
 from tests.validator.llm import making
 from validator.llm import answering
 from validator.llm.answering import answer
@@ -11,6 +12,11 @@ from validator.llm.models import Prompt, SolveWorkload
 from validator.llm.programs.answer_file import BadFileError, prompts_text
 from validator.llm.samples import ready_count
 from validator.llm.trusted_work import PipelineTools
+from validator.trusted_miner.errors import (
+    TrustedMinerDeclinedError,
+    TrustedMinerError,
+    TrustedMinerUnreachableError,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -93,3 +99,27 @@ def test_a_workload_that_never_succeeds_is_dropped(monkeypatch: pytest.MonkeyPat
         with pytest.raises(BadFileError):
             answer(made)
         assert SolveWorkload.objects.count() == left
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        TrustedMinerDeclinedError(RejectionReason.BUSY, "users"),
+        TrustedMinerUnreachableError("the connection was lost"),
+    ],
+)
+def test_a_trusted_miner_that_is_busy_or_away_has_not_tried(
+    problem: TrustedMinerError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "MOST_TRIES", 2)
+    made = ready_to_solve()
+
+    def run_job(job: Any) -> Any:
+        raise problem
+
+    for _ in range(3):
+        with pytest.raises(type(problem)):
+            answer(PipelineTools(made.policy, made.buckets, run_job))
+    one = SolveWorkload.objects.get()
+    assert one.tries == 0
+    assert str(problem) in one.problem

@@ -8,16 +8,22 @@ from tests.validator.conftest import configured
 from tests.validator.llm import making
 from validator.config import Config
 from validator.llm import samples
+from validator.llm.buckets import BucketError
 from validator.llm.models import PipelineStep, PromptSample
 from validator.llm.sample import CheckedPrompt, Taker
 from validator.llm.samples import StoredSamples
+from validator.llm.trusted_work import PipelineTools
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture
+def held() -> PipelineTools:
+    return making.tools()
+
+
 @pytest.fixture(autouse=True)
-def config(monkeypatch: pytest.MonkeyPatch) -> Config:
-    held = making.tools()
+def config(held: PipelineTools, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr(samples, "open_buckets", lambda access: held.buckets)
     return configured(llm=held.policy)
 
@@ -83,3 +89,34 @@ async def test_links_that_would_expire_are_noticed_before_a_sample_is_taken(
     assert taken.samples == []
     assert "url_seconds in VALIDATOR_LLM must be at least 3601" in taken.shortage
     assert await in_database(samples.ready_count) == 1
+
+
+async def test_an_empty_object_waits_for_the_answers_of_each_sample(
+    config: Config, held: PipelineTools
+) -> None:
+    await in_database(making.workload, answered=True, samples=3)
+    taken = await StoredSamples(config).take(takers("a", "b"), 60)
+    made = {samples.CHECK_KEY, *(one.upload_url for one in taken.samples)}
+    assert held.buckets.answers.objects == dict.fromkeys(made, b"")
+    assert len(taken.samples) == 2
+
+
+@pytest.mark.parametrize(("works", "left"), [(0, 3), (1, 1)])
+async def test_a_bucket_that_takes_nothing_is_a_shortage_after_one_try(
+    works: int, left: int, config: Config, held: PipelineTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_database(making.workload, answered=True, samples=3)
+    monkeypatch.setattr(samples, "UPLOADS_AT_ONCE", 1)
+    tried: list[str] = []
+
+    def put(key: str, content: bytes) -> None:
+        tried.append(key)
+        if len(tried) <= works:
+            return
+        raise BucketError("the bucket is away")
+
+    monkeypatch.setattr(held.buckets.answers, "put", put)
+    taken = await StoredSamples(config).take(takers("a", "b"), 60)
+    assert (taken.samples, taken.shortage) == ([], "the bucket is away")
+    assert len(tried) == works + 1
+    assert await in_database(samples.ready_count) == left

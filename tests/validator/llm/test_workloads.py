@@ -1,5 +1,7 @@
 """The step that draws prompts from series."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.validator.llm import making
@@ -42,3 +44,23 @@ def test_no_prompt_is_in_a_workload_twice() -> None:
     make_workloads(made)
     assert PromptSample.objects.count() == 1
     assert Prompt.objects.count() == 4
+
+
+@pytest.mark.parametrize(("is_deterministic", "checked"), [(None, 8), (False, 8), (True, 1)])
+def test_more_prompts_are_checked_of_an_image_that_is_not_known_to_be_deterministic(
+    is_deterministic: bool | None, checked: int
+) -> None:
+    made = making.tools(
+        ready_samples=4, most_series=3, checked_prompts=None, solver_image="solver:1"
+    )
+    first, *_ = [making.series(made, prompts=20) for _ in range(3)]
+    if is_deterministic is not None:
+        old = making.workload(answered=True, samples=1, of=first)
+        older = making.workload(answered=True, samples=1, of=first)
+        SolveWorkload.objects.filter(pk=old.pk).update(is_deterministic=is_deterministic)
+        SolveWorkload.objects.filter(pk=older.pk).update(
+            is_deterministic=not is_deterministic, finished_at=old.finished_at - timedelta(days=1)
+        )
+    make_workloads(made)
+    samples = PromptSample.objects.filter(workload__finished_at=None)
+    assert {one.prompts.count() for one in samples} == {checked}

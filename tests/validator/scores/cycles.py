@@ -1,6 +1,6 @@
 """A cycle with a batch and a user's job in the database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -72,6 +72,24 @@ def offering(cycle: Cycle, **counts: int) -> None:
                 until_block=cycle.stop,
                 began_at=BEGAN,
             )
+
+
+def offered_to_validators(stakes: Mapping[str, int], *miners: str) -> None:
+    """Ten executors of each of these miners, long before the cycle; stakes are in TAO."""
+    first, last = CYCLE.start - 3000, CYCLE.stop + 180
+    ObservedBlocks.objects.create(
+        stream="chain", first_block=first, last_block=last, last_at=at(last)
+    )
+    values: list[tuple[str, str, str, object]] = []
+    for uid, hotkey in enumerate((*miners, *stakes)):
+        neuron = {"uid": uid, "coldkey": hotkey, "permit": hotkey in stakes}
+        values.append(("neuron", hotkey, "", neuron))
+        values.append(("stake", hotkey, "", stakes.get(hotkey, 0) * chain_port.RAO_PER_TAO))
+    values += [("manifest", hotkey, TEST, 10) for hotkey in miners]
+    Fact.objects.bulk_create(
+        Fact(kind=kind, subject=who, item=item, value=value, from_block=first, began_at=at(first))
+        for kind, who, item, value in values
+    )
 
 
 def batch(state: str = "done", cycle: Cycle = CYCLE) -> Batch:

@@ -12,10 +12,17 @@ from compute_horde.adapters.chain_port import RAO_PER_TAO
 from compute_horde.cycles import Cycle
 from compute_horde.hardware import ExecutorClass
 from tests.peers.keys import VALIDATOR
-from tests.validator.scores.cycles import CYCLE, at, registered, seen, users_job
-from validator.network.models import Fact, ObservedBlocks
+from tests.validator.scores.cycles import (
+    CYCLE,
+    at,
+    offered_to_validators,
+    registered,
+    seen,
+    users_job,
+)
 from validator.network.network_state import NEURON, STAKE, History, LoggedFact
 from validator.receipts.models import IssuedReceipt, Receipt
+from validator.scores import allowances
 from validator.scores.actions import ensure_scored, exported
 from validator.scores.allowances import (
     AllowanceRule,
@@ -24,10 +31,12 @@ from validator.scores.allowances import (
     blocks,
     manifests,
 )
+from validator.scores.collect import collect
 from validator.scores.models import Score
 from validator.scores.recording import facts_json, read_facts, replay
 from validator.scoring.facts import ManifestFact
 from validator.scoring.parameters import DEFAULTS, AllowanceParameters, FormulaName
+from validator.scoring.points.allowance import judged
 
 pytestmark = pytest.mark.django_db
 
@@ -92,7 +101,15 @@ def test_the_block_of_a_moment_lies_between_two_reads() -> None:
     assert (times.time_before(709), times.time_before(699)) == (at(700), None)
 
 
-def publish(uuid: str, miner: str, block: int, offered: list[int], **fields: object) -> None:
+def publish(
+    uuid: str,
+    miner: str,
+    block: int,
+    offered: list[int],
+    *,
+    finished: datetime | None = None,
+    **fields: object,
+) -> None:
     """A started and a finished receipt of another validator, as fetched from its miner."""
     given = {
         "job_uuid": uuid,
@@ -108,7 +125,7 @@ def publish(uuid: str, miner: str, block: int, offered: list[int], **fields: obj
     Receipt.objects.create(
         **given,
         receipt_type="JobFinishedReceipt",
-        timestamp=at(block) + timedelta(seconds=30),
+        timestamp=finished or at(block) + timedelta(seconds=30),
         score=120,
         payload=json.dumps({"block_numbers": offered}),
     )
@@ -136,23 +153,10 @@ def issue(uuid: str, miner: str, block: int, offered: list[int]) -> None:
 @pytest.fixture
 def _network() -> None:
     """Ten executors of alice and of bob; this validator has a quarter of the stake."""
-    first = CYCLE.start - 2000
-    seen(CYCLE.start - 1450, CYCLE.start, CYCLE.start + 400, CYCLE.stop, CYCLE.stop + 5)
+    seen(*(CYCLE.start - before for before in (2500, 1450, 740, 0, -400)))
+    seen(CYCLE.stop, CYCLE.stop + 5)
     registered("alice", "bob")
-    ObservedBlocks.objects.create(
-        stream="chain", first_block=first, last_block=CYCLE.stop, last_at=at(CYCLE.stop)
-    )
-    values: list[tuple[str, str, str, object]] = []
-    for uid, (hotkey, stake) in enumerate(
-        [("alice", 0), ("bob", 0), (VALIDATOR.ss58_address, 10), (OTHER, 30)]
-    ):
-        values.append(("neuron", hotkey, "", {"uid": uid, "coldkey": hotkey, "permit": stake > 0}))
-        values.append(("stake", hotkey, "", stake * RAO_PER_TAO))
-    values += [("manifest", hotkey, TEST, 10) for hotkey in ("alice", "bob")]
-    Fact.objects.bulk_create(
-        Fact(kind=kind, subject=who, item=item, value=value, from_block=first, began_at=at(first))
-        for kind, who, item, value in values
-    )
+    offered_to_validators({VALIDATOR.ss58_address: 10, OTHER: 30}, "alice", "bob")
 
 
 @pytest.mark.usefixtures("_network")
@@ -202,6 +206,66 @@ def test_a_cycle_is_scored_by_allowance_exported_and_replayed() -> None:
     text = exported(scored)
     assert replay(text.encode())[1]
     assert facts_json(read_facts(scored.facts)) == scored.facts
+
+
+def paid_jobs(cycle: Cycle, miner: str) -> int:
+    parameters = PARAMETERS.model_copy(update={"class_weights": {TEST: Decimal(1)}})
+    facts = collect(cycle, 12, parameters, OURS)
+    return judged(facts, parameters.allowance)[miner, TEST].paid_jobs
+
+
+@pytest.mark.usefixtures("_network")
+def test_blocks_pay_once_however_long_a_receipt_says_that_its_job_lasted() -> None:
+    """The first job of the cycle before the last one used up what a later receipt offers again."""
+    started = CYCLE.start - 1000
+    offered = [started - number for number in range(4)]
+    publish(str(uuid4()), "bob", started, offered)
+    # As long as it may last, and in the cycle; then longer.
+    publish(str(uuid4()), "bob", CYCLE.start - 730, offered, finished=at(CYCLE.start + 1))
+    publish(str(uuid4()), "bob", started, offered, finished=at(CYCLE.start + 2))
+    assert paid_jobs(CYCLE, "bob") == 0
+
+
+@pytest.mark.usefixtures("_network")
+def test_a_job_is_not_paid_if_it_lasted_longer_than_a_block_stays_valid() -> None:
+    for miner, started in (("alice", CYCLE.start - 700), ("bob", CYCLE.start - 800)):
+        offered = [started - number for number in range(4)]
+        publish(str(uuid4()), miner, started, offered, finished=at(CYCLE.start + 2))
+    assert [paid_jobs(CYCLE, miner) for miner in ("alice", "bob")] == [1, 0]
+
+
+@pytest.mark.usefixtures("_network")
+def test_a_job_that_finished_before_it_started_is_no_fact() -> None:
+    started = CYCLE.start + 100
+    publish(str(uuid4()), "bob", started, [started], finished=at(started - 1))
+    assert allowance_facts(CYCLE, AllowanceParameters(), OURS).receipts == ()
+
+
+@pytest.mark.usefixtures("_network")
+def test_longer_lists_of_blocks_than_can_be_valid_are_not_read() -> None:
+    started, most = CYCLE.start + 100, 738
+    exact, longer = str(uuid4()), str(uuid4())
+    for uuid, count in ((exact, most), (longer, most + 1)):
+        publish(uuid, "bob", started, [started - number for number in range(count)])
+    found = allowance_facts(CYCLE, AllowanceParameters(), OURS)
+    assert {one.job_uuid: len(one.blocks) for one in found.receipts} == {exact: most, longer: 0}
+
+
+@pytest.mark.usefixtures("_network")
+def test_of_one_validator_and_miner_the_oldest_receipts_count_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(allowances, "MAX_RECEIPT_BYTES", 2 * allowances.RECEIPT_BYTES + 20)
+    monkeypatch.setattr(allowances, "ROWS_AT_ONCE", 2)
+    started, uuids = CYCLE.start + 100, [str(uuid4()) for _ in range(5)]
+    for number, uuid in reversed(list(enumerate(uuids))):
+        publish(uuid, "bob", started + number, [started])
+    publish(str(uuid4()), "alice", started, [started])
+    found = allowance_facts(CYCLE, AllowanceParameters(), OURS).receipts
+    assert [one.job_uuid for one in found if one.hotkey == "bob"] == uuids[:2]
+    assert [one.hotkey for one in found].count("alice") == 1
+    [logged] = [one for one in caplog.records if "left out" in one.message]
+    assert (logged.validator, logged.miner, logged.receipts) == (OTHER, "bob", 3)
 
 
 def test_without_a_log_of_the_time_there_are_no_facts() -> None:

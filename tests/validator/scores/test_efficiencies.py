@@ -52,6 +52,12 @@ def test_a_miner_is_as_efficient_as_its_right_answers_were_fast() -> None:
     }
 
 
+def test_a_streaming_job_is_measured_from_the_seed_on() -> None:
+    waited = {"seconds": 40.0, "answering_seconds": 4.0, "promised": 2.0}
+    attempt(batch(), "a", metrics=waited)
+    assert measured(CYCLE.start, CYCLE.stop) == {("a", TEST): Fraction(1, 2)}
+
+
 def test_only_complete_batches_of_the_last_day_measure() -> None:
     slow = {"metrics": {"seconds": 4.0, "promised": 2.0}}
     attempt(batch(cycle=earlier(9)), "a", **slow)

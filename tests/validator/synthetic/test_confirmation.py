@@ -1,5 +1,6 @@
 """Provisional verdicts are checked when all attempts have ended."""
 
+import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from tests.validator.conftest import configured
 from tests.validator.synthetic.making import KIND, attempt
 from validator.jobs.rules import budget
 from validator.receipts.signing import JobReceiptSigner
+from validator.synthetic import confirmation
 from validator.synthetic.attempts import Attempt
 from validator.synthetic.confirmation import confirm_all
 from validator.synthetic.kinds.hash_kind import HashKind
@@ -78,3 +80,49 @@ async def test_attempts_without_a_point_are_not_checked() -> None:
     one.outcome, one.points = Outcome.TOO_LATE, 0
     await confirm_all([one], VALIDATOR)
     assert one.outcome is Outcome.TOO_LATE
+
+
+class Hanging(Confirming):
+    """A kind whose bucket never answers."""
+
+    async def confirm(self, job: PreparedJob, provisional: Verdict) -> Verdict:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_all_checks_together_have_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmation, "LEAST_SECONDS", 0.2)
+    monkeypatch.setattr(confirmation, "SECONDS_FOR_EACH", 0.0)
+    waiting = [ended(Verdict(1, "right")) for _ in range(3 * confirmation.AT_ONCE)]
+    for one in waiting:
+        one.kind = Hanging(Verdict(0, ""))
+    async with asyncio.timeout(5):
+        await confirm_all(waiting, VALIDATOR)
+    assert {one.reason for one in waiting} == {
+        "not verified: the 0.2 s for checking all results were over"
+    }
+    assert all(one.is_unverified for one in waiting)
+
+
+@pytest.mark.parametrize(("works_at", "asked"), [((), 3), ((2, 4), 8)])
+async def test_a_host_that_keeps_failing_is_not_asked_any_more(
+    works_at: tuple[int, ...], asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirmation, "MOST_FAILURES", 3)
+    monkeypatch.setattr(confirmation, "AT_ONCE", 1)
+    calls: list[int] = []
+
+    class Failing(Confirming):
+        async def confirm(self, job: PreparedJob, provisional: Verdict) -> Verdict:
+            calls.append(len(calls))
+            if calls[-1] in works_at:
+                return Verdict(1, "right")
+            raise NotVerifiableError("no bucket")
+
+    waiting = [ended(Verdict(1, "right")) for _ in range(10)]
+    for one in waiting:
+        one.kind = Failing(Verdict(0, ""))
+    await confirm_all(waiting, VALIDATOR)
+    assert len(calls) == asked
+    assert waiting[-1].reason == "not verified: the bucket failed 3 times in a row"
+    assert [one.points for one in waiting[:5]] == [int(n in works_at) for n in range(5)]

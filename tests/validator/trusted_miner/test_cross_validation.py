@@ -11,17 +11,18 @@ import pytest
 from django.utils import timezone
 
 from compute_horde.protocol.job import JobOffered, JobPayload
+from compute_horde.protocol.left_out import LeftOut
 from compute_horde.protocol.message import Message
 from compute_horde.uploads import ZipPut
 from compute_horde.vocabulary import RejectionReason
 from tests.peers.miner import MinerPeer, declining, lost, obliging, result
 from tests.peers.websocket_server import serving
 from tests.validator.conftest import configured
-from tests.validator.trusted_miner.ended_jobs import completed
+from tests.validator.trusted_miner.ended_jobs import completed, report
 from validator.config import Config
 from validator.jobs.models import Job
 from validator.miners import job_connections
-from validator.trusted_miner import cross_validation, rules
+from validator.trusted_miner import cross_validation, findings, rules
 from validator.trusted_miner.models import CheatFinding, CrossValidation
 
 pytestmark = pytest.mark.django_db
@@ -125,13 +126,52 @@ def test_a_repetition_that_fails_proves_nothing() -> None:
     assert not CheatFinding.objects.exists()
 
 
-def test_a_busy_trusted_miner_is_asked_again_later_but_not_for_ever() -> None:
+def test_a_busy_trusted_miner_is_asked_again_until_the_job_is_too_old() -> None:
+    """Users can keep it busy: that ends the check of no miner."""
     job = completed(**DECLARED)
     miner = MinerPeer(declining(RejectionReason.BUSY))
-    entry = repeated(miner, job, times=2)
-    assert (entry.state, entry.tries) == ("waiting", 2)
-    assert repeated(miner, job, times=cross_validation.MAX_TRIES).state == "failed"
+    often = cross_validation.MAX_TRIES + 1
+    entry = repeated(miner, job, times=often)
+    assert (entry.state, entry.tries, len(miner.all(JobOffered))) == ("waiting", 0, often)
+    long_ago = timezone.now() - cross_validation.MAX_AGE - timedelta(minutes=1)
+    CrossValidation.objects.update(created_at=long_ago)
+    assert repeated(miner, job).state == "failed"
+
+
+def test_a_job_that_the_trusted_miner_refuses_is_tried_so_often() -> None:
+    job = completed(**DECLARED)
+    miner = MinerPeer(declining(RejectionReason.NO_MINER_FOR_JOB))
+    assert repeated(miner, job, times=cross_validation.MAX_TRIES + 1).state == "failed"
     assert len(miner.all(JobOffered)) == cross_validation.MAX_TRIES
+
+
+def test_what_only_the_miner_left_out_proves_nothing() -> None:
+    left_out = {"left_out": (LeftOut(name="", why="too long"),)}
+    job = completed("hi\n", finished=left_out, **DECLARED)
+
+    def script(miner: MinerPeer, message: Message) -> list[Message]:
+        if not isinstance(message, JobPayload):
+            return obliging(miner, message)
+        *before, _ = obliging(miner, message)
+        return [*before, result(message.job_uuid, "hi\n", artifacts={"/a": "AA=="})]
+
+    entry = repeated(MinerPeer(script), job)
+    assert (entry.state, entry.problem) == ("failed", "the miner alone left out /a")
+    assert not CheatFinding.objects.exists()
+
+
+def test_a_reported_job_is_repeated_whatever_the_share_is_and_that_decides() -> None:
+    liar, honest = completed("false\n", **DECLARED), completed(**DECLARED)
+    miner = MinerPeer()
+    with running(miner):
+        config = settings(miner.port, cross_validation_share=0.0)
+        for job in (liar, honest):
+            # The trusted job that the user names printed what no other run does.
+            proof = completed("other\n", on_trusted_miner=True, **DECLARED)
+            findings.record_cheat_report(report(job, proof), config)
+            cross_validation.run_due(config)
+    verdicts = dict(CheatFinding.objects.values_list("job_uuid", "verdict"))
+    assert verdicts == {liar.pk: "proved", honest.pk: "disproved"}
 
 
 def test_a_trusted_miner_that_is_away_is_tried_again_later(

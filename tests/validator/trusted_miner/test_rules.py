@@ -50,7 +50,8 @@ def test_a_share_of_the_jobs_is_sampled_the_same_ones_every_time() -> None:
         ({"volume": HuggingfaceVolume(repo_id="a/b")}, IMAGES, "inputs"),
         ({"volume": URL}, IMAGES, "inputs"),
         ({"volume": MultiVolume(volumes=[InlineVolume(contents=""), URL])}, IMAGES, "inputs"),
-        (DECLARED | {"volume": URL}, [], None),
+        (DECLARED | {"volume": URL}, [], "inputs"),
+        (DECLARED | {"volume": InlineVolume(contents="")}, [], None),
         ({"on_trusted_miner": True}, IMAGES, "trusted miner"),
         (DECLARED | {"streaming_details": StreamingDetails(public_key="k")}, [], "streams"),
         (DECLARED | {"execution_time_limit": 600}, [], "too long"),
@@ -133,9 +134,22 @@ def test_output_that_ends_early_differs() -> None:
 
 @pytest.mark.parametrize("name", ["/a", "/", ""])
 def test_artifacts_that_did_not_fit_are_not_compared(name: str) -> None:
-    one = result(UUID, "", left_out=(LeftOut(name=name, why="too long"),))
-    other = result(UUID, "", artifacts={"/a": "AA=="})
-    assert differences(one, other) == differences(other, one) == []
+    partial = result(UUID, "", left_out=(LeftOut(name=name, why="too long"),))
+    whole = result(UUID, "", artifacts={"/a": "AA=="})
+    assert differences(whole, partial) == differences(partial, whole) == []
+    assert differences(partial, partial) == []
+    assert rules.unsent(whole, partial) == rules.unsent(partial, partial) == []
+
+
+@pytest.mark.parametrize("name", ["/a", "/", ""])
+def test_what_only_the_miner_left_out_is_neither_the_same_nor_another(name: str) -> None:
+    of_miner = result(UUID, "", left_out=(LeftOut(name=name, why="too long"),))
+    whole = result(UUID, "", artifacts={"/a": "AA=="})
+    assert differences(of_miner, whole) == []
+    assert rules.unsent(of_miner, whole) == ["/a"]
+    # It excuses no artifact that the miner has and the trusted miner has not.
+    more = result(UUID, "", artifacts={"/b": "AA=="}, left_out=of_miner.left_out)
+    assert [one.what for one in differences(more, result(UUID, ""))] == ["artifact /b"]
 
 
 def test_another_artifact_that_is_missing_is_a_difference() -> None:
@@ -148,10 +162,12 @@ def test_the_number_of_differences_has_a_bound() -> None:
     assert len(differences(many, result(UUID, ""))) == rules.MAX_DIFFERENCES
 
 
-def test_a_report_is_proved_by_results_that_differ_and_disproved_by_equal_ones() -> None:
+def test_a_report_is_disproved_by_equal_results_and_proved_by_no_single_difference() -> None:
     found = differences(result(UUID, "a"), result(UUID, "b"))
     verdict = rules.verdict_on_report
-    assert verdict(found, has_uploads=False) is CheatVerdict.PROVED
-    assert verdict([], has_uploads=False) is CheatVerdict.DISPROVED
-    assert verdict([], has_uploads=True) is CheatVerdict.BELIEVED
+    assert verdict(found, [], has_uploads=False) is CheatVerdict.UNPROVED
+    assert verdict([], ["/a"], has_uploads=False) is CheatVerdict.UNPROVED
+    assert verdict([], [], has_uploads=False) is CheatVerdict.DISPROVED
+    for differing in (found, []):
+        assert verdict(differing, [], has_uploads=True) is CheatVerdict.BELIEVED
     assert {CheatVerdict.PROVED, CheatVerdict.BELIEVED} == rules.COUNTED

@@ -79,11 +79,16 @@ class TargetRecord:
 
     What never worked says nothing about others: it may be a mistake in the settings. So times
     before the first success, `worked_at`, which may be from an earlier batch, are no failures.
+
+    `failed_at` is when the first failed probe of the present failure began, which may have been
+    before this batch, and `seen_spans` are the failures that are over, counted from there.
     """
 
     worked_at: datetime | None = None
     failing: tuple[datetime, str] | None = None
+    failed_at: datetime | None = None
     spans: list[tuple[datetime, datetime, str]] = field(default_factory=list)
+    seen_spans: list[tuple[datetime, datetime, str]] = field(default_factory=list)
     last: Probed | None = None
 
     def add(self, probed: Probed) -> None:
@@ -93,15 +98,24 @@ class TargetRecord:
         if not probed.problem:
             if self.failing:
                 self.spans.append((self.failing[0], probed.ended, self.failing[1]))
-            self.failing, self.worked_at = None, probed.began
-        elif self.worked_at is not None and self.failing is None:
-            self.failing = (self.worked_at, probed.problem)
+                if self.failed_at:
+                    self.seen_spans.append((self.failed_at, probed.ended, self.failing[1]))
+            self.failing, self.failed_at, self.worked_at = None, None, probed.began
+        elif self.worked_at is not None:
+            self.failing = self.failing or (self.worked_at, probed.problem)
+            self.failed_at = self.failed_at or probed.began
         self.last = probed
 
     def failures(self, now: datetime) -> list[tuple[datetime, datetime, str]]:
         """The times it failed as since, until and problem; the present failure lasts until now."""
         present = [(self.failing[0], now, self.failing[1])] if self.failing else []
         return [*self.spans, *present]
+
+    def seen_failures(self, now: datetime) -> list[tuple[datetime, datetime, str]]:
+        """The same from each first failed probe on, not from the success before it."""
+        if self.failing is None or self.failed_at is None:
+            return list(self.seen_spans)
+        return [*self.seen_spans, (self.failed_at, now, self.failing[1])]
 
 
 def common_times(
@@ -134,7 +148,10 @@ def of_target(target: Target, record: TargetRecord, now: datetime) -> list[Contr
 
 
 def chain_faults(records: Mapping[Target, TargetRecord], now: datetime) -> list[ControlFault]:
-    """The times in which no node of the chain that ever worked took connections."""
+    """The times in which no node of the chain that ever worked took connections.
+
+    From failed probes on: how long a fault lasted decides what it excuses.
+    """
     nodes = {
         target.name: record
         for target, record in records.items()
@@ -142,5 +159,5 @@ def chain_faults(records: Mapping[Target, TargetRecord], now: datetime) -> list[
     }
     return [
         ControlFault(FaultKind.CHAIN, ", ".join(nodes), since, until, problem)
-        for since, until, problem in common_times(one.failures(now) for one in nodes.values())
+        for since, until, problem in common_times(one.seen_failures(now) for one in nodes.values())
     ]

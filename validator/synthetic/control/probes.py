@@ -17,6 +17,7 @@ import httpx
 
 from compute_horde.addresses import is_public
 from compute_horde.image_names import DOCKER_HUB, ImageName
+from validator.synthetic.control import lookups
 from validator.synthetic.control.faults import Target
 
 PROBE_SECONDS = 3.0
@@ -47,7 +48,9 @@ class Probe:
 
 def http_client() -> httpx.AsyncClient:
     """The client of all probes of a batch; making one takes some 20 ms, before any clock runs."""
-    return httpx.AsyncClient(timeout=PROBE_SECONDS, follow_redirects=False)
+    return httpx.AsyncClient(
+        timeout=PROBE_SECONDS, follow_redirects=False, transport=lookups.transport()
+    )
 
 
 async def problem_of(probe: Probe, client: httpx.AsyncClient) -> str:
@@ -66,11 +69,18 @@ def reaches(host: str, port: int) -> Ask:
 
     async def ask(client: httpx.AsyncClient) -> str:
         del client
-        _, writer = await asyncio.open_connection(host, port)
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-        return ""
+        problem = OSError(f"{host} has no address")
+        for address in await lookups.addresses(host, port):
+            try:
+                _, writer = await asyncio.open_connection(address, port)
+            except OSError as exc:
+                problem = exc
+                continue
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            return ""
+        raise problem
 
     return ask
 
@@ -161,8 +171,9 @@ async def _token(client: httpx.AsyncClient, wanted: str, image: ImageName) -> st
     if "service" in given:
         query["service"] = given["service"]
     body = b""
-    async with client.stream("GET", given["realm"], params=query) as response:
-        async for piece in response.aiter_bytes():
+    headers = {"Accept-Encoding": "identity"}
+    async with client.stream("GET", given["realm"], params=query, headers=headers) as response:
+        async for piece in response.aiter_raw():
             body += piece
             if len(body) > MAX_TOKEN_BYTES:
                 return ""

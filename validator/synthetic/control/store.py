@@ -25,7 +25,7 @@ def known(targets: Iterable[Target]) -> dict[Target, TargetRecord]:
         row = rows.get(_key(target))
         if row and row.worked_at and row.worked_at >= oldest:
             failing = (row.worked_at, row.problem) if row.problem else None
-            found[target] = TargetRecord(row.worked_at, failing)
+            found[target] = TargetRecord(row.worked_at, failing, row.failed_at)
     return found
 
 
@@ -38,13 +38,14 @@ def store_targets(records: Mapping[Target, TargetRecord]) -> None:
             name=target.name,
             worked_at=record.worked_at,
             problem=record.last.problem[:MAX_PROBLEM],
+            failed_at=record.failed_at,
             probed_at=now,
         )
         for target, record in records.items()
         if record.last
     ]
     worked = [row for row in rows if row.worked_at]
-    columns = ["problem", "probed_at"]
+    columns = ["problem", "failed_at", "probed_at"]
     for part, fields in ((rows, columns), (worked, ["worked_at"])):
         ControlTarget.objects.bulk_create(
             part, update_conflicts=True, unique_fields=["kind", "name"], update_fields=fields

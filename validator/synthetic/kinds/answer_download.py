@@ -53,4 +53,7 @@ async def _download(client: httpx.AsyncClient, url: str) -> bytes:
             content += piece
             if len(content) > MAX_BYTES:
                 raise NoAnswersError(f"the answers have more than {MAX_BYTES:,} bytes")
+    if not content:
+        # What the validator stored when it made the link.
+        raise NoAnswersError("no answers were uploaded")
     return bytes(content)

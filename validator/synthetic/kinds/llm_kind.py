@@ -31,6 +31,7 @@ from validator.synthetic.kinds.kind import (
     TimeLimits,
     Verdict,
 )
+from validator.synthetic.kinds.llm_check import Tolerance
 from validator.synthetic.kinds.seed_delivery import SeedError, deliver_seed, opened, terminate
 
 SHA_256 = re.compile(r"[0-9a-f]{64}")
@@ -50,7 +51,8 @@ class LlmParameters(BaseModel):
     `streaming`: the job loads its model and waits; the validator sends the seeds at the start
     signal, when all are ready or `start_seconds` after its own job is, and gets the hash within
     `seconds`. In both forms the answers are uploaded, and compared with the hash and the trusted
-    answers.
+    answers. `promised_seconds` is how long an executor takes that keeps the promise of its class,
+    from the seed to the hash: a miner's efficiency is measured by it, and not without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +65,14 @@ class LlmParameters(BaseModel):
     start_seconds: int = Field(30, ge=0, le=3600)
     comparison: Literal["declared", "exact", "tolerant"] = "declared"
     tolerance: float = Field(0.05, ge=0, le=20)
+    honest_deviations: float = Field(4.0, ge=0, le=1000)
+    least_length: float = Field(0.1, ge=0, le=1)
+    promised_seconds: float | None = Field(None, gt=0, le=3600)
+
+    @property
+    def allowed(self) -> Tolerance:
+        """How answers may differ in the comparison with tolerance."""
+        return Tolerance(self.tolerance, self.honest_deviations, self.least_length)
 
     @property
     def limits(self) -> TimeLimits:
@@ -106,6 +116,8 @@ class LlmKind:
     def verify(self, job: PreparedJob, result: JobFinished, seconds: float) -> Verdict:
         """A provisional point for a hash that came in time; `confirm` looks at the answers."""
         metrics = {"seconds": seconds}
+        if self._parameters.promised_seconds is not None:
+            metrics["promised"] = self._parameters.promised_seconds
         if self._parameters.form == "streaming":
             found = self._answered.get(job.executor, SeedError("the seed was not asked for"))
             if isinstance(found, SeedError):
@@ -133,7 +145,7 @@ class LlmKind:
             answers,
             sample.checked,
             is_exact=self._is_exact(sample),
-            tolerance=self._parameters.tolerance,
+            tolerance=self._parameters.allowed,
         )
         metrics = {
             **provisional.metrics,

@@ -153,7 +153,7 @@ async def test_an_address_that_could_not_be_read_from_the_chain_costs_nobody_any
         probe = Probe(target, reaches("127.0.0.1", node.port))
         node.fail()
         began = now - timedelta(minutes=10)
-        known = {target: TargetRecord(began, (began, "refused"))}
+        known = {target: TargetRecord(began, (began, "refused"), began)}
         made = [attempt(one.hotkey) for one in (moved, stayed, good)]
         kinds = await tried([probe], made, moved, stayed, good, known=known, miners=owners)
     assert kinds == [FaultKind.CHAIN]

@@ -75,10 +75,28 @@ def test_the_chain_has_failed_when_none_of_its_nodes_works() -> None:
     one, other = (Target(FaultKind.CHAIN, name) for name in ("one", "other"))
     failing = record("", "refused")
     (fault,) = chain_faults({one: failing, other: record("refused"), REGISTRY: failing}, at(20))
-    assert (fault.kind, fault.target, fault.since) == (FaultKind.CHAIN, "one", at(0))
+    assert (fault.kind, fault.target, fault.since) == (FaultKind.CHAIN, "one", at(10))
     assert chain_faults({one: failing, other: record("", "")}, at(20)) == []
     (fault,) = chain_faults({one: failing, other: failing}, at(20))
     assert fault.target == "one, other"
+
+
+def test_a_fault_of_the_chain_lasts_from_the_first_failed_probe() -> None:
+    """However long ago a node worked."""
+    node = Target(FaultKind.CHAIN, "node")
+    made = record("refused", "refused", known=at(-3600))
+    assert [one.since for one in chain_faults({node: made}, at(20))] == [at(0)]
+    earlier = TargetRecord(at(-3600), (at(-3600), "refused"), at(-600))
+    earlier.add(Probed(at(0), at(1), "refused"))
+    assert [one.since for one in chain_faults({node: earlier}, at(20))] == [at(-600)]
+    failed_before = TargetRecord(at(-3600), (at(-3600), "refused"))
+    assert chain_faults({node: failed_before}, at(20)) == []
+    failed_before.add(Probed(at(0), at(1), "refused"))
+    assert [one.since for one in chain_faults({node: failed_before}, at(20))] == [at(0)]
+    failed_before.add(Probed(at(10), at(11)))
+    (fault,) = chain_faults({node: failed_before}, at(20))
+    assert (fault.since, fault.until) == (at(0), at(11))
+    assert failed_before.failures(at(20)) == [(at(-3600), at(11), "refused")]
 
 
 def test_a_fault_overlaps_what_has_a_moment_in_common() -> None:

@@ -43,6 +43,12 @@ def test_a_target_that_worked_lately_is_known() -> None:
     store.store_targets({TARGET: record("refused", worked=timedelta(minutes=5))})
     found = store.known([TARGET])
     assert found[TARGET].failing == (found[TARGET].worked_at, "refused")
+    # Not since it worked last: one failed probe is no failure of minutes.
+    failed_at = found[TARGET].failed_at
+    assert failed_at
+    assert timezone.now() - failed_at < timedelta(minutes=1)
+    store.store_targets({TARGET: record("")})
+    assert store.known([TARGET])[TARGET].failed_at is None
     assert ControlTarget.objects.count() == 1
 
 

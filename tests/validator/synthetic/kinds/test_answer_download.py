@@ -51,7 +51,11 @@ async def test_a_bucket_that_keeps_failing_is_not_the_miners_fault() -> None:
 
 @pytest.mark.parametrize(
     ("status", "body", "problem"),
-    [(404, b"", "no answers were uploaded"), (200, b"x" * 11, "more than 10 bytes")],
+    [
+        (404, b"", "no answers were uploaded"),
+        (200, b"", "no answers were uploaded"),
+        (200, b"x" * 11, "more than 10 bytes"),
+    ],
 )
 async def test_missing_or_huge_answers_are(
     status: int, body: bytes, problem: str, monkeypatch: pytest.MonkeyPatch

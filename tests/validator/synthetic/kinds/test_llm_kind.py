@@ -220,3 +220,11 @@ async def test_a_streaming_job_that_does_not_answer_earns_nothing(
 def test_wrong_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         LlmParameters(**wrong)
+
+
+async def test_what_the_class_promises_is_noted_with_the_time() -> None:
+    found = []
+    for given in (None, 2.5):
+        kind, job = await made(promised_seconds=given)
+        found.append(kind.verify(job, result(UUID, "0" * 64), 1.5).metrics)
+    assert found == [{"seconds": 1.5}, {"seconds": 1.5, "promised": 2.5}]

@@ -1,9 +1,12 @@
 """The seed goes to the job's own server only, and its hash must come in time."""
 
+import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
 from compute_horde.addresses import Reach
@@ -12,7 +15,13 @@ from compute_horde.streaming.certificates import Identity, new_identity
 from tests.peers.llm_miner import proxy
 from tests.validator.conftest import LOOPBACK
 from validator.llm.programs.seed_server import SeedServer
-from validator.synthetic.kinds.seed_delivery import SeedError, deliver_seed, opened, terminate
+from validator.synthetic.kinds.seed_delivery import (
+    TERMINATE_SECONDS,
+    SeedError,
+    deliver_seed,
+    opened,
+    terminate,
+)
 
 UUID = "00000000-0000-0000-0000-000000000001"
 OURS, THEIRS = new_identity(), new_identity()
@@ -77,7 +86,8 @@ async def test_an_answer_without_a_hash_is_named(answer: dict[str, str]) -> None
     ("changes", "problem"),
     [
         ({"ip": "10.0.0.1"}, "10.0.0.1 is in no allowed network"),
-        ({"ip": "no such host"}, "cannot be found"),
+        ({"ip": "no such host"}, "is no IP address, and host names are not looked up"),
+        ({"ip": "localhost"}, "is no IP address"),
         ({"public_key": "none"}, "certificate of the streaming job is invalid"),
     ],
 )
@@ -85,3 +95,32 @@ async def test_a_wrong_server_is_named(changes: dict[str, str], problem: str) ->
     server = StreamingReady(job_uuid=UUID, public_key=THEIRS.pem, ip="127.0.0.1", port=1)
     with pytest.raises(SeedError, match=problem):
         await asked(server.model_copy(update=changes))
+
+
+async def test_a_host_name_of_a_miner_is_never_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *about, **_: asked_for.append(about))
+    server = StreamingReady(job_uuid=UUID, public_key=THEIRS.pem, ip="slow.example", port=1)
+    with pytest.raises(SeedError, match="is no IP address"):
+        await asked(server)
+    assert asked_for == []
+
+
+async def test_the_answer_to_the_end_is_not_read() -> None:
+    is_closed, asked_with = asyncio.Event(), list[bytes]()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked_with.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nbegin")
+        # The rest never comes: whoever wants it waits until the client gives up.
+        await reader.read()
+        writer.transport.abort()
+        is_closed.set()
+
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with asyncio.timeout(TERMINATE_SECONDS / 2):
+            await terminate(client)
+            await is_closed.wait()
+    assert b"Accept-Encoding: identity" in asked_with[0]

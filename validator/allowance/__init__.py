@@ -1,0 +1,1 @@
+"""Pays for users' jobs with this validator's block allowance."""
