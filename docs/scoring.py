@@ -105,9 +105,15 @@ the class in the cycle, or of all miners' if it has none.
 The efficiency factor is what the validator measured of the miner's executors of the class in the
 batches of the last ten cycles: the mean of promised / measured time over right answers to `hash`
 and `llm` jobs, where `VALIDATOR_HASH_PROMISED_SECONDS` or the kind's `promised_seconds` says what
-the class promises. It is at most 1, and 1 until measured. A refusal without an excuse of a
-synthetic job, while by the receipts the miner had executors free, takes a step off the factor; work
-gives it back, up to where it was. What is left of the factor is carried on to the next cycle.
+the class promises. It is at most 1, and 1 until measured. A refusal without an excuse, while by the
+receipts the miner had executors free, takes a step off the factor; work gives it back, up to where
+it was. What is left of the factor is carried on to the next cycle.
+
+A user's job is refused so if the miner declined it as busy, for a reason of its own or because it
+serves this validator no more, and did not take it later. It counts only if the miner's effective
+manifest of that block is known and has more executors of the class than had jobs by the receipts of
+this validator and of those with enough stake; an executor whose job was over less than a minute
+before had one. Of a miner and class the first ten declines in a cycle are looked at.
 
 Example: A works 3600 seconds on users' jobs and 900 on benchmarks, with executors measured at 95 %
 of what their class promises, and refuses one job while two executors are free. After the refusal it
@@ -151,7 +157,24 @@ jobs on the trusted miner need no allowance. A validator without a permit, or wi
 Example: A has receipts of 120 and 60 seconds; the second one offers a block that the first one
 used up. B has one of 60 seconds.
 """
-TAIL = """## From points to weights
+TAIL = """## When the tempo changes
+
+The owner of the subnet may change its tempo at any time; then all cycles begin and end elsewhere. A
+validator pays from the last block that it paid up to the end of the cycle before the present one,
+so that every block of work is paid exactly once:
+
+* if the cycle before began earlier, only the blocks after the last paid one count
+* if it began later, the blocks in between count with it, as far as two cycles back
+* if all of it is paid, or what is left has no batch, the last weights are set again, unchanged, and
+  what is left counts with the next cycle; so each window has weights of work that was measured
+
+Work is scored once and paid as it was scored, a batch counts where its cycle began, and
+explanations and exports name the blocks. In blocks that are no whole cycle no sizes are compared:
+there is no dancing bonus by size and no peak penalty. The main hotkey is the one named last in
+these blocks. While a transaction may yet pay some of the blocks, nothing else is sent for them, and
+no window gets two. Work whose window was missed for another reason is not paid later.
+
+## From points to weights
 
 1. **Horde score** (classes in `horde.classes`): the points of n jobs or executors are multiplied by
    average^alpha * 1 / (1 + exp(10^beta * (1/n - delta))). With the usual parameters one executor

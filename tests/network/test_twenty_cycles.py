@@ -290,15 +290,34 @@ async def test_epochs_off_the_schedule_cost_no_window(fast: FastNetwork) -> None
 
 
 @pytest.mark.usefixtures("worked")
-@pytest.mark.parametrize("tempo", [TEMPO + 2, TEMPO])
-async def test_a_new_tempo_in_mid_cycle_costs_no_window(fast: FastNetwork, tempo: int) -> None:
-    cycle = fast.next_cycle()
+@pytest.mark.parametrize(("tempo", "is_set_before"), [(TEMPO + 2, False), (TEMPO, True)])
+async def test_a_new_tempo_in_mid_cycle_costs_no_window(
+    fast: FastNetwork, tempo: int, *, is_set_before: bool
+) -> None:
+    cut = cycle = fast.next_cycle()
     await fast.begin_cycle(cycle)
     await fast.run_batches(cycle)
+    if is_set_before:
+        await fast.set_weights(cycle)
     fast.admin.set_hyperparameter("tempo", tempo)
     fast.tempo = tempo
     await fast.read_chain()
     for _ in range(2):
         cycle = fast.next_cycle()
         await fast.pass_cycle(cycle)
-    check_landed(fast, cycle)
+        check_landed(fast, cycle)
+    for validator in fast.validators:
+        check_paid_once(validator, cut.start, cycle.start)
+
+
+def check_paid_once(validator: FastValidator, start: int, stop: int) -> None:
+    """The weights that landed pay every block from `start` to `stop`, and none twice."""
+    query = (
+        "SELECT DISTINCT cycle_start, cycle_stop FROM scores_scoredcycle "
+        "WHERE cycle_stop > %s AND cycle_start IN ("
+        "SELECT earned_in FROM weights_weightsset WHERE landing = 'landed') ORDER BY cycle_start"
+    )
+    paid = validator.rows(query, start)
+    assert paid[0][0] <= start
+    assert paid[-1][1] == stop
+    assert [one[1] for one in paid[:-1]] == [one[0] for one in paid[1:]]

@@ -84,6 +84,24 @@ class JobEvent(job_record.JobEvent):
     said_by = models.CharField(max_length=16, choices=PARTIES, default=Party.MINER)
 
 
+class RefusedOffer(models.Model):
+    """A miner that declined a user's job, whatever became of the job; once per job and miner."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="refusals")
+    hotkey = models.CharField(max_length=64)
+    reason = models.CharField(max_length=32, help_text="as the miner said")
+    declined_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["declined_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "hotkey"], name="one_refusal_per_miner")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hotkey} declined {self.job_id}"
+
+
 class BindingSigner(models.Model):
     """A user that has bound a request to this validator; all its later ones must be bound too.
 

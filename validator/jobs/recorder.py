@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
+from django.utils import timezone
+
 from compute_horde.concurrency.batch_writer import BatchWriter
 from compute_horde.django.database import in_database, write_until_stored
 from compute_horde.errors import ComputeHordeError
@@ -13,7 +15,7 @@ from compute_horde.vocabulary import JobState, Party
 from validator.facilitator import status_reports
 from validator.facilitator.outbox import Outbox, Status
 from validator.jobs import queries, store
-from validator.jobs.models import Job
+from validator.jobs.models import Job, RefusedOffer
 from validator.jobs.store import Event, Transition
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 # Transitions of one job within this time are written together.
 LINGER_SECONDS = 0.03
 ACKNOWLEDGED_SECONDS = 0.2
+REFUSALS_SECONDS = 0.2
 
 
 class JobTakenOverError(ComputeHordeError):
@@ -45,8 +48,17 @@ class JobRecorder:
         self._writer: BatchWriter[str, RecordEntry] = BatchWriter(
             self._write, linger_seconds=LINGER_SECONDS
         )
+        self._refusals: BatchWriter[str, RefusedOffer] = BatchWriter(
+            self._write_refusals, linger_seconds=REFUSALS_SECONDS
+        )
         self._acknowledgements: BatchWriter[str, str] = BatchWriter(
             self._write_acknowledged, linger_seconds=ACKNOWLEDGED_SECONDS
+        )
+
+    def put_refusal(self, uuid: str, miner: str, reason: str) -> None:
+        """Write soon that a miner declined a job."""
+        self._refusals.put(
+            "", RefusedOffer(job_id=uuid, hotkey=miner, reason=reason, declined_at=timezone.now())
         )
 
     def put(self, kind: Job.Kind, transition: Transition) -> None:
@@ -101,6 +113,7 @@ class JobRecorder:
     async def close(self) -> None:
         """Finish writing."""
         await self._writer.close()
+        await self._refusals.close()
         await self._acknowledgements.close()
 
     async def _write(self, uuid: str, entries: list[RecordEntry]) -> None:
@@ -119,6 +132,9 @@ class JobRecorder:
             return
         for event in transition.events:
             self.report(uuid, event)
+
+    async def _write_refusals(self, key: str, rows: list[RefusedOffer]) -> None:
+        await in_database(store.add_refusals, rows)
 
     async def _write_acknowledged(self, key: str, uuids: list[str]) -> None:
         await in_database(store.mark_acknowledged, uuids)

@@ -26,6 +26,7 @@ from validator.jobs.conversation import (
 )
 from validator.jobs.interval_receipts import IntervalIssuer
 from validator.jobs.live_job import LiveJob
+from validator.jobs.models import Job
 from validator.jobs.payment import JobPayment
 from validator.jobs.recorder import JobRecorder, JobTakenOverError
 from validator.jobs.steps import Step
@@ -280,6 +281,8 @@ class JobRunner:
         """Exclude the miner; one that is busy and may be offered the job again is backed off."""
         miner, is_busy = job.miner, declined.reason is RejectionReason.BUSY
         log.info("job declined", extra={"job": job.uuid, "miner": miner, "why": declined.reason})
+        if job.kind is Job.Kind.ORGANIC:
+            self._recorder.put_refusal(job.uuid, miner, declined.reason)
         if is_busy:
             self._scheduler.back_off(miner, job.request.executor_class)
         if not is_busy or connection.is_published:

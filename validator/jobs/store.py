@@ -17,7 +17,7 @@ from compute_horde import lifecycle
 from compute_horde.protocol.message import Message
 from compute_horde.receipts import JobFinishedReceipt, JobIntervalReceipt
 from compute_horde.vocabulary import JobState, Party
-from validator.jobs.models import Job
+from validator.jobs.models import Job, RefusedOffer
 from validator.receipts.signing import SignedReceipt
 
 
@@ -109,6 +109,11 @@ WITH written AS (
 ),"""  # noqa: S608
     + _INSERT_RECEIPTS_AND_EVENTS
 )
+
+
+def add_refusals(rows: Sequence[RefusedOffer]) -> None:
+    """Store that miners declined jobs, those that are not stored yet."""
+    RefusedOffer.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def insert(job: Job, transition: Transition) -> bool:

@@ -62,7 +62,10 @@ def store_answers(question: MainHotkeyQuestion, answers: Mapping[str, str | None
     NamedMainHotkey.objects.bulk_create(rows.values(), ignore_conflicts=True)
 
 
-def main_hotkeys(cycle_start: int) -> dict[str, str]:
-    """The main hotkeys of a cycle, by coldkey."""
-    rows = NamedMainHotkey.objects.filter(cycle_start=cycle_start)
-    return dict(rows.values_list("coldkey", "hotkey"))
+def main_hotkeys(since: int, until: int) -> dict[str, str]:
+    """The main hotkeys of cycles that began in blocks from `since` to `until`, by coldkey.
+
+    Of several that of the latest cycle.
+    """
+    rows = NamedMainHotkey.objects.filter(cycle_start__gte=since, cycle_start__lt=until)
+    return dict(rows.order_by("cycle_start").values_list("coldkey", "hotkey"))

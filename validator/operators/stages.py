@@ -16,7 +16,7 @@ from validator.receipts.pages import page_at
 from validator.scores.models import ScoredCycle
 from validator.synthetic import attempts_table
 from validator.synthetic.models import Batch
-from validator.weights import explanations, rules
+from validator.weights import explanations, rules, work_due
 from validator.weights.models import WeightsSet
 
 # Of more receipts in a cycle the rest is not counted.
@@ -62,7 +62,8 @@ class TimelineStage:
 
 def batch_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
     """The batch: planned, in its slot, ended, and how its attempts ended."""
-    batch = Batch.objects.filter(cycle_start=cycle.start).first()
+    begun = Batch.objects.filter(cycle_start__gte=cycle.start, cycle_start__lt=cycle.stop)
+    batch = begun.order_by("cycle_start").first()
     if batch is None:
         is_past = clock.is_known and clock.block >= cycle.stop
         problem = "No batch was planned in this cycle" if is_past else ""
@@ -141,6 +142,8 @@ def scores_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
     scored = (
         ScoredCycle.objects.filter(cycle_start=cycle.start).defer("facts", "parameters").first()
     )
+    if scored is None and (whole := _scored_with(cycle)):
+        return _elsewhere("Scores", whole)
     if scored is None:
         window = rules.window(following(cycle))
         is_late = clock.is_known and clock.block >= window.stop
@@ -171,7 +174,9 @@ def scores_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
 
 def weights_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
     """The weights that pay the cycle, set in the next one: each transaction, and the verdict."""
-    row = WeightsSet.objects.filter(earned_in=cycle.start).prefetch_related("submissions").first()
+    row = work_due.paying([cycle.start]).get(cycle.start)
+    if row is None and (whole := _scored_with(cycle)):
+        return _elsewhere("Weights", whole)
     if row is None:
         window = rules.window(following(cycle))
         is_late = clock.is_known and clock.block >= window.stop
@@ -206,6 +211,19 @@ def weights_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
         problem=explanations.problem(row),
         next_step=explanations.next_step(row),
     )
+
+
+def _scored_with(cycle: Cycle) -> ScoredCycle | None:
+    """What was scored as one with the beginning of this cycle, after a change of the tempo."""
+    scored = ScoredCycle.objects.filter(cycle_start__lt=cycle.start, cycle_stop__gt=cycle.start)
+    return scored.defer("facts", "parameters").order_by("cycle_stop").last()
+
+
+def _elsewhere(title: str, whole: ScoredCycle) -> TimelineStage:
+    blocks = f"blocks {whole.cycle_start} to {whole.cycle_stop - 1}"
+    text = "the tempo was changed: its work is scored and paid as part of these blocks"
+    address = reverse("admin:scores_scoredcycle_change", args=[whole.pk])
+    return TimelineStage(title, f"with {blocks}", (("why", text),), ((blocks, address),))
 
 
 def following(cycle: Cycle) -> Cycle:

@@ -23,6 +23,7 @@ from validator.synthetic.models import Batch, Puzzle
 from validator.synthetic.outcomes import Outcome
 from validator.weights.explanations import problem
 from validator.weights.models import WeightsSet
+from validator.weights.work_due import paying
 
 PER_PAGE = 25
 
@@ -74,9 +75,9 @@ class CycleTimeline:
             return f"it begins at {self.clock.text(self.cycle.start)}"
         if self.clock.block < self.cycle.stop:
             return f"running; it ends at {self.clock.text(self.cycle.stop)}"
-        paying = following(self.cycle)
-        if self.clock.block < paying.stop:
-            return f"over; it is paid until {self.clock.text(paying.stop)}"
+        after = following(self.cycle)
+        if self.clock.block < after.stop:
+            return f"over; it is paid until {self.clock.text(after.stop)}"
         return "over, as is the cycle that pays it"
 
 
@@ -89,8 +90,7 @@ def lines(before: int | None = None) -> tuple[list[CycleLine], bool]:
         one.cycle_start: one
         for one in ScoredCycle.objects.filter(cycle_start__in=shown).defer("facts", "parameters")
     }
-    paying = WeightsSet.objects.filter(earned_in__in=shown).defer("weights").order_by("cycle_start")
-    weights = {one.earned_in: one for one in paying}
+    weights = paying(shown)
     counts = _attempts(batches.values())
     found = [
         _line(start, batches.get(start), scored.get(start), weights.get(start), counts)

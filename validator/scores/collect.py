@@ -9,7 +9,13 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from compute_horde.cycles import CYCLES_PER_DAY, NOMINAL_EPOCHS_PER_CYCLE, Cycle, peak_cycle
+from compute_horde.cycles import (
+    CYCLES_PER_DAY,
+    NOMINAL_EPOCHS_PER_CYCLE,
+    Cycle,
+    cycle_at,
+    peak_cycle,
+)
 from compute_horde.faults import Culprit
 from compute_horde.hardware import ExecutorClass
 from compute_horde.protocol.handshake import TRUSTED_MINER_HOTKEY
@@ -19,10 +25,12 @@ from validator.network.history import network_at
 from validator.network.main_hotkeys import main_hotkeys
 from validator.network.models import Neuron, Snapshot
 from validator.network.network_state import NetworkState, PastNeuron
+from validator.network.tempos import cycle_length
 from validator.receipts.models import IssuedReceipt
 from validator.scores import rules
 from validator.scores.allowances import AllowanceFacts, AllowanceRule, allowance_facts
 from validator.scores.efficiencies import efficiencies, usual_seconds
+from validator.scores.refusals import refused_jobs
 from validator.scoring.facts import (
     CycleFacts,
     ExecutorCount,
@@ -47,29 +55,36 @@ def collect(
     parameters: ScoringParameters = DEFAULTS[FormulaName.JOBS],
     rule: AllowanceRule = AllowanceRule(),  # noqa: B008
 ) -> CycleFacts:
-    """The facts of a complete cycle, as far as this validator knows them.
+    """The facts of complete work, as far as this validator knows them.
+
+    `cycle` are its blocks: those of a cycle, or after a change of the tempo what was not paid yet.
 
     What only one formula reads is there when `parameters` name that formula; `rule` says what
     counts for allowance.
 
     What was offered in the two last peak cycles is left out when either is not in the log: unknown
-    sizes earn no bonus and no penalty.
+    sizes earn no bonus and no penalty. So it is for blocks that are no cycle of any tempo.
     """
     since, until = time_of(cycle.start), time_of(cycle.stop)
-    jobs = _with_seconds([*_synthetic(cycle), *_organic(since, until)])
-    state = network_at(cycle.stop - 1)
-    peak, previous = _peaks(cycle, netuid)
-    at_peaks = [network_at(one.stop - 1) for one in (peak, previous)]
-    is_known = all(one.manifests_known_from is not None for one in at_peaks)
-    peak_offered, previous_offered = (tuple(_offered(one)) for one in at_peaks)
     formula, spending = parameters.formula, AllowanceFacts()
+    found = [*_synthetic(cycle), *_organic(since, until)]
+    if formula is FormulaName.SECONDS and since is not None:
+        found += refused_jobs(cycle, since, until, rule)
+    jobs = _with_seconds(found)
+    state = network_at(cycle.stop - 1)
+    peaks = _peaks(cycle, netuid)
+    at_peaks = [network_at(one.stop - 1) for one in peaks]
+    is_known = bool(peaks) and all(one.manifests_known_from is not None for one in at_peaks)
+    peak_offered, previous_offered = (
+        (tuple(_offered(one)) for one in at_peaks) if is_known else ((), ())
+    )
     if formula is FormulaName.ALLOWANCE:
         spending = allowance_facts(cycle, parameters.allowance, rule)
     return CycleFacts(
         cycle_start=cycle.start,
-        is_peak=cycle.start == peak.start or not is_known,
-        peak_offered=peak_offered if is_known else (),
-        previous_peak_offered=previous_offered if is_known else (),
+        is_peak=not is_known or cycle.start == peaks[0].start,
+        peak_offered=peak_offered,
+        previous_peak_offered=previous_offered,
         miners=tuple(_miners(state)),
         jobs=tuple(sorted(jobs, key=lambda job: (job.at, job.job_uuid))),
         offered=tuple(_offered(state)),
@@ -87,10 +102,18 @@ def time_of(block: int) -> datetime | None:
     return seen.taken_at if seen else None
 
 
-def _peaks(cycle: Cycle, netuid: int) -> tuple[Cycle, Cycle]:
-    """The peak cycle of the testing day that `cycle` is in, and that of the day before."""
+def _peaks(cycle: Cycle, netuid: int) -> tuple[Cycle, ...]:
+    """The peak cycle of the testing day that `cycle` is in, and that of the day before.
+
+    None for blocks that are no cycle of any tempo.
+    """
     length = cycle.stop - cycle.start
     tempo = length // NOMINAL_EPOCHS_PER_CYCLE - 1
+    if tempo < 1:
+        return ()
+    same = cycle_at(cycle.start, netuid=netuid, tempo=tempo)
+    if (same.start, same.stop) != (cycle.start, cycle.stop):
+        return ()
     peak = peak_cycle(cycle.start, netuid=netuid, tempo=tempo)
     before = peak.start - CYCLES_PER_DAY * length
     return peak, peak_cycle(before, netuid=netuid, tempo=tempo)
@@ -207,8 +230,9 @@ def _offered(state: NetworkState) -> Iterator[ExecutorCount]:
 
 def _main_hotkeys(cycle: Cycle) -> Iterator[MainHotkeys]:
     """The main hotkeys that were named in the cycle and in the one before."""
-    now = main_hotkeys(cycle.start)
-    before = main_hotkeys(cycle.start - (cycle.stop - cycle.start))
+    length = cycle_length(cycle.start) or cycle.stop - cycle.start
+    now = main_hotkeys(cycle.start, cycle.stop)
+    before = main_hotkeys(cycle.start - length, cycle.start)
     for coldkey in sorted(now.keys() | before.keys()):
         if coldkey:
             yield MainHotkeys(coldkey, now.get(coldkey), before.get(coldkey))

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from compute_horde.cycles import CYCLES_PER_DAY, Cycle
 from compute_horde.hardware import ExecutorClass
+from validator.network.tempos import cycle_length
 from validator.scores.models import ScoredCycle
 from validator.scores.recording import read_facts, read_parameters
 from validator.scoring.facts import KnownEfficiency, Place, WorkedJob
@@ -23,9 +24,10 @@ def efficiencies(cycle: Cycle) -> tuple[KnownEfficiency, ...]:
     """What is known of each miner and class, where it differs from 1.
 
     A factor is measured in the batches of the last testing day, this cycle's included, and what
-    refusals left of it is that of the last cycle scored by this formula in that time.
+    refusals left of it is that of the last cycle scored by this formula in that time. A day is as
+    long as the tempo at the first block says, if these blocks are less than a cycle.
     """
-    length = cycle.stop - cycle.start
+    length = max(cycle.stop - cycle.start, cycle_length(cycle.start) or 0)
     since = cycle.start - (CYCLES_PER_DAY - 1) * length
     factors, left = measured(since, cycle.stop), carried(since, cycle.start)
     return tuple(

@@ -23,15 +23,15 @@ from validator.network.actions import latest_snapshot
 from validator.network.models import Snapshot
 from validator.scores.actions import ensure_scored
 from validator.scores.allowances import AllowanceRule
-from validator.scores.models import Score, ScoredCycle
+from validator.scores.models import Score
 from validator.scoring.parameters import LimitParameters
-from validator.synthetic.models import Batch
-from validator.weights import journal, landing, missed, rules
+from validator.weights import journal, landing, missed, rules, work_due
 from validator.weights.models import Submission, WeightsSet
 
 log = logging.getLogger(__name__)
 
 MAX_OUTCOME = 1000
+AGAIN = "this work was paid before, and its weights are set again, since the tempo was changed"
 
 
 def set_weights_if_due(
@@ -61,7 +61,7 @@ def set_weights_if_due(
 
 def _record_untried(cycle: Cycle) -> None:
     """Mark earlier windows as failed in which nothing was tried, and say so."""
-    found = [one for one in missed.untried(cycle) if not is_paid(_before(one), but_in=one)]
+    found = [one for one in missed.untried(cycle) if not work_due.is_paid(_before(one), but_in=one)]
     WeightsSet.objects.bulk_create(
         [
             WeightsSet(
@@ -85,12 +85,12 @@ def _before(cycle: Cycle) -> Cycle:
 
 def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
     """The row of the cycle, if its window is open and its weights are not set yet."""
-    paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=snapshot.tempo)
-    if snapshot.block not in rules.window(cycle) or is_batch_running(paid):
+    if snapshot.block not in rules.window(cycle):
         return None
-    if is_paid(paid, but_in=cycle):
+    work = work_due.work_due(cycle, netuid=config.netuid, tempo=snapshot.tempo)
+    if work is None or work_due.is_batch_running(work):
         return None
-    WeightsSet.objects.get_or_create(cycle_start=cycle.start, defaults={"earned_in": paid.start})
+    WeightsSet.objects.get_or_create(cycle_start=cycle.start, defaults={"earned_in": work.start})
     return WeightsSet.objects.filter(
         cycle_start=cycle.start, state=WeightsSet.State.TRYING, next_try_block__lte=snapshot.block
     ).first()
@@ -98,8 +98,7 @@ def _due(cycle: Cycle, snapshot: Snapshot, config: Config) -> WeightsSet | None:
 
 def _advance(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> None:
     """Find out what became of the last submission; send one when none can have an effect."""
-    paid = Cycle(row.earned_in, row.earned_in + cycle.stop - cycle.start, cycle.number - 1)
-    if not _compute(chain, row, config, paid):
+    if not _compute(chain, row, config):
         return
     if (sent := journal.open_submission(row)) and not _resolve(chain, config, row, sent):
         return
@@ -118,12 +117,13 @@ def _advance(chain: Chain, config: Config, row: WeightsSet, cycle: Cycle) -> Non
     _submit(chain, config, row, cycle, metagraph, limits_of(hyperparameters))
 
 
-def _compute(chain: Chain, row: WeightsSet, config: Config, paid: Cycle) -> bool:
-    """Score the paid cycle, once; False when there is nothing to set."""
+def _compute(chain: Chain, row: WeightsSet, config: Config) -> bool:
+    """Score the work that is paid, once; False when there is nothing to set."""
     if not row.is_computed:
         parameters = config.parameters(limits_of(chain.hyperparameters()))
         rule = AllowanceRule.configured(config)
-        scored = ensure_scored(paid, config.netuid, parameters, config.hotkey, rule)
+        work = work_due.blocks_of(row)
+        scored = ensure_scored(work, config.netuid, parameters, config.hotkey, rule)
         if scored is None:
             return False
         shares = scored.scores.filter(u16__gt=0).values_list("hotkey", "share")
@@ -248,7 +248,8 @@ def _found_on_chain(row: WeightsSet, sent: Submission, block: int) -> None:
 def _published(row: WeightsSet, sent: Submission, how: str = "") -> None:
     row.block, row.landing = sent.block, WeightsSet.Landing.OPEN
     sealed = f", sealed until round {sent.reveal_round}" if sent.reveal_round else ""
-    _end(row, WeightsSet.State.PUBLISHED, f"{how}accepted in block {sent.block}{sealed}")
+    again = f"; {AGAIN}" if work_due.is_repeated(row) else ""
+    _end(row, WeightsSet.State.PUBLISHED, f"{how}accepted in block {sent.block}{sealed}{again}")
 
 
 def _postpone(row: WeightsSet, problem: str, *, until: int) -> None:
@@ -279,25 +280,6 @@ def _warn_if_in_danger(row: WeightsSet, cycle: Cycle, block: int) -> None:
 def _neuron(metagraph: Metagraph, config: Config) -> Neuron | None:
     ours = config.hotkey.ss58_address
     return next((neuron for neuron in metagraph.neurons if neuron.hotkey == ours), None)
-
-
-def is_paid(paid: Cycle, *, but_in: Cycle) -> bool:
-    """Whether blocks of this cycle were paid in another one.
-
-    So it is when the owner of the subnet changes its tempo: then all cycles begin elsewhere.
-    """
-    scored = ScoredCycle.objects.filter(cycle_start__lt=paid.stop, cycle_stop__gt=paid.start)
-    others = WeightsSet.objects.filter(
-        earned_in__in=scored.values("cycle_start"), state=WeightsSet.State.PUBLISHED
-    ).exclude(cycle_start=but_in.start)
-    return others.exists()
-
-
-def is_batch_running(paid: Cycle) -> bool:
-    """Whether the batch of the cycle that is paid has not ended yet."""
-    return Batch.objects.filter(
-        cycle_start__gte=paid.start, cycle_start__lt=paid.stop, state=Batch.State.RUNNING
-    ).exists()
 
 
 def _unresolved(cycle: Cycle, snapshot: Snapshot) -> WeightsSet | None:

@@ -25,7 +25,7 @@ def next_window() -> str:
 
 def why(row: WeightsSet) -> str:
     """The state of a cycle's weights in a sentence."""
-    paid = f"the work of the cycle that began in block {row.earned_in}"
+    paid = f"the work from block {row.earned_in} on"
     problem = f" The last problem: {row.outcome}" if row.outcome else ""
     match row.state:
         case State.PUBLISHED:

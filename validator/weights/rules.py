@@ -19,6 +19,10 @@ SHORTEST_VALIDITY = 7
 LONGEST_VALIDITY = 35
 TRIES_PER_WINDOW = 4
 
+# After a change of the tempo the work since the last weights is paid; of more cycles than these,
+# windows were missed, or the chain was not read.
+LONGEST_GAP_CYCLES = 2
+
 # Below this part of the window the operator is warned.
 DANGER = Fraction(1, 2)
 
@@ -33,6 +37,24 @@ def window(cycle: Cycle) -> range:
 def paid_cycle(cycle: Cycle, *, netuid: int, tempo: int) -> Cycle:
     """The cycle whose work the weights of `cycle` pay: the one before, which is complete."""
     return cycle_at(cycle.start - 1, netuid=netuid, tempo=tempo)
+
+
+def first_unpaid(before: Cycle, paid_until: int, length_then: int | None) -> int:
+    """The first block that is paid, of the work up to the end of the cycle `before`.
+
+    `paid_until` is the end of the work that was paid last, and `length_then` how long cycles were
+    at that block, if that is known. Usually `before` begins there. If it begins later, windows were
+    missed in between, whose work is not paid any more; or the tempo was changed, then the work
+    since is paid with it, as far as two cycles back. If it begins earlier, the tempo was changed as
+    well, and what was paid is not paid again: from the end of `before` on, nothing is left to pay.
+    """
+    length = before.stop - before.start
+    length_then = length_then or length
+    gap = before.start - paid_until
+    is_moved = length_then != length or gap % length != 0
+    if gap <= 0 or (is_moved and gap < LONGEST_GAP_CYCLES * max(length, length_then)):
+        return paid_until
+    return before.start
 
 
 def validity_blocks(window: range) -> int:

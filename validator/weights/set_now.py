@@ -33,11 +33,15 @@ from validator.scores.collect import collect
 from validator.scores.models import Score
 from validator.scoring.formulas import score_cycle
 from validator.scoring.parameters import LimitParameters
-from validator.weights import actions, explanations, journal, rules
+from validator.weights import actions, explanations, journal, rules, work_due
 from validator.weights.alarms import NOT_READ
 from validator.weights.models import Submission, WeightsSet
 
 TASK = "validator.weights.tasks.set_weights_now"
+NOTHING_DUE = (
+    "The tempo was changed: weights of another cycle were set in this window, or may yet be "
+    "included. Wait for the next window"
+)
 NOBODY = "Nobody who is registered earned anything: look at the outcomes of the batch"
 State = WeightsSet.State
 OpenChain = Callable[[], AbstractContextManager[Chain]]
@@ -49,7 +53,9 @@ def preview(config: Config) -> Preview:
     if snapshot is None:
         return Preview(None, obstacles=[NOT_READ])
     cycle = cycle_at(snapshot.block, netuid=config.netuid, tempo=snapshot.tempo)
-    paid = rules.paid_cycle(cycle, netuid=config.netuid, tempo=snapshot.tempo)
+    paid = work_due.work_due(cycle, netuid=config.netuid, tempo=snapshot.tempo)
+    if paid is None:
+        return Preview(None, obstacles=[NOTHING_DUE])
     state = network_at(snapshot.block)
     known = _hyperparameters(state)
     values = weights_now(paid, config, _limits(known))
@@ -61,7 +67,7 @@ def preview(config: Config) -> Preview:
     ]
     window = rules.window(cycle)
     facts = [
-        ("for the work of the cycle that began in block", str(paid.start)),
+        ("for the work", _of_blocks(paid, cycle)),
         ("set in the cycle that began in block", str(cycle.start)),
         ("window", f"blocks {window.start} to {window.stop - 1}, the chain is at {snapshot.block}"),
         ("weights on the chain", held_since),
@@ -79,6 +85,11 @@ def preview(config: Config) -> Preview:
             *_refusals(state, known, config),
         ],
     )
+
+
+def _of_blocks(paid: Cycle, cycle: Cycle) -> str:
+    again = ", paid already: set again" if work_due.is_paid(paid, but_in=cycle) else ""
+    return f"of blocks {paid.start} to {paid.stop - 1}{again}"
 
 
 def weights_now(paid: Cycle, config: Config, limits: LimitParameters) -> dict[int, int]:
@@ -109,10 +120,8 @@ def _obstacles(cycle: Cycle, paid: Cycle, snapshot: Snapshot, config: Config) ->
     """What of the present cycle prevents a try, each with the next step."""
     if snapshot.block not in rules.window(cycle):
         yield f"{explanations.next_window()}. Wait for that"
-    if actions.is_batch_running(paid):
+    if work_due.is_batch_running(paid):
         yield "The batch of the cycle that is paid is still running: wait until it has ended"
-    if actions.is_paid(paid, but_in=cycle):
-        yield "The work of that cycle is paid already, by weights of another one"
     row = WeightsSet.objects.filter(cycle_start=cycle.start).first()
     if row and row.state in (State.PUBLISHED, State.FAILED):
         yield explanations.why(row)

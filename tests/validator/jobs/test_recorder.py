@@ -14,7 +14,7 @@ from validator.facilitator.outbox import Outbox
 from validator.facilitator.waiting_statuses import WaitingStatuses
 from validator.jobs import queries, store
 from validator.jobs.live_job import LiveJob
-from validator.jobs.models import Job, JobEvent
+from validator.jobs.models import Job, JobEvent, RefusedOffer
 from validator.jobs.recorder import JobRecorder, JobTakenOverError
 from validator.jobs.store import Event
 
@@ -157,3 +157,12 @@ async def test_an_event_that_will_not_be_written_is_reported_all_the_same(outbox
     recorder.report_unwritten(job.uuid, declined(job))
     assert await reported(outbox) == ["rejected"]
     assert not await in_database(JobEvent.objects.exists)
+
+
+async def test_that_a_miner_declined_a_job_is_written_once(recorder: JobRecorder) -> None:
+    job = await stored()
+    for miner in ("a", "b", "a"):
+        recorder.put_refusal(job.uuid, miner, "busy")
+    await recorder.close()
+    rows = await in_database(lambda: list(RefusedOffer.objects.values_list("hotkey", "reason")))
+    assert rows == [("a", "busy"), ("b", "busy")]

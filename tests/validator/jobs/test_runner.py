@@ -31,7 +31,7 @@ from validator.allowance.models import SpentBlock
 from validator.facilitator.outbox import Outbox
 from validator.jobs import queries, store
 from validator.jobs.live_job import LiveJob
-from validator.jobs.models import Job
+from validator.jobs.models import Job, RefusedOffer
 from validator.jobs.recorder import JobRecorder
 from validator.jobs.runner import JobRunner, RunnerSettings
 from validator.miners.connection import Address, Callbacks
@@ -194,6 +194,10 @@ async def test_a_job_that_one_miner_declines_goes_to_the_next() -> None:
             await on.runner.run_job(job, None)
             assert (await row_of(job.uuid)).miner == yes.hotkey
             assert job.excluded <= {no.hotkey}
+        await on.recorder.close()
+        refusals = await in_database(lambda: list(RefusedOffer.objects.all()))
+        assert {(one.hotkey, one.reason) for one in refusals} == {(no.hotkey, "unknown")}
+        assert len(refusals) == len(no.all(JobOffered))
         assert on.free(await on.stored()) == 4
 
 

@@ -94,7 +94,7 @@ async def test_miners_are_asked_for_their_main_hotkey_once_per_cycle() -> None:
         for block in (104, 110, 115):
             await in_database(Snapshot.objects.create, block=block, tempo=9, neurons=1)
             await in_database(poll_manifests, configured(**options), CommittingChain({}).open)
-    assert await in_database(lambda: main_hotkeys(100)) == {miner.hotkey: miner.hotkey}
+    assert await in_database(lambda: main_hotkeys(100, 101)) == {miner.hotkey: miner.hotkey}
     assert miner.received == [MainHotkey()]
 
 

@@ -80,7 +80,7 @@ def test_the_weights_page_explains_states() -> None:
     row = WeightsSet(cycle_start=1444, earned_in=722, weights={"m": "1"}, next_try_block=1900)
     row.outcome = "ChainError: rate limit"
     assert why(row) == (
-        "Being tried, again from block 1900, for the work of the cycle that began in block 722. "
+        "Being tried, again from block 1900, for the work from block 722 on. "
         "The last problem: ChainError: rate limit"
     )
     row.state, row.attempts = WeightsSet.State.FAILED, 3

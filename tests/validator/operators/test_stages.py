@@ -127,3 +127,19 @@ def test_weights_that_are_tried_say_when_next() -> None:
 
 def test_the_work_of_a_cycle_is_paid_in_the_one_after_it() -> None:
     assert stages.following(Cycle(0, 722, 0)) == Cycle(722, 1444, 1)
+
+
+def test_a_cycle_that_a_change_of_the_tempo_cut_says_where_its_work_is_paid() -> None:
+    whole = cycles.scored(CYCLE.start - 30, {})
+    cycles.weights(CYCLE.start - 30, state="published")
+    for stage in (stages.scores_stage(CYCLE, AFTER), stages.weights_stage(CYCLE, AFTER)):
+        blocks = f"blocks {whole.cycle_start} to {whole.cycle_stop - 1}"
+        assert (stage.state, stage.problem) == (f"with {blocks}", "")
+        assert dict(stage.links)[blocks] == f"/admin/scores/scoredcycle/{whole.pk}/change/"
+    assert stages.weights_stage(Cycle(CYCLE.start - 30, CYCLE.stop, 0), AFTER).state == "published"
+
+
+def test_the_batch_of_work_is_found_wherever_its_cycle_began() -> None:
+    cycles.batch(CYCLE.start + 5)
+    assert stages.batch_stage(CYCLE, AFTER).state == "done"
+    assert stages.batch_stage(Cycle(CYCLE.start + 6, CYCLE.stop, 0), AFTER).state == "none"

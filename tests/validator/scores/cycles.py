@@ -125,9 +125,8 @@ def users_job(
     """A user's job that ended at `block`, with the receipts of its work."""
     job = jobs.create_admin_job(request(signer=None), miner=hotkey)
     given = {"kind": Job.Kind.ORGANIC, "state": "completed", "miner": hotkey}
-    Job.objects.filter(pk=job.pk).update(
-        executor_class=TEST, state_since=at(block), **(given | fields)
-    )
+    given["executor_class"] = TEST
+    Job.objects.filter(pk=job.pk).update(state_since=at(block), **(given | fields))
     kinds = [(ReceiptType.INTERVAL, number) for number in range(intervals)]
     for kind, number in [*kinds, (ReceiptType.FINISHED, 0)] if seconds else []:
         IssuedReceipt.objects.create(

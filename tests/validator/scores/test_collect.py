@@ -79,6 +79,17 @@ def test_sizes_in_the_last_two_peak_cycles_are_facts_when_both_are_known() -> No
     assert facts.previous_peak_offered == (ExecutorCount("alice", TEST, 1),)
 
 
+@pytest.mark.parametrize("moved", [(3, 0), (0, -3), (0, 1 - (CYCLE.stop - CYCLE.start))])
+def test_blocks_that_are_no_cycle_compare_no_sizes(moved: tuple[int, int]) -> None:
+    day = 10 * (CYCLE.stop - CYCLE.start)
+    for days in (0, 1):
+        offering(Cycle(CYCLE.start + days * day, CYCLE.stop + days * day, 0), alice=4)
+    start, stop = CYCLE.start + day + 722, CYCLE.stop + day + 722
+    assert not collect(Cycle(start, stop, 0), NETUID).is_peak
+    facts = collect(Cycle(start + moved[0], stop + moved[1], 0), NETUID)
+    assert (facts.is_peak, facts.peak_offered, facts.previous_peak_offered) == (True, (), ())
+
+
 @pytest.mark.parametrize(
     ("ended_as", "counts_as"),
     [

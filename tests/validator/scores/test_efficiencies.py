@@ -6,7 +6,7 @@ import pytest
 
 from compute_horde.cycles import Cycle
 from compute_horde.hardware import ExecutorClass
-from tests.validator.scores.cycles import CYCLE, attempt, batch
+from tests.validator.scores.cycles import CYCLE, attempt, batch, seen
 from tests.validator.scoring.cycle_facts import LLM, job
 from validator.scores.efficiencies import carried, efficiencies, measured, usual_seconds
 from validator.scores.models import ScoredCycle
@@ -72,6 +72,13 @@ def test_what_refusals_left_is_carried_on() -> None:
     scored(earlier(1), facts_of(refused, efficiencies=known))
     assert carried(earlier(9).start, CYCLE.start) == {("a", LLM): Fraction("0.85")}
     assert efficiencies(CYCLE) == (KnownEfficiency("a", LLM, carried=Fraction("0.85")),)
+
+
+def test_a_part_of_a_cycle_remembers_a_whole_day() -> None:
+    seen(CYCLE.start)
+    attempt(batch(cycle=earlier(9)), "a", metrics={"seconds": 4.0, "promised": 2.0})
+    part = Cycle(CYCLE.start, CYCLE.start + 10, CYCLE.number)
+    assert efficiencies(part) == (KnownEfficiency("a", TEST, Fraction(1, 2)),)
 
 
 def test_work_heals_and_what_is_healed_is_carried_no_further() -> None:

@@ -10,10 +10,8 @@ from compute_horde.adapters.chain_port import (
     ChainUnreachable,
     WeightCommit,
 )
-from compute_horde.cycles import cycle_at
 from tests.validator.weights.publishing import (
     CYCLE,
-    NETUID,
     OPEN,
     PAID,
     US,
@@ -22,7 +20,6 @@ from tests.validator.weights.publishing import (
     publish,
     row,
 )
-from validator.weights import rules
 from validator.weights.models import WeightsSet
 
 pytestmark = pytest.mark.django_db
@@ -100,16 +97,6 @@ def test_what_cannot_be_read_back_now_stays_published(caplog: pytest.LogCaptureF
     assert (row().state, row().outcome, row().landing) == ("published", outcome, "open")
     assert "weights not read back" in caplog.messages
     assert "weights not set" not in caplog.messages
-
-
-def test_blocks_that_were_paid_are_not_paid_again_when_the_grid_of_cycles_moves() -> None:
-    batch(good=1)
-    publish(chain())
-    moved = cycle_at(OPEN, netuid=NETUID, tempo=14)
-    on = chain(rules.window(moved).start, tempo=14)
-    publish(on)
-    assert on.set == []
-    assert WeightsSet.objects.count() == 1
 
 
 def test_an_attempt_of_an_earlier_version_is_found_on_the_chain() -> None:

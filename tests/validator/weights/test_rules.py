@@ -91,3 +91,25 @@ def test_what_prevents_weights_is_named_with_the_next_block_to_try(
     assert found is not None
     assert problem in found[0]
     assert found[1] == until
+
+
+@pytest.mark.parametrize(
+    ("paid_until", "length_then", "first"),
+    [
+        (100, 20, 100),
+        (80, 20, 100),  # one window was missed
+        (107, 20, 107),
+        (120, 20, 120),  # nothing is left
+        (130, 30, 130),
+        (93, 20, 93),  # the grid moved
+        (80, 30, 80),  # by as much as a cycle of now
+        (41, 30, 41),
+        (40, 30, 100),  # windows were missed before the change
+        (61, None, 61),
+        (59, None, 100),
+    ],
+)
+def test_work_is_paid_from_the_last_paid_block_on(
+    paid_until: int, length_then: int | None, first: int
+) -> None:
+    assert rules.first_unpaid(Cycle(100, 120, 5), paid_until, length_then) == first
