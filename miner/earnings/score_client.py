@@ -10,13 +10,16 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any
+from http.client import OK
+from typing import TYPE_CHECKING, Annotated, Any
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compute_horde import signing
 from compute_horde.errors import BadSignature, OutsideError
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +106,9 @@ async def fetch_all(
     sources: Iterable[ScoreSource],
 ) -> list[tuple[ScoreSource, ExplainedScore, SignedText]]:
     """The newest scores of all sources that answer; others are logged."""
+    # Only here: a miner without MINER_SCORE_URLS does not need it.
+    import httpx
+
     limit = asyncio.Semaphore(MAX_CONCURRENT)
     # Not through a proxy of the environment, which is for jobs.
     async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
@@ -116,8 +122,10 @@ async def fetch_all(
 
 
 async def _fetch(
-    client: httpx.AsyncClient, source: ScoreSource
+    client: "httpx.AsyncClient", source: ScoreSource
 ) -> tuple[ScoreSource, ExplainedScore, SignedText] | None:
+    import httpx
+
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             text = await _read(client, source.address)
@@ -128,9 +136,9 @@ async def _fetch(
     return None
 
 
-async def _read(client: httpx.AsyncClient, address: str) -> bytes:
+async def _read(client: "httpx.AsyncClient", address: str) -> bytes:
     async with client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response:
-        if response.status_code != httpx.codes.OK:
+        if response.status_code != OK:
             raise ScoreFetchError(f"the validator answered with status {response.status_code}")
         text = b""
         async for piece in response.aiter_raw():

@@ -2,13 +2,16 @@
 
 import asyncio
 from datetime import UTC, datetime
-
-import httpx
+from http.client import NOT_FOUND
+from typing import TYPE_CHECKING
 
 from compute_horde.concurrency.backoff import Backoff
 from validator.llm.buckets import expiry
 from validator.llm.programs.answer_file import MAX_BYTES
 from validator.synthetic.kinds.kind import NotVerifiableError
+
+if TYPE_CHECKING:
+    import httpx
 
 TRIES = 5
 SECONDS = 20.0
@@ -26,6 +29,9 @@ async def download(url: str) -> bytes:
         NoAnswersError: nothing was uploaded, or more than allowed.
         NotVerifiableError: the bucket cannot be read, or the URL has expired.
     """
+    # Only here: every process of the validator loads the kinds.
+    import httpx
+
     end = expiry(url)
     if end is not None and end < datetime.now(UTC):
         raise NotVerifiableError(f"the link to the answers expired at {end:%Y-%m-%d %H:%M:%S} UTC")
@@ -43,10 +49,10 @@ async def download(url: str) -> bytes:
     raise NotVerifiableError(f"the bucket of answers cannot be read: {problem}")
 
 
-async def _download(client: httpx.AsyncClient, url: str) -> bytes:
+async def _download(client: "httpx.AsyncClient", url: str) -> bytes:
     content = bytearray()
     async with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
-        if response.status_code == httpx.codes.NOT_FOUND:
+        if response.status_code == NOT_FOUND:
             raise NoAnswersError("no answers were uploaded")
         response.raise_for_status()
         async for piece in response.aiter_raw():

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from time import monotonic
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from compute_horde.addresses import Reach
 from compute_horde.protocol.job import JobFinished, StreamingDetails, StreamingReady
-from compute_horde.streaming.certificates import Identity, new_identity
 from compute_horde.uploads import FilePut
 from compute_horde.volumes import MultiVolume, SimpleVolume, SingleFileVolume
 from validator.llm.programs.answer_file import BadFileError, answers_text, digest, read_answers
@@ -33,6 +32,9 @@ from validator.synthetic.kinds.kind import (
 )
 from validator.synthetic.kinds.llm_check import Tolerance
 from validator.synthetic.kinds.seed_delivery import SeedError, deliver_seed, opened, terminate
+
+if TYPE_CHECKING:
+    from compute_horde.streaming.certificates import Identity
 
 SHA_256 = re.compile(r"[0-9a-f]{64}")
 WEIGHTS_FOLDER = "weights"
@@ -172,8 +174,11 @@ class LlmKind:
             self._answered[executor] = exc
 
     @cached_property
-    def _identity(self) -> Identity:
+    def _identity(self) -> "Identity":
         """The validator's certificate for all streaming jobs of this kind in a batch."""
+        # Only here: every process of the validator loads the kinds.
+        from compute_horde.streaming.certificates import new_identity
+
         return new_identity()
 
     def _is_exact(self, sample: LlmSample) -> bool:

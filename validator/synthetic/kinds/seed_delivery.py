@@ -1,4 +1,7 @@
-"""Sends the seed to a streaming job of the kind `llm`, under mutual TLS, and reads the hash."""
+"""Sends the seed to a streaming job of the kind `llm`, under mutual TLS, and reads the hash.
+
+What only such jobs need is imported when one runs: every process of the validator loads the kinds.
+"""
 
 import asyncio
 import ipaddress
@@ -6,14 +9,16 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-
-import httpx
+from http.client import OK
+from typing import TYPE_CHECKING
 
 from compute_horde.addresses import Reach
 from compute_horde.protocol.job import StreamingReady
-from compute_horde.streaming import certificates
-from compute_horde.streaming.certificates import Identity
-from compute_horde.streaming.client_context import client_context
+
+if TYPE_CHECKING:
+    import httpx
+
+    from compute_horde.streaming.certificates import Identity
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +34,18 @@ class SeedError(Exception):
 
 @asynccontextmanager
 async def opened(
-    server: StreamingReady, identity: Identity, reach: Reach
-) -> AsyncIterator[httpx.AsyncClient]:
+    server: StreamingReady, identity: "Identity", reach: Reach
+) -> AsyncIterator["httpx.AsyncClient"]:
     """A client that trusts only the certificate of this job's server, and shows ours.
 
     Raises:
         SeedError: the certificate is none, or the address is not one that may be connected to.
     """
+    import httpx
+
+    from compute_horde.streaming import certificates
+    from compute_horde.streaming.client_context import client_context
+
     address = _allowed_address(server, reach)
     host = f"[{address}]" if ":" in address else address
     try:
@@ -48,12 +58,14 @@ async def opened(
         yield client
 
 
-async def deliver_seed(client: httpx.AsyncClient, seed: int, seconds: float) -> str:
+async def deliver_seed(client: "httpx.AsyncClient", seed: int, seconds: float) -> str:
     """Send the seed, and return the hash of the answers, which must come within `seconds`.
 
     Raises:
         SeedError: there is no hash in time.
     """
+    import httpx
+
     try:
         async with asyncio.timeout(seconds):
             return await _ask(client, seed, httpx.Timeout(seconds, connect=CONNECT_SECONDS))
@@ -64,11 +76,13 @@ async def deliver_seed(client: httpx.AsyncClient, seed: int, seconds: float) -> 
         raise SeedError(text[:200]) from exc
 
 
-async def terminate(client: httpx.AsyncClient) -> None:
+async def terminate(client: "httpx.AsyncClient") -> None:
     """End the server; a job that does not end is ended by its time limit.
 
     The body of its answer is not read: it may be endless, or unpack to any size.
     """
+    import httpx
+
     try:
         async with asyncio.timeout(TERMINATE_SECONDS):
             async with client.stream("GET", "/terminate", headers=NOT_PACKED):
@@ -77,7 +91,7 @@ async def terminate(client: httpx.AsyncClient) -> None:
         log.info("a streaming job did not end at once", extra={"problem": str(exc)[:200]})
 
 
-async def _ask(client: httpx.AsyncClient, seed: int, timeout: httpx.Timeout) -> str:
+async def _ask(client: "httpx.AsyncClient", seed: int, timeout: "httpx.Timeout") -> str:
     """The first value of the answer to the seed."""
     body, given = bytearray(), {"seed": seed}
     async with client.stream(
@@ -87,7 +101,7 @@ async def _ask(client: httpx.AsyncClient, seed: int, timeout: httpx.Timeout) -> 
             body += piece
             if len(body) > MAX_ANSWER_BYTES:
                 raise SeedError(f"the answer to the seed has over {MAX_ANSWER_BYTES} bytes")
-    if response.status_code != httpx.codes.OK:
+    if response.status_code != OK:
         raise SeedError(f"the job answered the seed with HTTP {response.status_code}")
     try:
         found = next(iter(json.loads(body).values()))

@@ -1,6 +1,8 @@
 """Which kind tests which executor."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -142,3 +144,13 @@ def test_a_wrong_choice_is_refused(wrong: dict[str, object]) -> None:
 def test_a_choice_knows_the_image_of_its_jobs() -> None:
     assert KindChoice(kind="hash", parameters={"image": "a/b:1"}).image == "a/b:1"
     assert KindChoice(kind="hash").image == "computehorde/hash:v1"
+
+
+def test_the_settings_load_no_client_and_no_cryptography_of_single_kinds() -> None:
+    """Every process of the validator reads them; each of these takes 5 to 10 MiB."""
+    code = (
+        "import sys, validator.config; "
+        "print([one for one in ('httpx', 'cryptography', 'boto3') if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
