@@ -15,8 +15,10 @@ from compute_horde.django.connection_limits import ConnectionLimits
 from compute_horde.django.guarded_http import BodyRule, BodyRules, Headers, HttpGuard
 from compute_horde.django.guarded_websocket import LimitedWebSocketProtocol
 from compute_horde.django.needs import ListenAddress
+from compute_horde.django.reporting_server import LEFT_BEHIND
 from compute_horde.django.single_instance import run_exclusively
 from compute_horde.frames import MAX_FRAME_BYTES
+from compute_horde.platform.forced_exit import SERVER_STOP_SECONDS, exit_within
 from miner.asgi import AdminApplication, Application
 from miner.config import Config
 from miner.hotkeys.served import load_hotkeys
@@ -76,7 +78,12 @@ class MinerServer(uvicorn.Server):
         )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain the miner at the first signal; stop at once at the second."""
+        """Drain the miner at the first signal; stop at once at the second.
+
+        It ends in time also while the database does not answer.
+        """
+        if not self._draining and not self.should_exit:
+            exit_within(SERVER_STOP_SECONDS, LEFT_BEHIND)
         if self._draining or not self.started:
             super().handle_exit(sig, frame)
             return

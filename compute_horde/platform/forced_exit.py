@@ -8,6 +8,8 @@ log = logging.getLogger(__name__)
 
 # Supervisors kill a process ten seconds after SIGTERM.
 STOP_SECONDS = 7.0
+# Servers wait for their connections and their work before.
+SERVER_STOP_SECONDS = 9.0
 
 
 def exit_within(seconds: float, left_behind: str) -> None:

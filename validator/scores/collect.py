@@ -32,6 +32,7 @@ from validator.scores.allowances import AllowanceFacts, AllowanceRule, allowance
 from validator.scores.efficiencies import efficiencies, usual_seconds
 from validator.scores.refusals import refused_jobs
 from validator.scoring.facts import (
+    MAX_COUNT,
     CycleFacts,
     ExecutorCount,
     JobOutcome,
@@ -144,7 +145,7 @@ def _synthetic(cycle: Cycle) -> Iterator[WorkedJob]:
                 kind,
                 outcome,
                 at=_unix(finished_at),
-                free_executors=(free or 0) if outcome is JobOutcome.REFUSED else 0,
+                free_executors=min(free or 0, MAX_COUNT) if outcome is JobOutcome.REFUSED else 0,
                 fault=DESCRIPTIONS[FaultKind(fault)] if fault else "",
             )
 
@@ -225,7 +226,7 @@ def _offered(state: NetworkState) -> Iterator[ExecutorCount]:
     for miner, counts in sorted(state.manifests.items()):
         for name, count in sorted(counts.items()):
             if kind := ExecutorClass.known(name):
-                yield ExecutorCount(miner, kind, count)
+                yield ExecutorCount(miner, kind, min(count, MAX_COUNT))
 
 
 def _main_hotkeys(cycle: Cycle) -> Iterator[MainHotkeys]:

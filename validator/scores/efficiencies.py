@@ -1,5 +1,6 @@
 """What the formula `seconds` knows of miners before a cycle: measured speed, and past refusals."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -9,12 +10,14 @@ from compute_horde.cycles import CYCLES_PER_DAY, Cycle
 from compute_horde.hardware import ExecutorClass
 from validator.network.tempos import cycle_length
 from validator.scores.models import ScoredCycle
-from validator.scores.recording import read_facts, read_parameters
+from validator.scores.recording import RecordingError, read_facts, read_parameters
 from validator.scoring.facts import KnownEfficiency, Place, WorkedJob
 from validator.scoring.parameters import FormulaName
 from validator.scoring.points.seconds import willingness_after
 from validator.synthetic.models import Batch, Puzzle
 from validator.synthetic.outcomes import Outcome
+
+log = logging.getLogger(__name__)
 
 # Facts are stored as JSON numbers, which hold so many decimals exactly.
 DECIMALS = 12
@@ -71,7 +74,13 @@ def carried(since: int, until: int) -> dict[Place, Fraction]:
     )
     if scored is None:
         return {}
-    facts, worth = read_facts(scored.facts), read_parameters(scored.parameters).seconds
+    try:
+        facts, worth = read_facts(scored.facts), read_parameters(scored.parameters).seconds
+    except RecordingError as exc:
+        # No window may be missed because an older version, or a miner, stored what cannot be read.
+        extra = {"cycle": scored.cycle_start, "problem": str(exc)[:300]}
+        log.error("past refusals are not known: an earlier cycle cannot be read", extra=extra)
+        return {}
     known = {(one.hotkey, one.executor_class): one for one in facts.efficiencies}
     jobs: dict[Place, list[WorkedJob]] = defaultdict(list)
     for job in facts.jobs:

@@ -18,7 +18,7 @@ from validator.network.network_state import NetworkState
 from validator.receipts.busy import KnownReceipt, busy_executors
 from validator.receipts.queries import receipts_valid_at
 from validator.scores.allowances import AllowanceRule, BlockTimes
-from validator.scoring.facts import JobOutcome, Place, WorkedJob
+from validator.scoring.facts import MAX_COUNT, JobOutcome, Place, WorkedJob
 
 # What is nobody's fault, or this validator's, is no refusal.
 REASONS = (
@@ -67,7 +67,7 @@ def refused_jobs(
                 JobOutcome.REFUSED,
                 is_organic=True,
                 at=Fraction(int(at.timestamp() * 1000), 1000),
-                free_executors=free,
+                free_executors=min(free, MAX_COUNT),
             )
 
 

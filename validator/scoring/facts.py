@@ -13,7 +13,9 @@ from compute_horde.hardware import ExecutorClass
 from validator.scoring.exact import NotNegative, Number, Part
 
 Hotkey = Annotated[str, Field(min_length=1, max_length=64)]
-Count = Annotated[int, Field(ge=0, le=10**6)]
+# More executors of a class than any miner has.
+MAX_COUNT = 10**6
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Block = Annotated[int, Field(ge=-(10**12), le=10**12)]
 Place = tuple[str, ExecutorClass]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -90,7 +90,10 @@ def _claim_next(config: Config) -> Job | None:
     now = timezone.now()
     running = CrossValidation.objects.filter(state=State.RUNNING)
     longest = 2 * timedelta(seconds=config.cross_validation_max_seconds) + MARGIN
-    running.filter(state_since__lt=now - longest).update(state=State.WAITING, state_since=now)
+    lost = running.filter(state_since__lt=now - longest)
+    for uuid in lost.filter(tries__gte=MAX_TRIES).values_list("pk", flat=True):
+        _end(uuid, State.FAILED, f"the worker did not end it in {MAX_TRIES} tries")
+    lost.update(state=State.WAITING, state_since=now)
     if running.exists():
         return None
     waiting = CrossValidation.objects.filter(state=State.WAITING)
@@ -117,15 +120,30 @@ def _repeat(job: Job, miner: TrustedMiner, images: Collection[str]) -> None:
         _wait_again(job.pk, exc)
     except TrustedMinerError as exc:
         _end(job.pk, State.FAILED, str(exc))
+    except Exception as exc:
+        log.exception("a job could not be repeated", extra={"job": str(job.pk)})
+        _end(job.pk, State.FAILED, f"{type(exc).__name__}: {exc}"[:200])
     else:
-        problem = "; ".join(one.what for one in found)
-        if state is State.DIFFERS:
-            findings.record_difference(job, trusted, found, images)
-        elif state is State.SAME and (unsent := rules.unsent(result, trusted)):
-            state, problem = State.FAILED, f"the miner alone left out {', '.join(unsent)}"
-        elif state is State.SAME:
-            findings.record_same(job.pk)
-        _end(job.pk, state, problem)
+        _conclude(job, state, trusted, found, images)
+
+
+def _conclude(
+    job: Job,
+    state: CrossValidation.State,
+    trusted: JobFinished,
+    found: Sequence[ResultDifference],
+    images: Collection[str],
+) -> None:
+    """Store what a repetition showed, as a finding where it accuses or clears the miner."""
+    problem = "; ".join(one.what for one in found)
+    result = findings.result_of(job.pk)
+    if state is State.DIFFERS:
+        findings.record_difference(job, trusted, found, images)
+    elif state is State.SAME and result and (unsent := rules.unsent(result, trusted)):
+        state, problem = State.FAILED, f"the miner alone left out {', '.join(unsent)}"
+    elif state is State.SAME:
+        findings.record_same(job.pk)
+    _end(job.pk, state, problem)
 
 
 def _wait_again(

@@ -1,6 +1,7 @@
 """A server reports that it is ready when it listens, and not before."""
 
 import asyncio
+import signal
 import socket
 
 import httpx
@@ -8,7 +9,9 @@ import pytest
 import uvicorn
 
 from compute_horde import startup
+from compute_horde.django import reporting_server
 from compute_horde.django.reporting_server import ReportingServer
+from compute_horde.platform.forced_exit import SERVER_STOP_SECONDS
 
 
 async def application(scope, receive, send):
@@ -43,6 +46,16 @@ async def test_it_reports_its_address_once_it_answers(reported):
         assert reported == [{"listens": "http://example:1"}]
         it.should_exit = True
         await serving
+
+
+def test_once_told_to_stop_it_ends_in_time_whatever_still_waits(monkeypatch):
+    asked = []
+    monkeypatch.setattr(reporting_server, "exit_within", lambda *given: asked.append(given))
+    it = server(application)
+    for _ in range(2):
+        it.handle_exit(signal.SIGTERM, None)
+    assert it.should_exit
+    assert asked == [(SERVER_STOP_SECONDS, reporting_server.LEFT_BEHIND)]
 
 
 async def test_an_application_that_does_not_start_is_not_ready(reported):

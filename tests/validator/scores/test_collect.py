@@ -22,6 +22,7 @@ from tests.validator.scores.cycles import (
 from validator.network.models import NamedMainHotkey
 from validator.receipts.models import IssuedReceipt
 from validator.scores.collect import collect, time_of
+from validator.scores.recording import facts_json, read_facts
 from validator.scoring.facts import ExecutorCount, JobOutcome, MainHotkeys, RegisteredMiner
 from validator.scoring.parameters import DEFAULTS, FormulaName
 from validator.trusted_miner.models import CheatFinding
@@ -52,6 +53,14 @@ def test_the_miners_and_their_manifests_are_those_at_the_end_of_the_cycle() -> N
     facts = collect(CYCLE, NETUID)
     assert facts.miners == (RegisteredMiner("carol", 1, "cold"),)
     assert facts.offered == (ExecutorCount("carol", TEST, 3),)
+
+
+def test_facts_can_be_read_whatever_miners_declare_and_decline() -> None:
+    offering(CYCLE, carol=2**31 - 1)
+    attempt(batch(), "carol", "declined_busy", free_executors=2**31 - 1)
+    facts = collect(CYCLE, NETUID)
+    assert facts.offered[0].count == facts.jobs[0].free_executors == 10**6
+    assert read_facts(facts_json(facts)) == facts
 
 
 def test_a_batch_that_began_on_the_grid_of_another_tempo_counts_where_it_began() -> None:

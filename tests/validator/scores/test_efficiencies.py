@@ -99,6 +99,15 @@ def test_a_factor_that_no_json_number_holds_is_rounded() -> None:
     facts_json(CycleFacts(0, (), efficiencies=(KnownEfficiency("a", LLM, carried=left),)))
 
 
+def test_an_earlier_cycle_that_cannot_be_read_costs_no_window(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused = job("a", outcome=JobOutcome.REFUSED, free_executors=10**6 + 1)
+    scored(earlier(1), facts_of(refused))
+    assert carried(earlier(9).start, CYCLE.start) == {}
+    assert "an earlier cycle cannot be read" in caplog.text
+
+
 @pytest.mark.parametrize(("cycles", "formula"), [(10, FormulaName.SECONDS), (1, FormulaName.JOBS)])
 def test_other_formulas_and_older_cycles_carry_nothing(cycles: int, formula: FormulaName) -> None:
     refused = job("a", outcome=JobOutcome.REFUSED, free_executors=1)

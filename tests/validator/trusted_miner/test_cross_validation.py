@@ -229,6 +229,29 @@ def test_one_job_is_repeated_at_a_time_and_a_dead_worker_s_is_taken_over() -> No
     assert set(CrossValidation.objects.values_list("state", flat=True)) == {"same"}
 
 
+def test_a_job_that_ends_its_worker_again_and_again_is_given_up() -> None:
+    job = completed(**DECLARED)
+    entry = CrossValidation.objects.create(
+        job_uuid=job.pk, state="running", tries=cross_validation.MAX_TRIES
+    )
+    long_ago = timezone.now() - timedelta(hours=1)
+    CrossValidation.objects.filter(pk=entry.pk).update(state_since=long_ago)
+    cross_validation.run_due(settings())
+    entry.refresh_from_db()
+    assert (entry.state, "did not end it" in entry.problem) == ("failed", True)
+
+
+def test_an_error_of_our_own_ends_the_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(cross_validation, "_compare", broken)
+    completed(**DECLARED)
+    cross_validation.run_due(settings())
+    entry = CrossValidation.objects.get()
+    assert (entry.state, entry.problem) == ("failed", "ZeroDivisionError: ours")
+
+
 def test_a_job_that_was_deleted_meanwhile_is_not_repeated() -> None:
     CrossValidation.objects.create(job_uuid="6f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
     cross_validation.run_due(settings())
