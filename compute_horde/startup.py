@@ -36,6 +36,7 @@ def reported(name: str, *, failed: int = FAILED) -> Iterator[None]:
     """
     _State.name = name
     heap.share_one_arena()
+    heap.return_large_blocks()
     signal.signal(signal.SIGTERM, _stop)
     try:
         yield

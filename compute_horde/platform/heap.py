@@ -3,7 +3,8 @@
 import ctypes
 
 # mallopt(3), `malloc.h`.
-M_ARENA_MAX = -8
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
+LARGE_BYTES = 2**20
 
 _libc = ctypes.CDLL(None)
 
@@ -18,6 +19,18 @@ def share_one_arena() -> None:
     limit = getattr(_libc, "mallopt", None)
     if limit:
         limit(M_ARENA_MAX, 1)
+
+
+def return_large_blocks() -> None:
+    """Let blocks of `LARGE_BYTES` and more go back to the system when they are freed.
+
+    The library maps large blocks apart, but counts as large only what is larger than any that was
+    freed before: after one frame of 16 MiB all others would be cut from the heap, which shrinks
+    only when nothing above them is in use.
+    """
+    limit = getattr(_libc, "mallopt", None)
+    if limit:
+        limit(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def release_unused() -> None:

@@ -38,6 +38,24 @@ for thread in threads:
 print(max(places) - min(places) < 2**30)
 """
 
+# How much is left of eight blocks of 4 MiB that were freed after a larger one, while something
+# small above each of them is in use.
+LARGE = """
+import psutil
+from compute_horde.platform import heap
+{limit}
+frame = bytearray(24 * 2**20)
+del frame
+resident = lambda: psutil.Process().memory_info().rss
+before = resident()
+blocks, small = [], []
+for _ in range(8):
+    blocks.append(bytearray(b"x") * (4 * 2**20))
+    small.append(bytearray(2**15))
+blocks.clear()
+print((resident() - before) / 2**20)
+"""
+
 
 def run(program: str) -> str:
     done = subprocess.run(
@@ -54,3 +72,8 @@ def test_what_is_free_between_used_blocks_is_returned() -> None:
 def test_threads_allocate_where_the_main_thread_does() -> None:
     assert run(THREADS.format(limit="heap.share_one_arena()")) == "True"
     assert run(THREADS.format(limit="")) == "False"
+
+
+def test_large_blocks_are_returned_whatever_was_freed_before() -> None:
+    assert float(run(LARGE.format(limit="heap.return_large_blocks()"))) < 8
+    assert float(run(LARGE.format(limit=""))) > 16
