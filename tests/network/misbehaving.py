@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
-from weakref import WeakSet
 
 from bittensor_core import Keypair
 from websockets.asyncio.server import ServerConnection
@@ -47,7 +46,6 @@ class ScriptedMiner(WebSocketPeer):
     def __init__(self, keypair: Keypair, executors: int, kind: ExecutorClass = TEST) -> None:
         super().__init__()
         self.keypair, self.kind, self.executors = keypair, kind, executors
-        self._asking: WeakSet[ServerConnection] = WeakSet()
 
     @property
     def hotkey(self) -> str:
@@ -67,17 +65,8 @@ class ScriptedMiner(WebSocketPeer):
                 case JobPayload():
                     await self.execute(socket, offers[message.job_uuid], message)
 
-    async def stop(self) -> None:
-        """Close also the connections of requests that were no handshakes."""
-        await super().stop()
-        for connection in self._asking:
-            connection.transport.abort()
-        await asyncio.sleep(0)
-
     def _answer_request(self, connection: Any, request: Any) -> Response | None:
         is_page = request.path.startswith("/receipts/")
-        if is_page:
-            self._asking.add(connection)
         return self.page(request.path, request.headers.get("Range")) if is_page else None
 
     def page(self, path: str, wanted: str | None) -> Response:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -11,6 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from compute_horde.protocol.message import Message
 
 WITHIN_SECONDS = 30
+# Turns of the event loop from the arrival of a connection until it is a server's.
+ACCEPTING_TURNS = 3
 
 
 class WebSocketPeer:
@@ -27,6 +30,8 @@ class WebSocketPeer:
         self.logins = 0
         self._news = asyncio.Condition()
         self._server: Server | None = None
+        # All that were accepted, those of requests that are no handshake and unfinished ones too.
+        self._accepted: WeakSet[ServerConnection] = WeakSet()
         self.port = 0
 
     async def start(self) -> None:
@@ -36,6 +41,7 @@ class WebSocketPeer:
             self.port,
             compression=None,
             max_size=self.max_frame_bytes,
+            create_connection=self._new_connection,
             process_request=self._answer_request,
             process_response=self._answer_opening,
         )
@@ -52,6 +58,18 @@ class WebSocketPeer:
             self._server.close()
             await self._server.wait_closed()
             self._server = None
+            # What was being accepted meanwhile is accepted now, and would be nobody's.
+            for _ in range(ACCEPTING_TURNS):
+                await asyncio.sleep(0)
+            for connection in self._accepted:
+                if transport := getattr(connection, "transport", None):
+                    transport.abort()
+            await asyncio.sleep(0)
+
+    def _new_connection(self, *given: Any, **options: Any) -> ServerConnection:
+        connection = ServerConnection(*given, **options)
+        self._accepted.add(connection)
+        return connection
 
     async def send(self, *messages: Message) -> None:
         for message in messages:
