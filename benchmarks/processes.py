@@ -31,10 +31,13 @@ class Cost:
 
 @contextmanager
 def network(path: Path = ROOT / ".localnet") -> Iterator[NetworkDir]:
-    """A running localnet, stopped afterwards unless it was running before."""
+    """A running localnet, stopped afterwards unless it was running before.
+
+    One that is started here ends with this process, however that ends.
+    """
     home = NetworkDir.at(path)
     was_up = state_file.supervisor(home) is not None
-    network_lifecycle.up(home, miners=1, only=[], on_progress=print)
+    network_lifecycle.up(home, miners=1, only=[], on_progress=print, attached=True)
     try:
         yield home
     finally:

@@ -20,6 +20,8 @@ PACKAGES = (
     "miner",
     "validator",
 )
+# What is no package and has no tests of its own, but is read and changed like one.
+BESIDE = ("benchmarks", "docs")
 LONGEST_MODULE = 350
 LONGEST_FUNCTION = 50
 LONGEST_TASK = 6
@@ -81,7 +83,7 @@ def modules() -> list[Path]:
     return [
         path
         for path in tracked()
-        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in (*PACKAGES, "tests")
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in (*PACKAGES, *BESIDE, "tests")
     ]
 
 

@@ -145,15 +145,7 @@ def scores_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
     if scored is None and (whole := _scored_with(cycle)):
         return _elsewhere("Scores", whole)
     if scored is None:
-        window = rules.window(following(cycle))
-        is_late = clock.is_known and clock.block >= window.stop
-        return TimelineStage(
-            "Scores",
-            "not scored",
-            upcoming="" if is_late else f"It is scored from {clock.text(window.start)}",
-            problem="The window for its weights is over" if is_late else "",
-            next_step=NEXT_STEPS[Batch.Missed.WORKER_DOWN] if is_late else "",
-        )
+        return _until_its_window(cycle, clock, "Scores", "not scored", "It is scored from")
     miners = scored.scores.aggregate(all=Count("pk"), paid=Count("pk", filter=Q(u16__gt=0)))
     return TimelineStage(
         "Scores",
@@ -178,15 +170,7 @@ def weights_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
     if row is None and (whole := _scored_with(cycle)):
         return _elsewhere("Weights", whole)
     if row is None:
-        window = rules.window(following(cycle))
-        is_late = clock.is_known and clock.block >= window.stop
-        return TimelineStage(
-            "Weights",
-            "not set",
-            upcoming="" if is_late else f"The window opens at {clock.text(window.start)}",
-            problem="The window for its weights is over" if is_late else "",
-            next_step=NEXT_STEPS[Batch.Missed.WORKER_DOWN] if is_late else "",
-        )
+        return _until_its_window(cycle, clock, "Weights", "not set", "The window opens at")
     sent = [
         (
             f"sent in block {one.sent_in_block}",
@@ -211,6 +195,18 @@ def weights_stage(cycle: Cycle, clock: BlockClock) -> TimelineStage:
         problem=explanations.problem(row),
         next_step=explanations.next_step(row),
     )
+
+
+def _until_its_window(
+    cycle: Cycle, clock: BlockClock, title: str, state: str, upcoming: str
+) -> TimelineStage:
+    """What is done in the window for the cycle's weights, while it is not done yet."""
+    window = rules.window(following(cycle))
+    if clock.is_known and clock.block >= window.stop:
+        step = NEXT_STEPS[Batch.Missed.WORKER_DOWN]
+        problem = "The window for its weights is over"
+        return TimelineStage(title, state, problem=problem, next_step=step)
+    return TimelineStage(title, state, upcoming=f"{upcoming} {clock.text(window.start)}")
 
 
 def _scored_with(cycle: Cycle) -> ScoredCycle | None:
