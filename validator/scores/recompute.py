@@ -132,9 +132,10 @@ def replace(scored: ScoredCycle, new: Recomputation, config: Config) -> None:
         NotDoneError: weights were sent meanwhile.
     """
     with transaction.atomic():
-        # Weights are sent under the same lock: either these scores are sent, or those.
-        paying = WeightsSet.objects.select_for_update().filter(earned_in=scored.cycle_start)
-        list(paying)
+        # Weights are sent under the same lock: either these scores are sent, or those. The row of
+        # the weights may not exist yet.
+        ScoredCycle.objects.select_for_update().only("pk").get(pk=scored.pk)
+        paying = WeightsSet.objects.filter(earned_in=scored.cycle_start)
         if sent_weights(scored.cycle_start):
             raise NotDoneError("Nothing was done: the weights were sent to the chain meanwhile")
         parameters = new.scores.parameters

@@ -23,7 +23,7 @@ from validator.network.actions import latest_snapshot
 from validator.network.models import Snapshot
 from validator.scores.actions import ensure_scored
 from validator.scores.allowances import AllowanceRule
-from validator.scores.models import Score
+from validator.scores.models import Score, ScoredCycle
 from validator.scoring.parameters import LimitParameters
 from validator.weights import journal, landing, missed, rules, work_due
 from validator.weights.models import Submission, WeightsSet
@@ -171,7 +171,8 @@ def _submit(
 ) -> None:
     block = metagraph.block
     with transaction.atomic():
-        # Scores are replaced under the same lock, and only while no submission is stored.
+        # Scores are replaced under the lock of their cycle, and only while no submission is stored.
+        list(ScoredCycle.objects.select_for_update().filter(cycle_start=row.earned_in).only("pk"))
         WeightsSet.objects.select_for_update().get(pk=row.pk)
         values, sent = _begin(row, cycle, metagraph, limits)
     if sent is None:

@@ -4,10 +4,13 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from compute_horde.django.confirmed_action import NotDoneError
 from compute_horde.hardware import ExecutorClass
+from tests.validator.chains import FakeChain, neuron
 from tests.validator.conftest import configured
 from tests.validator.scores.cycles import CYCLE, NETUID, attempt
 from validator.network.models import Neuron
@@ -16,7 +19,9 @@ from validator.scores import recompute
 from validator.scores.actions import exported
 from validator.scores.models import Score, ScoredCycle
 from validator.scores.recording import replay
+from validator.scoring.parameters import LimitParameters
 from validator.synthetic.models import Batch
+from validator.weights import actions
 from validator.weights.models import Submission, WeightsSet
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_scored")]
@@ -78,6 +83,24 @@ def test_nothing_else_than_what_was_confirmed_is_done() -> None:
     with pytest.raises(NotDoneError, match="has changed"):
         recompute.recompute(record, CONFIG)
     assert Score.objects.count() == 1
+
+
+def test_they_are_replaced_and_sent_under_the_lock_of_their_cycle() -> None:
+    """The row of the weights may be made at the same time, and cannot be locked by both."""
+    bob_came_too()
+    record = confirmed()
+    with CaptureQueriesContext(connection) as replacing:
+        recompute.recompute(record, CONFIG)
+    paying = WeightsSet.objects.create(cycle_start=CYCLE.stop, earned_in=CYCLE.start)
+    chain = FakeChain(block=CYCLE.stop, neurons=[neuron(0, "alice"), neuron(1, "bob")])
+    with CaptureQueriesContext(connection) as sending:
+        actions._submit(chain, CONFIG, paying, CYCLE, chain.metagraph(), LimitParameters())
+    for queries, begins in ((replacing, "DELETE FROM"), (sending, "SELECT")):
+        texts = [one["sql"] for one in queries]
+        locked = next(at for at, text in enumerate(texts) if text.endswith("FOR UPDATE"))
+        used = [at for at, text in enumerate(texts) if '"scores_score"' in text and begins in text]
+        assert '"scores_scoredcycle"' in texts[locked]
+        assert locked < min(at for at in used if texts[at].startswith(begins))
 
 
 @pytest.mark.parametrize("state", ["sending", "accepted"])
